@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use connector_kit::{Feed, SourceError};
+use url::Url;
 
 use crate::config::FhirConfig;
 
@@ -18,13 +19,23 @@ pub(crate) fn check(config: &FhirConfig) -> Result<(), SourceError> {
 
 /// Returns whether everything travels readable to another machine.
 pub(crate) fn is_plain(config: &FhirConfig) -> bool {
-    let is_local = match config.base_url.host() {
+    is_plain_way(&config.base_url)
+}
+
+/// Returns whether what is sent to an address travels readable to another machine. Other schemes
+/// than https count as plain.
+pub(crate) fn is_plain_way(url: &Url) -> bool {
+    let is_local = match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    config.base_url.scheme() == "http" && !is_local
+    match url.scheme() {
+        "https" => false,
+        "http" => !is_local,
+        _ => true,
+    }
 }
 
 fn check_plain_http(config: &FhirConfig) -> Result<(), SourceError> {

@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::SecretSource;
 use url::Url;
 
+use crate::login::{ClientCredentials, SmartBackend};
+
 /// A clinic system that offers HL7 FHIR R4 over HTTPS.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +56,9 @@ pub struct FhirConfig {
     /// travels readable.
     #[serde(default)]
     pub allow_plain_http: bool,
+    /// What becomes of links that lead to another host than `base_url`.
+    #[serde(default)]
+    pub links: Links,
     /// Way in which a record's Patient is read.
     #[serde(default)]
     pub include: Include,
@@ -95,8 +100,12 @@ pub enum Auth {
     None,
     /// User and password (RFC 7617).
     Basic(BasicAuth),
-    /// A bearer token (RFC 6750).
+    /// A bearer token (RFC 6750) that something else renews.
     Bearer(SecretSource),
+    /// A token of a token endpoint, for a secret (OAuth2 client credentials).
+    ClientCredentials(ClientCredentials),
+    /// A token of a token endpoint, for a signed JWT (SMART Backend Services).
+    SmartBackend(SmartBackend),
 }
 
 /// User and password.
@@ -117,6 +126,18 @@ pub struct ClientCertificate {
     pub cert_file: PathBuf,
     /// Place where the private key (PEM) is to be found.
     pub key: SecretSource,
+}
+
+/// What becomes of links that lead to another host than `base_url`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Links {
+    /// They are an error.
+    #[default]
+    Refuse,
+    /// They are followed at `base_url`: for a server behind a proxy that writes an address of its
+    /// own. The other host never gets a request.
+    Rewrite,
 }
 
 /// Way in which a record's Patient is read.
@@ -193,22 +214,26 @@ impl IdentifierName {
 /// Parses the base address. The error never quotes it: it may hold a password.
 fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let mut url = Url::parse(text.trim())
-        .map_err(|_| D::Error::custom("not a web address; write https://HOST/PATH"))?;
-    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
-        return Err(D::Error::custom("the address must begin with https://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(D::Error::custom(
-            "no user or password in the address; use auth = { basic = … }",
-        ));
-    }
+    let mut url = web_address(&text, "use auth = { basic = … }").map_err(D::Error::custom)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(D::Error::custom("the base address ends before any ? or #"));
     }
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
         url.set_path(&path);
+    }
+    Ok(url)
+}
+
+/// Parses a web address. The error never quotes it. `instead`: what to use in place of a user and
+/// password.
+pub(crate) fn web_address(text: &str, instead: &str) -> Result<Url, String> {
+    let url = Url::parse(text.trim()).map_err(|_| "not a web address; write https://HOST/PATH")?;
+    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+        return Err("the address must begin with https://".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("no user or password in the address; {instead}"));
     }
     Ok(url)
 }

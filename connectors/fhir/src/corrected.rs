@@ -236,9 +236,10 @@ pub(crate) fn has_other_patients(
     asked: &[String],
 ) -> bool {
     let zone = session.config.time_zone.0;
+    let addresses = session.addresses();
     page.matches.iter().any(|resource| {
         let mapped = fact::map(feed, resource.json.get(), zone);
-        patient_id(&mapped.subject, session.queries.base())
+        patient_id(&mapped.subject, &addresses)
             .is_some_and(|id| !asked.iter().any(|asked| asked == id))
     })
 }

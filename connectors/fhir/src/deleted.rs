@@ -95,7 +95,7 @@ fn behind(
     let Some(link) = next else {
         return Ok(DeletedPatients::Done);
     };
-    let next = reader.session.queries.follow(url, &link)?;
+    let next = reader.session.follow(url, &link)?;
     let page = Queries::path(&next);
     if page == place.page || place.pages >= MAX_PAGES {
         log_unsupported(reader.request, "the history of Patient does not end");

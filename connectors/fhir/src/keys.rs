@@ -122,9 +122,10 @@ impl KeyLister<'_> {
             return Ok(keys);
         }
         let zone = session.config.time_zone.0;
+        let addresses = session.addresses();
         let subject_of = |resource: &Resource| {
             let mapped = fact::map(self.request.feed, resource.json.get(), zone);
-            patient_id(&mapped.subject, session.queries.base()).map(str::to_owned)
+            patient_id(&mapped.subject, &addresses).map(str::to_owned)
         };
         let subjects: HashMap<&str, String> = fetched
             .page

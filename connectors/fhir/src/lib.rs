@@ -28,6 +28,8 @@ mod http;
 mod identity;
 mod ids;
 mod keys;
+mod links;
+mod login;
 mod model;
 mod outcome;
 mod page_reader;
@@ -37,6 +39,7 @@ mod patients;
 mod position;
 mod pull;
 mod query;
+mod readable;
 mod records;
 mod refusal;
 mod run_window;
@@ -52,6 +55,7 @@ mod unstamped;
 mod windows;
 
 pub use config::{
-    Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include,
+    Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include, Links,
 };
 pub use connector::FhirConnector;
+pub use login::{ClientCredentials, SecretMethod, SmartBackend};

@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 use crate::bundle::PatientEntry;
 use crate::identity::{IdentifierSystems, KnownIdentifiers};
 use crate::ids::is_fhir_id;
+use crate::links::OwnAddresses;
 use crate::model::{Head, Reference};
 
 /// The patients known while one page is mapped.
 pub(crate) struct Patients<'a> {
     identifier_systems: &'a IdentifierSystems,
-    /// Base address of the server, with its closing slash.
-    base: &'a str,
+    addresses: OwnAddresses,
     now: DateTime<Utc>,
     known: Vec<KnownIdentifiers>,
     index: HashMap<String, usize>,
@@ -38,10 +38,14 @@ enum ReferenceTarget<'a> {
 }
 
 impl<'a> Patients<'a> {
-    pub(crate) fn new(systems: &'a IdentifierSystems, base: &'a str, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(
+        systems: &'a IdentifierSystems,
+        addresses: OwnAddresses,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
             identifier_systems: systems,
-            base,
+            addresses,
             now,
             known: Vec::new(),
             index: HashMap::new(),
@@ -61,7 +65,7 @@ impl<'a> Patients<'a> {
 
     /// True if the reference is to a Patient whom the account may not read.
     pub(crate) fn is_hidden(&self, reference: &Reference) -> bool {
-        patient_id(reference, self.base).is_some_and(|id| self.hidden.contains(id))
+        patient_id(reference, &self.addresses).is_some_and(|id| self.hidden.contains(id))
     }
 
     /// Adds a Patient of a page or of a batched read.
@@ -81,7 +85,7 @@ impl<'a> Patients<'a> {
 
     /// Adds the id to ask the server for, if the reference is to a Patient not known yet.
     pub(crate) fn add_missing(&self, reference: &Reference, into: &mut BTreeSet<String>) {
-        if let ReferenceTarget::Patient(id) = target(reference, self.base)
+        if let ReferenceTarget::Patient(id) = target(reference, &self.addresses)
             && self.find(&ReferenceTarget::Patient(id)).is_none()
         {
             into.insert(id.to_owned());
@@ -92,7 +96,7 @@ impl<'a> Patients<'a> {
     /// is refused visibly.
     pub(crate) fn person(&self, reference: &Reference, contained: &[Box<RawValue>]) -> Person {
         let mut person = KnownIdentifiers::default();
-        match target(reference, self.base) {
+        match target(reference, &self.addresses) {
             ReferenceTarget::Contained(id) => {
                 for json in contained.iter().filter(|json| is_patient(json, id)) {
                     person.merge(&self.identifier_systems.patient(json.get(), self.now));
@@ -122,14 +126,17 @@ impl<'a> Patients<'a> {
 }
 
 /// The id of the Patient of this server that a reference points at, if it does.
-pub(crate) fn patient_id<'a>(reference: &'a Reference, base: &str) -> Option<&'a str> {
-    match target(reference, base) {
+pub(crate) fn patient_id<'a>(
+    reference: &'a Reference,
+    addresses: &OwnAddresses,
+) -> Option<&'a str> {
+    match target(reference, addresses) {
         ReferenceTarget::Patient(id) => Some(id),
         _ => None,
     }
 }
 
-fn target<'a>(reference: &'a Reference, base: &str) -> ReferenceTarget<'a> {
+fn target<'a>(reference: &'a Reference, addresses: &OwnAddresses) -> ReferenceTarget<'a> {
     let text = reference.reference.as_deref().unwrap_or_default().trim();
     if text.is_empty() {
         return ReferenceTarget::Nowhere;
@@ -137,7 +144,7 @@ fn target<'a>(reference: &'a Reference, base: &str) -> ReferenceTarget<'a> {
     if let Some(id) = text.strip_prefix('#') {
         return ReferenceTarget::Contained(id);
     }
-    let local = text.strip_prefix(base).unwrap_or(text);
+    let local = addresses.local(text);
     if let Some(rest) = local.strip_prefix("Patient/") {
         let id = rest.split("/_history/").next().unwrap_or_default();
         return if is_fhir_id(id) {
@@ -184,7 +191,7 @@ mod tests {
 
     fn found(reference: Value, contained: &[Value]) -> Vec<String> {
         let rules = rules();
-        let mut patients = Patients::new(&rules, BASE, DateTime::UNIX_EPOCH);
+        let mut patients = Patients::new(&rules, OwnAddresses::new(BASE), DateTime::UNIX_EPOCH);
         for (id, url) in [
             ("a", Some("https://mis.example/fhir/Patient/a")),
             ("b", Some("urn:uuid:b")),
@@ -270,7 +277,7 @@ mod tests {
     #[test]
     fn only_patients_of_this_server_are_asked_for() {
         let rules = rules();
-        let patients = Patients::new(&rules, BASE, DateTime::UNIX_EPOCH);
+        let patients = Patients::new(&rules, OwnAddresses::new(BASE), DateTime::UNIX_EPOCH);
         let mut ids = BTreeSet::new();
         for reference in [
             "Patient/1",

@@ -8,6 +8,7 @@ use connector_kit::{ClinicRecord, Feed, RecordStatus, SourceError};
 
 use crate::bundle::{Resource, ServerPage};
 use crate::fact::{self, MappedResource};
+use crate::model::Reference;
 use crate::patients::Patients;
 use crate::session::FhirSession;
 use crate::subjects;
@@ -28,7 +29,11 @@ pub(crate) async fn of_page(
         .iter()
         .map(|resource| (resource, fact::map(feed, resource.json.get(), zone)))
         .collect();
-    let mut patients = Patients::new(&session.identifier_systems, session.queries.base(), now);
+    if taken.iter().any(|(_, mapped)| is_address(&mapped.subject)) {
+        session.learn_addresses(feed, now).await?;
+    }
+    let addresses = session.addresses();
+    let mut patients = Patients::new(&session.identifier_systems, addresses, now);
     for entry in std::mem::take(&mut page.patients) {
         patients.insert(entry);
     }
@@ -47,6 +52,12 @@ pub(crate) async fn of_page(
         .into_iter()
         .map(|(resource, mapped)| record(resource, mapped, &patients))
         .collect())
+}
+
+/// True for a reference to a whole address of the web.
+fn is_address(reference: &Reference) -> bool {
+    let text = reference.reference.as_deref().unwrap_or_default().trim();
+    text.starts_with("http://") || text.starts_with("https://")
 }
 
 fn record(resource: &Resource, mapped: MappedResource, patients: &Patients<'_>) -> ClinicRecord {

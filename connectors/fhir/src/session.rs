@@ -1,6 +1,7 @@
 //! A session with one FHIR server: its client, its searches, and what it turned out not to do.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{Feed, SourceError};
@@ -10,10 +11,11 @@ use url::Url;
 use crate::bounds;
 use crate::bundle::{self, ServerPage};
 use crate::capability_statement;
-use crate::config::{FhirConfig, Include};
+use crate::config::{FhirConfig, Include, Links};
 use crate::fact::resource_type;
 use crate::http::Http;
 use crate::identity::IdentifierSystems;
+use crate::links::{self, OwnAddresses};
 use crate::query::{Queries, Span};
 use crate::refusal::{Ask, HttpRefusal};
 use crate::server_limits::ServerLimits;
@@ -26,6 +28,7 @@ pub(crate) struct FhirSession {
     pub queries: Queries,
     pub identifier_systems: IdentifierSystems,
     pub limits: ServerLimits,
+    addresses: Mutex<OwnAddresses>,
     /// Set once the capability statement was read: true if it offers the history of Patient.
     history: OnceCell<bool>,
 }
@@ -47,6 +50,7 @@ impl FhirSession {
             queries: Queries::new(&config)?,
             identifier_systems: IdentifierSystems::new(&config),
             limits: ServerLimits::default(),
+            addresses: Mutex::new(OwnAddresses::new(config.base_url.as_str())),
             history: OnceCell::new(),
             config,
         })
@@ -117,9 +121,13 @@ impl FhirSession {
         now: DateTime<Utc>,
     ) -> Result<FetchedPage, HttpRefusal> {
         let reply = self.http.get(url.clone(), ask, now).await?;
+        let page = bundle::parse(&reply.body, ask.resource_type())?;
+        if self.config.links == Links::Rewrite {
+            self.lock_addresses().learn(&page, ask.resource_type());
+        }
         Ok(FetchedPage {
             url,
-            page: bundle::parse(&reply.body, ask.resource_type())?,
+            page,
             date: reply.date,
         })
     }
@@ -156,7 +164,40 @@ impl FhirSession {
             .page
             .next
             .as_deref()
-            .map(|link| self.queries.follow(&fetched.url, link))
+            .map(|link| self.follow(&fetched.url, link))
             .transpose()
+    }
+
+    /// The checked address of a link on a page.
+    pub(crate) fn follow(&self, page: &Url, link: &str) -> Result<Url, SourceError> {
+        let base = self.queries.base();
+        links::follow(base, page, link, self.config.links, &self.lock_addresses())
+    }
+
+    /// The addresses under which the server's own resources are known.
+    pub(crate) fn addresses(&self) -> OwnAddresses {
+        self.lock_addresses().clone()
+    }
+
+    /// Learns the address that the server writes itself, where links are rewritten and no page of
+    /// a search has shown it yet: what was read by its own address may refer to it.
+    pub(crate) async fn learn_addresses(
+        &self,
+        feed: Feed,
+        now: DateTime<Utc>,
+    ) -> Result<(), SourceError> {
+        if self.config.links == Links::Rewrite && !self.lock_addresses().has_written() {
+            let url = self.queries.any_newest(feed, 1);
+            self.get_page(url, Ask::Search(resource_type(feed)), now)
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn lock_addresses(&self) -> MutexGuard<'_, OwnAddresses> {
+        // A list that some task left while adding to it is still a list.
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

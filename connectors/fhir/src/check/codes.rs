@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Coding, Feed};
 
-use super::readable;
 use crate::bundle::ServerPage;
 use crate::fact::{self, resource_type};
+use crate::readable::readable;
 use crate::refusal::Ask;
 use crate::session::FhirSession;
 

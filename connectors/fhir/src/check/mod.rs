@@ -17,6 +17,7 @@ use crate::corrected::has_other_patients;
 use crate::fact::{self, MappedResource, resource_type};
 use crate::patients::{Patients, patient_id};
 use crate::query::Span;
+use crate::readable::readable;
 use crate::refusal::Ask;
 use crate::session::FhirSession;
 use crate::{subjects, unstamped};
@@ -39,6 +40,13 @@ pub(crate) async fn run(session: &FhirSession, now: DateTime<Utc>) -> CheckRepor
              unless something else encrypts the way",
             "write https:// in base_url and take allow_plain_http out",
         );
+    }
+    match session.http.login.describe(now).await {
+        Ok(way) => check.report.good(way),
+        Err(error) => {
+            add_error(&mut check.report, "logging in", &error);
+            return check.report;
+        }
     }
     match capabilities::check(session, now, &mut check.report).await {
         Ok(()) => check.searches().await,
@@ -100,11 +108,8 @@ impl FhirCheck<'_> {
             .iter()
             .map(|resource| fact::map(feed, resource.json.get(), zone))
             .collect();
-        let mut patients = Patients::new(
-            &session.identifier_systems,
-            session.queries.base(),
-            self.now,
-        );
+        let mut patients =
+            Patients::new(&session.identifier_systems, session.addresses(), self.now);
         self.add_patients(page.patients, &mut patients);
         if session.config.include != Include::Include {
             let mut ids = BTreeSet::new();
@@ -195,10 +200,10 @@ impl FhirCheck<'_> {
     /// Checks that a patient's records can be searched for.
     async fn records_of_a_patient(&mut self, feed: Feed, mapped: &[MappedResource]) {
         let session = self.session;
-        let base = session.queries.base();
+        let addresses = session.addresses();
         let Some(id) = mapped
             .iter()
-            .find_map(|mapped| patient_id(&mapped.subject, base))
+            .find_map(|mapped| patient_id(&mapped.subject, &addresses))
         else {
             return;
         };
@@ -295,50 +300,4 @@ fn add_error(report: &mut CheckReport, about: &str, error: &SourceError) {
         SourceError::Misconfigured { what, help } => (what, help.as_str()),
     };
     report.error(format!("{about}: {what}"), help);
-}
-
-/// The URI of a system, cut; it has to be shown so that somebody can name it in the configuration.
-/// A text that is no URI, or has a number in it that could be a person's, is not repeated.
-fn readable(system: &str) -> &str {
-    const MAX_CHARS: usize = 120;
-    /// Digits, hyphens between them included, that a number of a person may have.
-    const MAX_DIGITS: usize = 8;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":/._-#?=&~+".contains(&byte);
-    let is_uri = system.contains(':') && system.bytes().all(fits);
-    let is_number = |part: &str| part.bytes().filter(u8::is_ascii_digit).count() > MAX_DIGITS;
-    let has_number = system
-        .split(|char: char| !(char.is_ascii_digit() || char == '-'))
-        .any(is_number);
-    match (is_uri, has_number) {
-        (false, _) => "(one that is no URI)",
-        (true, true) => "(one with a long number in it)",
-        (true, false) => &system[..system.len().min(MAX_CHARS)],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_identifier_systems_only_uris_without_long_numbers_are_shown() {
-        for shown in [
-            "urn:oid:1.2.643.2.69.1.1.1.6.223",
-            "http://clinic.example/fhir/card?v=2",
-            "urn:clinic:card-2021",
-        ] {
-            assert_eq!(readable(shown), shown);
-        }
-        for hidden in ["Ivanov", "urn:Иванов", "urn:two words", "urn:x\u{1b}[2J"] {
-            assert_eq!(readable(hidden), "(one that is no URI)", "{hidden}");
-        }
-        for hidden in ["urn:snils:112-233-445-95", "urn:oms:7700000000000008"] {
-            assert_eq!(
-                readable(hidden),
-                "(one with a long number in it)",
-                "{hidden}"
-            );
-        }
-        assert_eq!(readable(&format!("urn:{}", "x".repeat(200))).len(), 120);
-    }
 }

@@ -1,4 +1,4 @@
-//! The addresses of searches, and the rule that no link leads off the server.
+//! The addresses of searches.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use connector_kit::{Coding, Feed, SourceError};
@@ -288,36 +288,9 @@ impl Queries {
         self.at("metadata")
     }
 
-    /// The base address as text, with its closing slash.
-    pub(crate) fn base(&self) -> &str {
-        self.base.as_str()
-    }
-
-    /// A link as the server wrote it, relative to the page it stood on.
-    pub(crate) fn follow(&self, page: &Url, link: &str) -> Result<Url, SourceError> {
-        let url = page.join(link).map_err(|_| {
-            SourceError::misconfigured(
-                "the FHIR server's link to the next page is no address",
-                "have the server mended",
-            )
-        })?;
-        if url.origin() != self.base.origin()
-            || !url.username().is_empty()
-            || url.password().is_some()
-        {
-            return Err(SourceError::misconfigured(
-                format!(
-                    "the FHIR server's link to the next page leads to another {}, and is not \
-                     followed",
-                    difference(&self.base, &url)
-                ),
-                "have the server write its links with the address of base_url: set its own server \
-                 address (HAPI: hapi.fhir.server_address), or have the proxy in front of it pass \
-                 on Host and X-Forwarded-Proto, -Host and -Port; or write the address of its links \
-                 into base_url",
-            ));
-        }
-        Ok(url)
+    /// The base address, with its closing slash.
+    pub(crate) const fn base(&self) -> &Url {
+        &self.base
     }
 
     /// Path and query, which with the base address make the whole again.
@@ -343,31 +316,6 @@ impl Queries {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path()));
         url
-    }
-}
-
-/// Parts in which an address differs, without the host itself.
-fn difference(base: &Url, url: &Url) -> String {
-    let mut parts = Vec::new();
-    if url.scheme() != base.scheme() {
-        let known = matches!(url.scheme(), "http" | "https");
-        let scheme = if known { url.scheme() } else { "neither" };
-        parts.push(format!("scheme ({scheme} instead of {})", base.scheme()));
-    }
-    if url.host() != base.host() {
-        parts.push("host".to_owned());
-    }
-    let port = |url: &Url| {
-        let port = url.port_or_known_default();
-        port.map_or_else(|| "none".to_owned(), |port| port.to_string())
-    };
-    if url.port_or_known_default() != base.port_or_known_default() {
-        parts.push(format!("port ({} instead of {})", port(url), port(base)));
-    }
-    if parts.is_empty() {
-        "account".to_owned()
-    } else {
-        parts.join(", ")
     }
 }
 

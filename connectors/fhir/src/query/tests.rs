@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::config::Links;
+use crate::links::{self, OwnAddresses};
 
 fn queries() -> Queries {
     let config = json!({
@@ -40,6 +42,9 @@ fn a_search_names_codes_stamp_order_and_size() {
 fn a_link_off_the_server_is_not_followed() {
     let queries = queries();
     let page = queries.search(Feed::Tests, Span::default(), 1, false);
+    let addresses = OwnAddresses::new(queries.base().as_str());
+    let follow =
+        |page: &Url, link| links::follow(queries.base(), page, link, Links::Refuse, &addresses);
     for off in [
         "https://mis.example/fhir",
         "http://mis.example:8443/x",
@@ -48,14 +53,11 @@ fn a_link_off_the_server_is_not_followed() {
         "file:///etc/passwd",
     ] {
         assert!(
-            matches!(
-                queries.follow(&page, off),
-                Err(SourceError::Misconfigured { .. })
-            ),
+            matches!(follow(&page, off), Err(SourceError::Misconfigured { .. })),
             "{off}"
         );
     }
-    let on = queries.follow(&page, "?_getpages=1&x=%7C").unwrap();
+    let on = follow(&page, "?_getpages=1&x=%7C").unwrap();
     assert_eq!(Queries::path(&on), "/fhir/r4/Observation?_getpages=1&x=%7C");
     assert_eq!(
         queries.at_path(Queries::path(&on)),

@@ -17,6 +17,8 @@ mod deleted;
 mod endless;
 mod faults;
 mod keys;
+mod links;
+mod login;
 mod paging;
 mod pull;
 mod rates;
