@@ -80,7 +80,7 @@ struct IdSearch<'a> {
 impl IdSearch<'_> {
     async fn records(&self, found: Found) -> Result<Vec<ClinicRecord>, SourceError> {
         let range = 0..found.matches.len();
-        let reads_patients = found.by_address || self.session.config.include != Include::Include;
+        let reads_patients = found.by_address || self.session.config.include != Include::Always;
         let mut page = ServerPage {
             matches: found.matches,
             patients: found.patients,

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{FhirConfig, IdentifierName};
 use crate::date;
+use crate::linked::PatientLinks;
 use crate::model::{Identifier, Patient};
 
 /// Systems known without configuration.
@@ -54,6 +55,14 @@ pub(crate) struct KnownIdentifiers {
     unreadable: bool,
 }
 
+/// A Patient, as far as records need it.
+#[derive(Default)]
+pub(crate) struct KnownPatient {
+    /// The Patient's own identifiers.
+    pub identifiers: KnownIdentifiers,
+    pub links: PatientLinks,
+}
+
 impl IdentifierSystems {
     pub(crate) fn new(config: &FhirConfig) -> Self {
         let mut systems: BTreeMap<_, _> = BUILT_IN
@@ -68,25 +77,18 @@ impl IdentifierSystems {
     }
 
     /// Reads a Patient; one that cannot be parsed counts as unreadable, not as absent.
-    pub(crate) fn patient(&self, json: &str, now: DateTime<Utc>) -> KnownIdentifiers {
+    pub(crate) fn patient(&self, json: &str, now: DateTime<Utc>) -> KnownPatient {
+        let mut known = KnownPatient::default();
         match serde_json::from_str::<Patient>(json) {
             Ok(patient) => {
-                let mut known = KnownIdentifiers::default();
-                // A Patient that was merged into another "must no longer be used" (R4, link-type).
-                if patient.link.iter().any(|link| link.kind == "replaced-by") {
-                    return known;
+                known.links = PatientLinks::of(&patient);
+                for identifier in &patient.identifier {
+                    self.add(&mut known.identifiers, identifier, now);
                 }
-                patient
-                    .identifier
-                    .iter()
-                    .for_each(|identifier| self.add(&mut known, identifier, now));
-                known
             }
-            Err(_) => KnownIdentifiers {
-                identifiers: Vec::new(),
-                unreadable: true,
-            },
+            Err(_) => known.identifiers.unreadable = true,
         }
+        known
     }
 
     /// Adds an identifier that is in use and of a known system.
@@ -176,9 +178,18 @@ impl IdentifierSystems {
 }
 
 impl KnownIdentifiers {
-    /// Reads the identifiers of `other` as well.
+    /// Reads the identifiers of `other` as well; those of both once.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.identifiers.extend(other.identifiers.iter().cloned());
+        for added in &other.identifiers {
+            let is_known = self.identifiers.iter().any(|(kind, value, country)| {
+                *kind == added.0
+                    && value.expose_secret() == added.1.expose_secret()
+                    && *country == added.2
+            });
+            if !is_known {
+                self.identifiers.push(added.clone());
+            }
+        }
         self.unreadable |= other.unreadable;
     }
 
@@ -258,7 +269,10 @@ mod tests {
     fn read(extra: &Value, identifiers: &Value) -> Vec<(IdentifierKind, String, Option<String>)> {
         let now = "2021-07-01T22:00:00Z".parse().unwrap();
         let patient = json!({"resourceType": "Patient", "identifier": identifiers}).to_string();
-        let person = rules(extra).patient(&patient, now).into_person();
+        let person = rules(extra)
+            .patient(&patient, now)
+            .identifiers
+            .into_person();
         assert!(!person.unreadable);
         person
             .identifiers
@@ -378,22 +392,11 @@ mod tests {
     }
 
     #[test]
-    fn a_patient_that_was_merged_into_another_identifies_nobody() {
-        for (kind, left) in [("replaced-by", 0), ("replaces", 1), ("seealso", 1)] {
-            let patient = json!({"identifier": [{"system": SNILS, "value": "1"}],
-                "link": [{"other": {"reference": "Patient/b"}, "type": kind}]});
-            let known = rules(&json!({})).patient(&patient.to_string(), DateTime::UNIX_EPOCH);
-            let person = known.into_person();
-            assert_eq!(person.identifiers.len(), left, "{kind}");
-            assert!(!person.unreadable);
-        }
-    }
-
-    #[test]
     fn a_patient_of_the_wrong_shape_is_unreadable_not_absent() {
         let json = r#"{"identifier": [{"value": 11223344595}]}"#;
         let person = rules(&json!({}))
             .patient(json, DateTime::UNIX_EPOCH)
+            .identifiers
             .into_person();
         assert!(person.unreadable && person.identifiers.is_empty());
     }

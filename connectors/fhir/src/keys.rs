@@ -118,7 +118,7 @@ impl KeyLister<'_> {
         mut keys: Vec<RecordKey>,
     ) -> Result<Vec<RecordKey>, SourceError> {
         let session = self.session;
-        if keys.is_empty() || session.config.include == Include::Include {
+        if keys.is_empty() || session.config.include == Include::Always {
             return Ok(keys);
         }
         let zone = session.config.time_zone.0;

@@ -21,13 +21,16 @@ mod date;
 mod deleted;
 mod fact;
 mod fingerprint;
+mod first_search;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
 mod identity;
 mod ids;
+mod include;
 mod keys;
+mod linked;
 mod links;
 mod login;
 mod model;

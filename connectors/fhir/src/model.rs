@@ -117,6 +117,8 @@ pub(crate) struct Condition {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(crate) struct Patient {
+    /// Untyped, like the links: a fault in them must not hide the identifiers.
+    pub active: Value,
     #[serde(deserialize_with = "list")]
     pub identifier: Vec<Identifier>,
     #[serde(deserialize_with = "list")]
@@ -129,6 +131,7 @@ pub(crate) struct Patient {
 pub(crate) struct PatientLink {
     #[serde(rename = "type")]
     pub kind: Value,
+    pub other: Value,
 }
 
 #[derive(Deserialize, Default)]

@@ -1,6 +1,5 @@
 //! Records of a server page, with their persons.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -8,10 +7,10 @@ use connector_kit::{ClinicRecord, Feed, RecordStatus, SourceError};
 
 use crate::bundle::{Resource, ServerPage};
 use crate::fact::{self, MappedResource};
+use crate::linked;
 use crate::model::Reference;
 use crate::patients::Patients;
 use crate::session::FhirSession;
-use crate::subjects;
 
 /// Records of some of a page's matches, with their persons. Takes the page's patients.
 ///
@@ -38,15 +37,8 @@ pub(crate) async fn of_page(
         patients.insert(entry);
     }
     if reads_patients {
-        let mut ids = BTreeSet::new();
-        for (_, mapped) in &taken {
-            patients.add_missing(&mapped.subject, &mut ids);
-        }
-        let read = subjects::read(session, ids, patients.count(), now).await?;
-        for entry in read.found {
-            patients.insert(entry);
-        }
-        patients.hide(read.hidden);
+        let subjects: Vec<_> = taken.iter().map(|(_, mapped)| &mapped.subject).collect();
+        linked::complete(session, &mut patients, &subjects, now, |_| ()).await?;
     }
     Ok(taken
         .into_iter()

@@ -1,9 +1,10 @@
 //! A session with one FHIR server: its client, its searches, and what it turned out not to do.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use clock::Clock;
 use connector_kit::{Feed, SourceError};
 use tokio::sync::OnceCell;
 use url::Url;
@@ -13,8 +14,10 @@ use crate::bundle::{self, ServerPage};
 use crate::capability_statement;
 use crate::config::{FhirConfig, Include, Links};
 use crate::fact::resource_type;
+use crate::first_search::FirstSearch;
 use crate::http::Http;
 use crate::identity::IdentifierSystems;
+use crate::include::IncludeChoice;
 use crate::links::{self, OwnAddresses};
 use crate::query::{Queries, Span};
 use crate::refusal::{Ask, HttpRefusal};
@@ -28,6 +31,9 @@ pub(crate) struct FhirSession {
     pub queries: Queries,
     pub identifier_systems: IdentifierSystems,
     pub limits: ServerLimits,
+    pub clock: Arc<dyn Clock>,
+    /// Set once it is decided how patients come.
+    pub include_choice: OnceLock<IncludeChoice>,
     addresses: Mutex<OwnAddresses>,
     /// Set once the capability statement was read: true if it offers the history of Patient.
     history: OnceCell<bool>,
@@ -43,13 +49,19 @@ pub(crate) struct FetchedPage {
 impl FhirSession {
     /// Prepares the client; secrets and certificates are read now, relative paths starting from
     /// `folder`.
-    pub(crate) fn new(config: FhirConfig, folder: &Path) -> Result<Self, SourceError> {
+    pub(crate) fn new(
+        config: FhirConfig,
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SourceError> {
         bounds::check(&config)?;
         Ok(Self {
             http: Http::new(&config, folder)?,
             queries: Queries::new(&config)?,
             identifier_systems: IdentifierSystems::new(&config),
             limits: ServerLimits::default(),
+            clock,
+            include_choice: OnceLock::new(),
             addresses: Mutex::new(OwnAddresses::new(config.base_url.as_str())),
             history: OnceCell::new(),
             config,
@@ -102,15 +114,23 @@ impl FhirSession {
     /// True if searches should ask the server to include the patients.
     pub(crate) fn asks_for_includes(&self) -> bool {
         match self.config.include {
-            Include::Auto => !self.limits.include_refused.is_known(),
-            Include::Include => true,
-            Include::BatchedReads => false,
+            Include::Auto => {
+                !self.limits.include_refused.is_known()
+                    && self.include_choice().is_none_or(IncludeChoice::asks)
+            }
+            Include::Always => true,
+            Include::Never => false,
         }
     }
 
     /// True if a search that was refused may succeed without `_include`.
     pub(crate) fn may_drop_include(&self) -> bool {
         self.config.include == Include::Auto && self.asks_for_includes()
+    }
+
+    /// How patients come, once that has been decided.
+    pub(crate) fn include_choice(&self) -> Option<IncludeChoice> {
+        self.include_choice.get().copied()
     }
 
     /// Gets a page of a search.
@@ -140,22 +160,14 @@ impl FhirSession {
         count: u32,
         now: DateTime<Utc>,
     ) -> Result<FetchedPage, SourceError> {
-        let ask = Ask::Search(resource_type(feed));
-        let url = self
-            .queries
-            .search(feed, span, count, self.asks_for_includes());
-        let refused = match self.get_page(url, ask, now).await {
-            Ok(fetched) => return Ok(fetched),
-            Err(refused) => refused,
+        let search = FirstSearch {
+            session: self,
+            feed,
+            span,
+            count,
+            now,
         };
-        if !self.may_drop_include() || !refused.is_of_parameter() {
-            return Err(refused.error);
-        }
-        let url = self.queries.search(feed, span, count, false);
-        let fetched = self.get_page(url, ask, now).await?;
-        tracing::info!("the FHIR server refuses _include; patients are read in batches");
-        self.limits.include_refused.learn();
-        Ok(fetched)
+        search.page().await
     }
 
     /// The checked address of the page that a page links to, if it does.

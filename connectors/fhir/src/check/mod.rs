@@ -20,7 +20,7 @@ use crate::query::Span;
 use crate::readable::readable;
 use crate::refusal::Ask;
 use crate::session::FhirSession;
-use crate::{subjects, unstamped};
+use crate::{linked, unstamped};
 
 /// Records looked at for each feed: enough to see which identifiers are in use.
 const SAMPLE: u32 = 20;
@@ -93,6 +93,9 @@ impl FhirCheck<'_> {
                 add_error(&mut self.report, &about, &error);
             }
         }
+        if let Some(choice) = self.session.include_choice() {
+            self.report.good(choice.words());
+        }
         self.changed_patients().await;
         self.list_unknown_systems();
     }
@@ -111,14 +114,14 @@ impl FhirCheck<'_> {
         let mut patients =
             Patients::new(&session.identifier_systems, session.addresses(), self.now);
         self.add_patients(page.patients, &mut patients);
-        if session.config.include != Include::Include {
-            let mut ids = BTreeSet::new();
-            for mapped in &mapped {
-                patients.add_missing(&mapped.subject, &mut ids);
-            }
-            let read = subjects::read(session, ids, patients.count(), self.now).await?;
-            self.add_patients(read.found, &mut patients);
-            patients.hide(read.hidden);
+        if session.config.include != Include::Always {
+            let subjects: Vec<_> = mapped.iter().map(|mapped| &mapped.subject).collect();
+            let systems = &mut self.unknown_systems;
+            let see = |entry: &PatientEntry| {
+                let known = &session.identifier_systems;
+                known.unknown_systems(entry.json.get(), systems);
+            };
+            linked::complete(session, &mut patients, &subjects, self.now, see).await?;
         }
         self.records_of_a_patient(feed, &mapped).await;
         let (hidden, readable): (Vec<_>, Vec<_>) = mapped

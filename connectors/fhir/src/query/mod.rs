@@ -267,6 +267,15 @@ impl Queries {
         url
     }
 
+    /// The patients that have a link to one of up to [`MAX_BATCH`] others.
+    pub(crate) fn patients_linking(&self, ids: &[String]) -> Url {
+        let mut url = self.at("Patient");
+        url.query_pairs_mut()
+            .append_pair("link", &ids.join(","))
+            .append_pair("_count", &MAX_BATCH.to_string());
+        url
+    }
+
     /// The ids of up to [`MAX_BATCH`] patients that are there.
     pub(crate) fn patients_there(&self, ids: &[String], is_plain: bool) -> Url {
         let mut url = self.patients(ids);

@@ -200,7 +200,7 @@ async fn a_byte_order_mark_before_the_json_is_no_fault() {
     let read = source.fetch(Feed::Vaccinations, &ids, now()).await;
     assert_eq!(read.unwrap().len(), 1);
     server.refuse_parameter("Immunization?_id");
-    let read = connector(&server.base_url(), json!({"include": "include"}))
+    let read = connector(&server.base_url(), json!({"include": "always"}))
         .fetch(Feed::Vaccinations, &ids, now())
         .await;
     assert_eq!(read.unwrap().len(), 1, "by its address");
