@@ -114,6 +114,7 @@ pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
     ClinicRecord {
         record_id: id.to_string(),
         status: RecordStatus::Final,
+        unmapped_status: None,
         person: Person {
             identifiers: vec![Identifier {
                 kind: IdentifierKind::PassportForeign,

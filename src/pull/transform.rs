@@ -7,8 +7,8 @@ use chrono::NaiveDate;
 use connector_kit::{ClinicRecord, Cursor, Page, SourceError};
 use contract::Body;
 use fault::Point;
-use outbox::{OutboxError, Pulled, RecordName, Refused};
-use pseudonym::{Pseudonymiser, RecordOutcome};
+use outbox::{OutboxError, Pulled, RecordName, Refused, RefusedValue};
+use pseudonym::{Pseudonymiser, RecordOutcome, SeenValue};
 use tokio::sync::mpsc;
 
 use super::feed_run::FeedRun;
@@ -111,6 +111,7 @@ impl Transformer {
                 RecordOutcome::Rejected(rejection) => {
                     self.keep_ids.store(true, Ordering::Relaxed);
                     page.refused.push(Refused {
+                        value: rejection.value.map(refused_value),
                         record_id: rejection.record_id,
                         reason: rejection.reason.as_str(),
                         record: rejection.record,
@@ -120,6 +121,16 @@ impl Transformer {
             }
         }
         page
+    }
+}
+
+/// The value of a refused row, as the outbox keeps it. One that is never shown is not handed over.
+fn refused_value(seen: SeenValue) -> RefusedValue {
+    RefusedValue {
+        table: seen.value.table.as_str(),
+        digest: seen.digest,
+        text: seen.value.may_be_shown().then(|| seen.value.to_text()),
+        persons: seen.persons,
     }
 }
 

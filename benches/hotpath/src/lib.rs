@@ -149,6 +149,7 @@ fn record(index: u32) -> ClinicRecord {
     ClinicRecord {
         record_id: (4_000_000 + index).to_string(),
         status: RecordStatus::Final,
+        unmapped_status: None,
         person: Person {
             identifiers: identifiers(index),
             unreadable: false,

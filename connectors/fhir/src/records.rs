@@ -42,7 +42,7 @@ pub(crate) async fn of_page(
     }
     Ok(taken
         .into_iter()
-        .map(|(resource, mapped)| record(resource, mapped, &patients))
+        .map(|(resource, mapped)| record(feed, resource, mapped, &patients))
         .collect())
 }
 
@@ -52,9 +52,15 @@ fn is_address(reference: &Reference) -> bool {
     text.starts_with("http://") || text.starts_with("https://")
 }
 
-fn record(resource: &Resource, mapped: MappedResource, patients: &Patients<'_>) -> ClinicRecord {
+fn record(
+    feed: Feed,
+    resource: &Resource,
+    mapped: MappedResource,
+    patients: &Patients<'_>,
+) -> ClinicRecord {
     // What is taken back needs no person.
     let is_hidden = mapped.status == RecordStatus::Final && patients.is_hidden(&mapped.subject);
+    let has_unknown_status = mapped.status == RecordStatus::Unknown;
     ClinicRecord {
         record_id: resource.record_id.clone(),
         status: match &resource.id {
@@ -63,6 +69,9 @@ fn record(resource: &Resource, mapped: MappedResource, patients: &Patients<'_>) 
             Some(_) if is_hidden => RecordStatus::PersonHidden,
             Some(_) => mapped.status,
         },
+        unmapped_status: has_unknown_status
+            .then(|| fact::unmapped_status(feed, resource.json.get()))
+            .flatten(),
         person: patients.person(&mapped.subject, &mapped.contained),
         fact: mapped.fact,
         // A right that comes back moves no stamp: without one every sweep reads the record again.

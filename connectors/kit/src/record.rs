@@ -114,6 +114,9 @@ pub enum IdentifierKind {
     Oms,
     /// Russian internal passport, series and number, 10 digits.
     PassportRu,
+    /// Number that another country gives a person, or the person's identity card; needs that
+    /// country.
+    NationalId,
     /// A foreign passport; needs the issuing country.
     PassportForeign,
     /// European health insurance card.
@@ -203,6 +206,9 @@ pub struct ClinicRecord {
     pub record_id: String,
     /// Status at the source.
     pub status: RecordStatus,
+    /// Word of the status, where the source has one and nobody has mapped it: `status` is
+    /// [`RecordStatus::Unknown`] then.
+    pub unmapped_status: Option<String>,
     /// Person whom the fact is about.
     pub person: Person,
     /// Medical content.
@@ -271,7 +277,8 @@ mod tests {
     fn debug_shows_no_identity_and_no_medical_content() {
         let record = ClinicRecord {
             record_id: "visit-77".into(),
-            status: RecordStatus::Final,
+            status: RecordStatus::Unknown,
+            unmapped_status: Some("signed by Ivanova".into()),
             person: Person {
                 identifiers: vec![Identifier {
                     kind: IdentifierKind::Snils,
@@ -291,7 +298,7 @@ mod tests {
             "{record:?} {:?} {:?}",
             record.person, record.person.identifiers
         );
-        for secret in ["112", "visit-77", "U07", "RU", "1625"] {
+        for secret in ["112", "visit-77", "U07", "RU", "1625", "Ivanova"] {
             assert!(!shown.contains(secret), "{shown}");
         }
     }

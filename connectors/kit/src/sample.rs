@@ -14,8 +14,6 @@ pub const SAMPLE_RECORDS: u32 = 250;
 pub struct SampledRecord {
     /// The record, as a page would hand it over.
     pub record: ClinicRecord,
-    /// Word of the record's status, where nobody has mapped it.
-    pub unmapped_status: Option<String>,
     /// Dates that the source keeps with a time of day.
     pub instants: Vec<SampledInstant>,
 }
@@ -35,7 +33,6 @@ impl From<ClinicRecord> for SampledRecord {
     fn from(record: ClinicRecord) -> Self {
         Self {
             record,
-            unmapped_status: None,
             instants: Vec::new(),
         }
     }

@@ -11,7 +11,8 @@ pub(crate) enum Role {
     RecordId,
     ChangedAt,
     Identifier(IdentifierKind),
-    Country,
+    /// Issuing country of the identifiers of this kind.
+    Country(IdentifierKind),
     Status,
     Code,
     System,
@@ -44,7 +45,7 @@ const fn optional(name: &'static str, role: Role) -> Column {
 }
 
 /// Columns of every feed.
-const COMMON: [Column; 11] = [
+const COMMON: [Column; 15] = [
     required("record_id", Role::RecordId),
     required("changed_at", Role::ChangedAt),
     optional("person_snils", Role::Identifier(IdentifierKind::Snils)),
@@ -57,15 +58,34 @@ const COMMON: [Column; 11] = [
         "person_passport_foreign",
         Role::Identifier(IdentifierKind::PassportForeign),
     ),
-    optional("person_passport_foreign_country", Role::Country),
+    optional(
+        "person_passport_foreign_country",
+        Role::Country(IdentifierKind::PassportForeign),
+    ),
+    optional(
+        "person_national_id",
+        Role::Identifier(IdentifierKind::NationalId),
+    ),
+    optional(
+        "person_national_id_country",
+        Role::Country(IdentifierKind::NationalId),
+    ),
     optional("person_ehic", Role::Identifier(IdentifierKind::Ehic)),
     optional(
         "person_residence_permit",
         Role::Identifier(IdentifierKind::ResidencePermit),
     ),
     optional(
+        "person_residence_permit_country",
+        Role::Country(IdentifierKind::ResidencePermit),
+    ),
+    optional(
         "person_birth_certificate",
         Role::Identifier(IdentifierKind::BirthCertificate),
+    ),
+    optional(
+        "person_birth_certificate_country",
+        Role::Country(IdentifierKind::BirthCertificate),
     ),
     optional("status", Role::Status),
 ];
@@ -134,7 +154,7 @@ impl Role {
                     Text | FixedText | Bytes | Integer | Unsigned | Decimal | Dynamic | Other
                 )
             }
-            Self::Country | Self::System => {
+            Self::Country(_) | Self::System => {
                 matches!(kind, Text | FixedText | Bytes | Dynamic | Other)
             }
             Self::Status | Self::Code => {
@@ -161,7 +181,7 @@ impl Role {
             Self::RecordId => "a whole number, decimal, text, uuid or bytes",
             Self::ChangedAt => "a timestamp with or without time zone, or a date",
             Self::Identifier(_) => "text, or a whole number",
-            Self::Country | Self::System => "text",
+            Self::Country(_) | Self::System => "text",
             Self::Status | Self::Code => "text, or a whole number",
             Self::Number => "a whole number",
             Self::Date => "a date, a timestamp, or text such as 2021-07-01 or 01.07.2021",
@@ -172,6 +192,23 @@ impl Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_of_another_country_have_its_column() {
+        let countries: Vec<_> = of(Feed::Tests)
+            .filter(|column| matches!(column.role, Role::Country(_)))
+            .map(|column| column.name)
+            .collect();
+        assert_eq!(
+            countries,
+            [
+                "person_passport_foreign_country",
+                "person_national_id_country",
+                "person_residence_permit_country",
+                "person_birth_certificate_country",
+            ]
+        );
+    }
 
     #[test]
     fn a_misspelt_name_finds_the_documented_one() {

@@ -17,8 +17,19 @@ pub(crate) struct Layout {
     /// The query's own spelling of each name.
     pub names: Vec<String>,
     pub kinds: Vec<Kind>,
-    /// The columns with a person's identifiers.
-    pub identifiers: Vec<(usize, IdentifierKind)>,
+    /// Columns with a person's identifiers.
+    pub identifiers: Vec<IdentifierColumn>,
+}
+
+/// Column with identifiers of a person.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IdentifierColumn {
+    /// Ordinal of the column.
+    pub ordinal: usize,
+    /// Numbering of its values.
+    pub kind: IdentifierKind,
+    /// Ordinal of the column with the issuing country.
+    pub country: Option<usize>,
 }
 
 /// Something wrong with a query's columns.
@@ -38,6 +49,18 @@ impl Layout {
     /// Ordinal of a documented column.
     pub(crate) fn ordinal(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Ordinal of the column with the issuing country of a numbering.
+    fn country(&self, kind: IdentifierKind) -> Option<usize> {
+        let of_kind = |column: &Column| column.role == Role::Country(kind);
+        self.columns.iter().position(of_kind)
+    }
+
+    fn join_countries(&mut self) {
+        for place in 0..self.identifiers.len() {
+            self.identifiers[place].country = self.country(self.identifiers[place].kind);
+        }
     }
 
     /// Documented names, and their kinds.
@@ -76,6 +99,7 @@ pub(crate) fn resolve(feed: Feed, described: &[Described], has_status_words: boo
             (None, _) => {}
         }
     }
+    layout.join_countries();
     check_person(&layout, &mut found);
     check_status(&layout, has_status_words, &mut found.errors);
     for other in described {
@@ -101,7 +125,11 @@ fn take(column: Column, described: &Described, layout: &mut Layout, errors: &mut
         });
     }
     if let Role::Identifier(kind) = column.role {
-        layout.identifiers.push((layout.columns.len(), kind));
+        layout.identifiers.push(IdentifierColumn {
+            ordinal: layout.columns.len(),
+            kind,
+            country: None,
+        });
     }
     layout.columns.push(column);
     layout.names.push(described.name.clone());
@@ -145,21 +173,32 @@ fn check_person(layout: &Layout, found: &mut Resolution) {
                 .into(),
         });
     }
-    let foreign = layout.ordinal("person_passport_foreign").is_some();
-    let country = layout.ordinal("person_passport_foreign_country").is_some();
-    if foreign && !country {
-        found.warnings.push(Problem {
-            what: "person_passport_foreign stands without person_passport_foreign_country".into(),
-            help: "add the issuing country (ISO 3166-1 alpha-2 or alpha-3): without it a foreign \
-                passport is nobody's"
-                .into(),
-        });
+    for column in &layout.identifiers {
+        let needs_country = matches!(
+            column.kind,
+            IdentifierKind::PassportForeign | IdentifierKind::NationalId
+        );
+        if needs_country && column.country.is_none() {
+            let name = layout.columns[column.ordinal].name;
+            found.warnings.push(Problem {
+                what: format!("{name} stands without {name}_country"),
+                help: "add the issuing country (ISO 3166-1 alpha-2 or alpha-3): without it such a \
+                    number is nobody's"
+                    .into(),
+            });
+        }
     }
-    if country && !foreign {
-        found.warnings.push(Problem {
-            what: "person_passport_foreign_country stands without person_passport_foreign".into(),
-            help: "add the passport's number, or leave the country out".into(),
-        });
+    for column in &layout.columns {
+        let Role::Country(kind) = column.role else {
+            continue;
+        };
+        if layout.identifiers.iter().all(|other| other.kind != kind) {
+            let number = column.name.trim_end_matches("_country");
+            found.warnings.push(Problem {
+                what: format!("{} stands without {number}", column.name),
+                help: "add the number, or leave the country out".into(),
+            });
+        }
     }
 }
 

@@ -36,7 +36,6 @@ pub(crate) struct Reader<'s> {
     zone: Tz,
     encoding: Encoding,
     status: Option<usize>,
-    country: Option<usize>,
     fact: FactColumns,
 }
 
@@ -80,7 +79,6 @@ impl<'s> Reader<'s> {
             zone: settings.zone,
             encoding: settings.encoding,
             status: layout.ordinal("status"),
-            country: layout.ordinal("person_passport_foreign_country"),
             fact,
         }
     }
@@ -99,6 +97,9 @@ impl<'s> Reader<'s> {
         ClinicRecord {
             record_id,
             status,
+            unmapped_status: row
+                .filter(|_| status == RecordStatus::Unknown)
+                .and_then(|row| self.text(row.cell(self.status?))),
             person,
             fact: self.fact(row),
             stamp,
@@ -180,8 +181,8 @@ impl<'s> Reader<'s> {
 
     fn person(&self, row: Row<'_>) -> Person {
         let mut person = Person::default();
-        for (ordinal, kind) in &self.layout.identifiers {
-            let cell = row.cell(*ordinal);
+        for column in &self.layout.identifiers {
+            let cell = row.cell(column.ordinal);
             let text = match text::read(cell, self.encoding) {
                 Text::Missing => continue,
                 Text::Unreadable(_) => {
@@ -190,20 +191,19 @@ impl<'s> Reader<'s> {
                 }
                 Text::Value(text) => text,
             };
-            let Some(value) = identifier(text, cell.kind, *kind) else {
+            let Some(value) = identifier(text, cell.kind, column.kind) else {
                 continue;
             };
-            let country = self
+            let country = column
                 .country
-                .filter(|_| *kind == IdentifierKind::PassportForeign);
-            let country = country.and_then(|country| self.text(row.cell(country)));
+                .and_then(|country| self.text(row.cell(country)));
             if person.identifiers.is_empty() {
                 person
                     .identifiers
                     .reserve_exact(self.layout.identifiers.len());
             }
             person.identifiers.push(Identifier {
-                kind: *kind,
+                kind: column.kind,
                 value: SecretString::from(value),
                 country,
             });

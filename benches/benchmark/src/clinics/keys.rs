@@ -136,6 +136,7 @@ pub(crate) fn clinic_record(line: &str) -> Option<ClinicRecord> {
     Some(ClinicRecord {
         record_id: (*id)?.to_owned(),
         status: RecordStatus::Final,
+        unmapped_status: None,
         person,
         fact: clinic_fact(content)?,
         stamp: None,

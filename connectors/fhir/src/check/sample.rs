@@ -3,8 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use connector_kit::{
-    ClinicRecord, Feed, RecordStatus, SAMPLE_RECORDS, SampledInstant, SampledRecord, SourceError,
-    add_newest,
+    ClinicRecord, Feed, SAMPLE_RECORDS, SampledInstant, SampledRecord, SourceError, add_newest,
 };
 use serde_json::Value;
 
@@ -87,19 +86,9 @@ async fn take(
 fn sampled(feed: Feed, record: ClinicRecord, json: &str) -> SampledRecord {
     let resource: Value = serde_json::from_str(json).unwrap_or_default();
     SampledRecord {
-        unmapped_status: (record.status == RecordStatus::Unknown).then(|| status_word(&resource)),
         instants: instants(feed, &resource),
         record,
     }
-}
-
-fn status_word(resource: &Value) -> String {
-    let concept = |name: &str| resource[name]["coding"][0]["code"].as_str();
-    let word = resource["status"]
-        .as_str()
-        .or_else(|| concept("clinicalStatus"))
-        .or_else(|| concept("verificationStatus"));
-    word.unwrap_or_default().to_owned()
 }
 
 /// Dates of a resource that are written as instants, from the elements that count.

@@ -188,6 +188,25 @@ fn condition_status(
     }
 }
 
+/// The status word of a resource whose status is `Unknown`; `None` where it has none, or where the
+/// resource is of the wrong shape. Of a Condition's two words the one that is not understood.
+pub(crate) fn unmapped_status(feed: Feed, json: &str) -> Option<String> {
+    let resource: Value = serde_json::from_str(json).ok()?;
+    if feed != Feed::Recoveries {
+        return resource.get("status")?.as_str().map(str::to_owned);
+    }
+    if !resource.is_object() {
+        return None;
+    }
+    let condition: Condition = serde_json::from_str(json).ok()?;
+    let verification = status_code(&condition.verification_status);
+    let word = match condition_status(verification, None, false) {
+        RecordStatus::Unknown => verification,
+        _ => status_code(&condition.clinical_status),
+    };
+    word.map(str::to_owned)
+}
+
 /// Code of a status that FHIR writes as a CodeableConcept: the first one of HL7's own systems,
 /// else the first.
 fn status_code(concept: &CodeableConcept) -> Option<&str> {

@@ -278,3 +278,28 @@ fn a_resource_of_the_wrong_shape_is_refused_not_lost() {
         }
     }
 }
+
+#[test]
+fn the_status_word_that_is_not_understood_is_named() {
+    let concept = |code: &str| json!({"coding": [{"code": code}]});
+    for (feed, resource, word) in [
+        (Feed::Vaccinations, json!({"status": "done"}), Some("done")),
+        (Feed::Tests, json!({"status": "signed"}), Some("signed")),
+        (Feed::Tests, json!({}), None),
+        (Feed::Tests, json!(["signed"]), None),
+        (Feed::Recoveries, json!(["signed"]), None),
+        (
+            Feed::Recoveries,
+            json!({"clinicalStatus": concept("healed"), "verificationStatus": concept("confirmed")}),
+            Some("healed"),
+        ),
+        (
+            Feed::Recoveries,
+            json!({"clinicalStatus": concept("resolved"), "verificationStatus": concept("sure")}),
+            Some("sure"),
+        ),
+    ] {
+        let named = unmapped_status(feed, &resource.to_string());
+        assert_eq!(named.as_deref(), word, "{resource}");
+    }
+}

@@ -286,6 +286,7 @@ impl MemoryConnector {
         ClinicRecord {
             record_id: row.id.clone(),
             status: RecordStatus::Final,
+            unmapped_status: None,
             person: Person {
                 identifiers: vec![Identifier {
                     kind: IdentifierKind::Snils,

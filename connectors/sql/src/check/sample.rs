@@ -2,10 +2,7 @@
 //! `check` tells of.
 
 use chrono::{DateTime, Utc};
-use connector_kit::{
-    ClinicRecord, PageRequest, RecordStatus, SAMPLE_RECORDS, SampledInstant, SampledRecord,
-    add_newest,
-};
+use connector_kit::{PageRequest, SAMPLE_RECORDS, SampledInstant, SampledRecord, add_newest};
 
 use crate::config::Encoding;
 use crate::date;
@@ -16,7 +13,6 @@ use crate::row::Reader;
 use crate::settings::FeedSettings;
 use crate::source::SqlSource;
 use crate::table::{Row, Table};
-use crate::text::{self, Text};
 use crate::{pull, sweep};
 
 /// Reads the first rows and the newest; those that are among both stand once.
@@ -76,7 +72,6 @@ struct Sampler<'s> {
     encoding: Encoding,
     /// Number of columns of a row that could be read.
     width: usize,
-    status: Option<usize>,
     /// Dates, with the ordinals of their columns.
     dates: Vec<(&'static str, usize)>,
 }
@@ -88,7 +83,6 @@ impl<'s> Sampler<'s> {
             reader: Reader::new(layout, feed, &source.settings),
             encoding: source.settings.encoding,
             width: layout.names.len(),
-            status: layout.ordinal("status"),
             dates: dates
                 .into_iter()
                 .filter_map(|name| Some((name, layout.ordinal(name)?)))
@@ -118,18 +112,7 @@ impl<'s> Sampler<'s> {
         });
         SampledRecord {
             instants: instants.collect(),
-            unmapped_status: self.unmapped_status(row, &record),
             record,
         }
-    }
-
-    fn unmapped_status(&self, row: Row<'_>, record: &ClinicRecord) -> Option<String> {
-        let ordinal = self
-            .status
-            .filter(|_| record.status == RecordStatus::Unknown)?;
-        Some(match text::read(row.cell(ordinal), self.encoding) {
-            Text::Missing => String::new(),
-            Text::Value(word) | Text::Unreadable(word) => word.into_owned(),
-        })
     }
 }

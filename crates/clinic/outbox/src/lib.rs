@@ -5,8 +5,8 @@
 //! without the lock. A page of a source is one [`Outbox::prepare`] and one [`Outbox::commit`]:
 //! records that are new or changed are encoded and sealed, then committed in one transaction with
 //! their digests, the dead letters and the cursor. A crash re-reads; it never skips. Nothing
-//! readable rests in the file: sealed bytes, keyed digests, sealed record ids, cursors, and record ids
-//! of refused rows with a code.
+//! readable rests in the file: sealed bytes, keyed digests, sealed record ids and values, cursors, and
+//! record ids of refused rows with a code.
 
 mod batches;
 mod corrections;
@@ -20,6 +20,7 @@ mod outbox;
 mod page;
 mod records;
 mod sweep;
+mod values;
 mod versions;
 
 pub use batches::{
@@ -35,8 +36,8 @@ pub use feeds::{RunOutcome, SOURCE_ENDLESS};
 pub use file::{KeyFingerprints, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner};
 pub use limits::{
     BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, LOST_STATE_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,
-    MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_WAIT_MS, OTHER_GATEWAY_MS,
-    RECEIPT_RAISE_PAUSE_MS, UNREADABLE_AGAIN_MS,
+    MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_UNKNOWN_VALUES_PER_FEED,
+    MAX_WAIT_MS, OTHER_GATEWAY_MS, RECEIPT_RAISE_PAUSE_MS, UNREADABLE_AGAIN_MS,
 };
 pub use operator::{
     DeadLetterCount, FeedStatus, Link, OutboxReader, PublisherStatus, RaiseWaits, RejectedReceipts,
@@ -51,3 +52,4 @@ pub use sweep::{
     CorrectionRule, MissingRecord, RemovedFeed, SeenKeys, SettledCorrections, ShownMissing, Sweep,
     SweepEnd, SweepLimits, SweepLookUp, SweepStep,
 };
+pub use values::{PERSONS_TO_SHOW, Persons, RefusedValue, UnknownValueCount, UnknownValueRow};

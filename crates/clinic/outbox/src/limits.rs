@@ -7,6 +7,9 @@ pub const MAX_PAGE_DRAFTS: usize = 100_000;
 /// counted.
 pub const MAX_DEAD_LETTERS_PER_FEED: u32 = 100_000;
 
+/// Most values that nobody has mapped, of one feed; the rarest leave first.
+pub const MAX_UNKNOWN_VALUES_PER_FEED: u32 = 1000;
+
 /// Longest wait of a lease or a retry, in milliseconds; longer ones are cut to it. A batch due
 /// later than that from now can only mean that the clock was set back, and is due at once.
 pub const MAX_WAIT_MS: i64 = 60 * 60 * 1000;

@@ -76,6 +76,9 @@ pub struct CodesConfig {
 pub struct IdentifiersConfig {
     /// Consequence of a wrong check digit in the number of an OMS policy.
     pub oms_check: OmsCheck,
+    /// Numbers of persons in other countries; 4 to 20 letters and digits by default.
+    #[serde(skip_serializing_if = "LimitsConfig::is_default")]
+    pub national_id: LimitsConfig,
     /// Numbers of foreign passports; 4 to 20 letters and digits by default.
     pub passport_foreign: LimitsConfig,
     /// Numbers of European health insurance cards; 20 digits by default.
@@ -115,6 +118,12 @@ pub struct LimitsConfig {
 }
 
 impl LimitsConfig {
+    /// Returns whether nothing is configured. Such limits are left out of what feeds are
+    /// recognised by, so that a new scheme alone makes none start over.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Limits with each value that is not configured taken from `defaults`.
     pub(crate) fn over(&self, defaults: Limits) -> Limits {
         Limits {

@@ -23,6 +23,7 @@ mod preview;
 mod rejection;
 mod settings;
 mod subject;
+mod unknown;
 
 pub use apply::{
     MAX_RECORD_ID_BYTES, MAX_SOURCE_ID_BYTES, NewError, Pseudonymiser, RecordOutcome, fact_kind,
@@ -39,3 +40,6 @@ pub use policy::{Policy, PolicyError};
 pub use preview::{FieldPreview, Preview, PreviewVerdict, Treatment};
 pub use rejection::{Rejection, RejectionReason};
 pub use subject::Warnings;
+pub use unknown::{
+    MAX_VALUE_CHARS, RecordSecrets, SeenValue, UnknownValue, ValueDigest, ValuePerson, ValueTable,
+};

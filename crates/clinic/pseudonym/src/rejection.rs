@@ -5,6 +5,8 @@ use std::fmt;
 
 use contract::{FactKind, RecordDigest};
 
+use crate::unknown::SeenValue;
+
 /// A record that was refused; stays at the clinic.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
@@ -17,6 +19,8 @@ pub struct Rejection {
     pub kind: FactKind,
     /// Why.
     pub reason: RejectionReason,
+    /// Value that nobody has mapped, where the record is refused for one; never leaves the clinic.
+    pub value: Option<SeenValue>,
 }
 
 impl fmt::Debug for Rejection {
@@ -174,6 +178,7 @@ mod tests {
             record: RecordDigest([7; 32]),
             kind: FactKind::Test,
             reason: RejectionReason::DateFuture,
+            value: None,
         };
         let shown = format!("{rejection:?}");
         assert!(

@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::revision::{MAX_COUNT, Revision};
+use crate::values::ValueSecrets;
 
 /// Number of low bits of a version that are pseudo-random for each revision.
 const STEP_BITS: u32 = 12;
@@ -33,6 +34,7 @@ pub struct RecordSecrets {
     withdrawal: Hmac<Sha256>,
     beacon: Hmac<Sha256>,
     names: XChaCha20Poly1305,
+    values: ValueSecrets,
 }
 
 /// Values of one record.
@@ -54,6 +56,7 @@ impl RecordSecrets {
         let names = purpose(b"clinic-gateway/record-name/v1").finalize();
         Self {
             names: XChaCha20Poly1305::new(&names.into_bytes()),
+            values: ValueSecrets::new(&keyed),
             record: purpose(b"clinic-gateway/record-secrets/v1"),
             content: purpose(b"clinic-gateway/content/v2"),
             withdrawal: purpose(b"clinic-gateway/withdrawal/v2"),
@@ -143,6 +146,12 @@ impl RecordSecrets {
         };
         let opened = self.names.decrypt(&name_nonce(record), payload).ok()?;
         String::from_utf8(opened).ok()
+    }
+
+    /// Secrets of the values that nobody has mapped.
+    #[must_use]
+    pub const fn values(&self) -> &ValueSecrets {
+        &self.values
     }
 
     fn derive(&self, record: &RecordDigest) -> Derived {

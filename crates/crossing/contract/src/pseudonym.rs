@@ -15,6 +15,8 @@ pub enum Scheme {
     Oms,
     /// Russian internal passport.
     PassportRu,
+    /// Number of a person, or of an identity card, in another country, with that country.
+    NationalId,
     /// A foreign passport, with its issuing country.
     PassportForeign,
     /// European health insurance card.
@@ -27,10 +29,11 @@ pub enum Scheme {
 
 impl Scheme {
     /// All schemes, strongest first: the order in which a registry trusts them to name one person.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Snils,
         Self::Oms,
         Self::PassportRu,
+        Self::NationalId,
         Self::PassportForeign,
         Self::Ehic,
         Self::ResidencePermit,
@@ -44,6 +47,7 @@ impl Scheme {
             Self::Snils => "snils",
             Self::Oms => "oms",
             Self::PassportRu => "passport-ru",
+            Self::NationalId => "national-id",
             Self::PassportForeign => "passport-foreign",
             Self::Ehic => "ehic",
             Self::ResidencePermit => "residence-permit",

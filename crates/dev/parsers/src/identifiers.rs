@@ -9,10 +9,11 @@ use pseudonym::{Policy, PolicyConfig};
 static POLICY: LazyLock<Policy> =
     LazyLock::new(|| Policy::new(&PolicyConfig::default()).expect("the defaults are a policy"));
 
-const KINDS: [IdentifierKind; 7] = [
+const KINDS: [IdentifierKind; 8] = [
     IdentifierKind::Snils,
     IdentifierKind::Oms,
     IdentifierKind::PassportRu,
+    IdentifierKind::NationalId,
     IdentifierKind::PassportForeign,
     IdentifierKind::Ehic,
     IdentifierKind::ResidencePermit,

@@ -6,6 +6,9 @@ import { currentLanguage, say } from "./i18n.js";
 /** Fields of the form, in their order on the page. */
 const FIELDS = ["country", "number", "family_name", "given_name", "birth_date"];
 
+/** Documents that count only with the country that issued them. */
+const WITH_COUNTRY = ["national-id", "passport-foreign"];
+
 const element = (id) => document.getElementById(id);
 let faults = [];
 
@@ -20,7 +23,7 @@ export function typed() {
   for (const field of FIELDS) {
     citizen[field] = element(field).value;
   }
-  if (kind !== "passport-foreign") {
+  if (!WITH_COUNTRY.includes(kind)) {
     delete citizen.country;
   }
   return citizen;
@@ -31,8 +34,8 @@ export function drawForm() {
   const kind = chosenDocument();
   element("number-label").textContent = say(`number-${kind}`);
   element("number-hint").textContent = say(`hint-${kind}`);
-  element("number").inputMode = kind === "passport-foreign" ? "text" : "numeric";
-  element("country-field").hidden = kind !== "passport-foreign";
+  element("number").inputMode = WITH_COUNTRY.includes(kind) ? "text" : "numeric";
+  element("country-field").hidden = !WITH_COUNTRY.includes(kind);
   drawCountries();
   drawFaults();
 }

@@ -54,6 +54,7 @@ class Form(PortalTest):
             ("oms", {"number": "7701"}, "number", "16 digits"),
             ("passport-ru", {"number": "45 10"}, "number", "4 and 6 digits"),
             ("passport-foreign", {"number": "12AB34567"}, "country", "Choose the country"),
+            ("national-id", {"number": "740104/0020"}, "country", "Choose the country"),
             ("snils", {"birth_date": "31.02.1990"}, "birth_date", "no such day"),
             ("snils", {"birth_date": "01.01.2199"}, "birth_date", "yet to come"),
             ("snils", {"birth_date": "1990"}, "birth_date", "day, month and year"),

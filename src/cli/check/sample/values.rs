@@ -40,7 +40,7 @@ impl Named {
             }
         }
         Self {
-            status: sampled.unmapped_status.as_deref().map(shown),
+            status: sampled.record.unmapped_status.as_deref().map(shown),
             codes,
         }
     }

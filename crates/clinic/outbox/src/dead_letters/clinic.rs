@@ -28,10 +28,8 @@ pub(crate) async fn open_refused(
     let rows: HashMap<&str, _> = refused
         .iter()
         .map(|row| {
-            (
-                cut(&row.record_id),
-                (row.reason, row.record.to_hex(), row.stamp),
-            )
+            let letter = (row.reason, row.record.to_hex(), row.stamp, value_of(row));
+            (cut(&row.record_id), letter)
         })
         .collect();
     let rows = json(&rows);
@@ -39,14 +37,16 @@ pub(crate) async fn open_refused(
     let has_room = before < i64::from(MAX_DEAD_LETTERS_PER_FEED);
     sqlx::query(
         "INSERT INTO dead_letter (feed_id, origin, record_id, record, reason, stamp, \
-         first_seen_at_ms, last_seen_at_ms) \
-         SELECT ?1, 'clinic', j.key, unhex(j.value ->> 1), j.value ->> 0, j.value ->> 2, ?3, ?3 \
-         FROM json_each(?2) AS j WHERE ?4 OR EXISTS (SELECT 1 FROM dead_letter \
-         WHERE feed_id = ?1 AND record_id = j.key AND origin = 'clinic') \
+         value_id, first_seen_at_ms, last_seen_at_ms) \
+         SELECT ?1, 'clinic', j.key, unhex(j.value ->> 1), j.value ->> 0, j.value ->> 2, \
+         (SELECT id FROM unknown_value AS v WHERE v.feed_id = ?1 \
+         AND v.digest = unhex(j.value ->> 3)), ?3, ?3 FROM json_each(?2) AS j \
+         WHERE ?4 OR EXISTS (SELECT 1 FROM dead_letter WHERE feed_id = ?1 AND record_id = j.key AND origin = 'clinic') \
          ON CONFLICT (feed_id, record_id) WHERE origin = 'clinic' DO UPDATE SET \
          record = excluded.record, discarded_at_ms = iif(reason = excluded.reason AND \
          stamp IS excluded.stamp, discarded_at_ms, NULL), \
-         reason = excluded.reason, stamp = excluded.stamp, last_seen_at_ms = ?3",
+         reason = excluded.reason, stamp = excluded.stamp, value_id = excluded.value_id, \
+         last_seen_at_ms = ?3",
     )
     .bind(feed_id)
     .bind(&rows)
@@ -118,6 +118,7 @@ async fn note_unlisted(
         record: row.record,
         feed_id: Some(feed_id),
         reason: row.reason,
+        value: value_of(row),
     });
     let added = put_unlisted(connection, unlisted, Origin::Clinic).await?;
     Ok(UnlistedChange { added, forgotten })
@@ -167,6 +168,11 @@ pub(crate) async fn name(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Digest of the row's value, in hexadecimal, if it has one.
+fn value_of(row: &Refused) -> Option<String> {
+    row.value.as_ref().map(|value| hex::encode(value.digest.0))
 }
 
 async fn count(connection: &mut SqliteConnection, feed_id: i64) -> Result<i64, OutboxError> {

@@ -18,7 +18,7 @@ pub(crate) async fn select(
     let rows = sqlx::query(concat!(
         "SELECT d.id, coalesce(f.source, '') AS source, coalesce(f.feed, '') AS feed, d.origin, \
          d.record_id, lower(hex(coalesce(substr(d.record, 1, 8), x''))) AS record, d.reason, \
-         d.first_seen_at_ms, d.last_seen_at_ms, d.discarded_at_ms, \
+         d.value_id, d.first_seen_at_ms, d.last_seen_at_ms, d.discarded_at_ms, \
          iif(c.possible AND c.state <> 'held', '', coalesce(",
         state_word!(),
         ", '')) AS older_version \
@@ -56,6 +56,7 @@ fn from_row(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
         record_id: row.try_get("record_id")?,
         record: row.try_get("record")?,
         reason: row.try_get("reason")?,
+        value_id: row.try_get("value_id")?,
         older_version: OlderVersion::from_column(row.try_get("older_version")?),
         first_seen_at: time_in(row, "first_seen_at_ms")?,
         last_seen_at: time_in(row, "last_seen_at_ms")?,

@@ -151,6 +151,7 @@ async fn note_unlisted(
         record: *record,
         feed_id: *feed_id,
         reason,
+        value: None,
     });
     put_unlisted(connection, unlisted, Origin::Registry).await?;
     Ok(())

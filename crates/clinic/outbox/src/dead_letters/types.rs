@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::corrections::OlderVersion;
 use crate::limits::MAX_DEAD_LETTERS_PER_FEED;
 use crate::records::SourceStamp;
+use crate::values::RefusedValue;
 
 /// Origin of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,6 +61,8 @@ pub struct Refused {
     pub record: RecordDigest,
     /// Change stamp of the row.
     pub stamp: SourceStamp,
+    /// Value that nobody has mapped, where the row is refused for one.
+    pub value: Option<RefusedValue>,
 }
 
 impl Refused {
@@ -141,6 +144,9 @@ pub struct DeadLetter {
     /// Reason, as a code; the registry's begin with `registry:`, but for
     /// [`crate::VERSIONS_EXHAUSTED`] and [`crate::WITHDRAWAL_OF_UNKNOWN_KIND`].
     pub reason: String,
+    /// Number of the value that the row is refused for, as [`crate::UnknownValueRow::id`].
+    #[serde(skip)]
+    pub value_id: Option<i64>,
     /// State of the older version that was sent of the record; `None` where there is none, or none
     /// that the refusal judges: behind [`PERSON_HIDDEN`] one that was sent stands.
     pub older_version: Option<OlderVersion>,

@@ -14,6 +14,8 @@ pub(super) struct Unlisted<'a> {
     pub(super) record: RecordDigest,
     pub(super) feed_id: Option<i64>,
     pub(super) reason: &'a str,
+    /// Digest of the value that the row is refused for, in hexadecimal.
+    pub(super) value: Option<String>,
 }
 
 /// Returns whether any refusal is not listed: hardly ever.
@@ -30,7 +32,10 @@ pub(super) async fn put_unlisted(
     origin: Origin,
 ) -> Result<u64, OutboxError> {
     let rows: Vec<_> = refusals
-        .map(|refusal| (refusal.record.to_hex(), refusal.feed_id, refusal.reason))
+        .map(|refusal| {
+            let record = refusal.record.to_hex();
+            (record, refusal.feed_id, refusal.reason, refusal.value)
+        })
         .collect();
     if rows.is_empty() {
         return Ok(0);
@@ -40,7 +45,9 @@ pub(super) async fn put_unlisted(
         "INSERT INTO unlisted_refusal (record, origin, feed_id, reason) \
          SELECT unhex(value ->> 0), ?2, value ->> 1, value ->> 2 FROM json_each(?1) \
          WHERE true ON CONFLICT DO NOTHING",
-        "UPDATE unlisted_refusal SET feed_id = j.value ->> 1, reason = j.value ->> 2 \
+        "UPDATE unlisted_refusal SET feed_id = j.value ->> 1, reason = j.value ->> 2, \
+         value_id = (SELECT v.id FROM unknown_value AS v WHERE v.feed_id = j.value ->> 1 \
+         AND v.digest = unhex(j.value ->> 3)) \
          FROM json_each(?1) AS j WHERE record = unhex(j.value ->> 0) AND origin = ?2",
     ];
     let mut changed = [0; 2];

@@ -22,7 +22,7 @@ macro_rules! step {
 }
 
 /// Every migration, oldest first; only ever added to.
-pub(crate) const MIGRATIONS: [SchemaStep; 12] = [
+pub(crate) const MIGRATIONS: [SchemaStep; 13] = [
     step!(1, "outbox", "0001_outbox.sql"),
     step!(2, "receipts and sweeps", "0002_receipts_sweeps.sql"),
     step!(3, "record keys", "0003_record_keys.sql"),
@@ -35,6 +35,7 @@ pub(crate) const MIGRATIONS: [SchemaStep; 12] = [
     step!(11, "figures", "0011_figures.sql"),
     step!(12, "beacon repeat", "0012_beacon_repeat.sql"),
     step!(13, "record names", "0013_record_names.sql"),
+    step!(16, "unknown values", "0016_unknown_values.sql"),
 ];
 
 /// "CGOB" in the file's header, set by the first migration.

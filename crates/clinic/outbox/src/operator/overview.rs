@@ -12,6 +12,7 @@ use crate::corrections::{RefusedCorrections, state_word};
 use crate::dead_letters::Origin;
 use crate::file::{OutboxError, from_ms, time_in};
 use crate::limits::RECEIPT_RAISE_PAUSE_MS;
+use crate::values;
 
 /// Reads the status of the whole outbox, of one moment.
 pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError> {
@@ -37,6 +38,7 @@ pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError
         backlog: count_backlog(&mut transaction).await?,
         publisher: publisher(&mut transaction).await?,
         dead_letters: dead_letter_counts(&mut transaction).await?,
+        unknown_values: values::count(&mut transaction).await?,
         surprises: surprises(&mut transaction).await?,
         links: links(&mut transaction).await?,
         rejected_receipts: rejected_receipts(&mut transaction).await?,

@@ -13,6 +13,7 @@ use crate::dead_letters::{self, DeadLetter, DeadLetterFilter};
 use crate::feeds;
 use crate::file::{KeyFingerprints, OutboxError, check_schema, compare_keys, read_only_pool};
 use crate::records::count_asserted;
+use crate::values::{self, UnknownValueRow};
 
 /// A read-only pool over the file: takes no lock, never waits for the writer, sees what is
 /// committed.
@@ -63,6 +64,18 @@ impl OutboxReader {
         filter: &DeadLetterFilter,
     ) -> Result<Vec<DeadLetter>, OutboxError> {
         dead_letters::select(&self.pool, filter).await
+    }
+
+    /// Values that nobody has mapped and that rows of this source, or of all, are refused for; the
+    /// most frequent first.
+    ///
+    /// # Errors
+    /// [`OutboxError::Damaged`] and the disk's failures.
+    pub async fn unknown_values(
+        &self,
+        source: Option<&str>,
+    ) -> Result<Vec<UnknownValueRow>, OutboxError> {
+        values::select(&self.pool, source).await
     }
 
     /// Number of records of each feed of the source that stand asserted, counted one by one.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::batches::Backlog;
 use crate::corrections::{HeldCorrections, RefusedCorrections};
 use crate::dead_letters::Origin;
+use crate::values::UnknownValueCount;
 
 /// The whole outbox at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,6 +30,8 @@ pub struct Status {
     pub publisher: PublisherStatus,
     /// Open dead letters, counted; discarded ones are not.
     pub dead_letters: Vec<DeadLetterCount>,
+    /// Values that nobody has mapped and that rows are refused for, counted.
+    pub unknown_values: Vec<UnknownValueCount>,
     /// Things sources did that they should not, those that are over included.
     pub surprises: Vec<Surprise>,
     /// Ways to the queue, as the running gateway last saw them change.

@@ -23,6 +23,7 @@ use crate::file::{Database, OutboxError, to_ms};
 use crate::limits::UNREADABLE_AGAIN_MS;
 use crate::records::{Key, LookedUp, Records, add_names, key_of, store_moved, store_names};
 use crate::sweep::note_page;
+use crate::values::{note_values, tidy_values};
 use crate::versions::{CommitGuard, Versions};
 
 /// Pages of all feeds, over one writer.
@@ -220,7 +221,10 @@ impl Pages {
         store_names(connection, secrets, &plan.updates, &page.names, last_known).await?;
         store_moved(connection, &plan.moved, feed_id).await?;
         store_batches(connection, batches, page.now).await?;
+        let refused = &page.refused;
+        note_values(connection, secrets.values(), refused, feed_id, page.now).await?;
         store_dead_letters(connection, page, plan, feed_id, &mut counts).await?;
+        tidy_values(connection, refused, feed_id).await?;
         let step = page.sweep.as_ref();
         note_page(connection, feed_id, step, &read.record_nos, counts.missed).await?;
         store_progress(connection, feed_id, prepared, &counts).await?;

@@ -508,6 +508,7 @@ mod tests {
         unchanged.state.stamp = Some(5);
         let known = RecordMap::from_iter([(RECORD, unchanged)]);
         let refused = Refused {
+            value: None,
             record_id: "r".into(),
             reason: "bad-snils",
             record: RecordDigest([2; 32]),
@@ -533,6 +534,7 @@ mod tests {
             (1, 0, Some(9))
         );
         let also_drafted = [Refused {
+            value: None,
             record: RECORD,
             ..list[0].clone()
         }];
@@ -551,6 +553,7 @@ mod tests {
             ("bad-snils", None, false),
         ] {
             let list = [Refused {
+                value: None,
                 record_id: "r".into(),
                 reason,
                 record: RECORD,
@@ -573,6 +576,7 @@ mod tests {
         };
         for (reason, corrections, possible) in [(PERSON_HIDDEN, 0, 0), ("date-invalid", 1, 1)] {
             let list = [Refused {
+                value: None,
                 record_id: "r".into(),
                 reason,
                 record: RECORD,

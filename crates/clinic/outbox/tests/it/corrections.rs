@@ -158,6 +158,7 @@ fn unread(source: &Source, now: DateTime<Utc>) -> PageCommit {
     let mut page = source.page((0..10).filter(|record| *record != 3));
     page.now = now;
     page.refused.push(Refused {
+        value: None,
         record_id: "3".into(),
         reason: RECORD_UNREADABLE,
         record: digest(3),

@@ -19,6 +19,7 @@ async fn only_feed(outbox: &Outbox) -> FeedStatus {
 
 fn refused_row(record: u32, reason: &'static str) -> Refused {
     Refused {
+        value: None,
         record_id: record.to_string(),
         reason,
         record: digest(record),

@@ -30,6 +30,7 @@ async fn pages_joined_are_one_transaction_and_come_to_the_same() {
         .await
         .unwrap();
     let refusal = |record: u32| Refused {
+        value: None,
         record_id: record.to_string(),
         reason: "bad-snils",
         record: digest(record),
@@ -107,6 +108,7 @@ async fn pages_that_have_anything_to_do_with_each_other_are_not_joined() {
     let place = Place::new();
     let outbox = place.open().await;
     let refusal = Refused {
+        value: None,
         record_id: "1".into(),
         reason: "bad-snils",
         record: digest(1),

@@ -28,4 +28,5 @@ mod requests;
 mod support;
 mod sweep_model;
 mod sweeps;
+mod values;
 mod versions;

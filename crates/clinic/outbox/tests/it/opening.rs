@@ -178,6 +178,7 @@ async fn nothing_readable_rests_in_the_file() {
     let outbox = place.open().await;
     let drafts: Vec<_> = (0..300).map(|record| asserted(record, 1)).collect();
     let refused = vec![Refused {
+        value: None,
         record_id: "row-77".into(),
         reason: "bad-snils",
         record: RecordDigest([7; 32]),

@@ -91,6 +91,7 @@ async fn record_of_consecutive_pages_counts_its_versions_up() {
 #[tokio::test]
 async fn pages_of_other_feeds_and_refused_rows_are_seen_as_well() {
     let rejected = |record: u32, stamp| Refused {
+        value: None,
         record_id: record.to_string(),
         reason: "bad-snils",
         record: digest(record),
@@ -123,6 +124,7 @@ async fn pages_of_other_feeds_and_refused_rows_are_seen_as_well() {
 #[tokio::test]
 async fn page_drafted_before_its_refusal_was_committed_makes_no_second_row() {
     let refusal = Refused {
+        value: None,
         record_id: "1".into(),
         reason: "bad-snils",
         record: digest(1),
@@ -375,6 +377,7 @@ fn page_of(
         None => withdrawn(*record, record.is_multiple_of(2)),
     };
     let refuse = |record: &u32| Refused {
+        value: None,
         record_id: record.to_string(),
         reason: "bad-snils",
         record: digest(*record),

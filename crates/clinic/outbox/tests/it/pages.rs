@@ -12,6 +12,7 @@ fn refused(ids: &[&str], reason: &'static str) -> Vec<Refused> {
         // Of records that no test asserts.
         let record = 1_000_000 + id.bytes().map(u32::from).sum::<u32>();
         Refused {
+            value: None,
             record_id: (*id).into(),
             reason,
             record: digest(record),

@@ -22,13 +22,18 @@ impl Place {
             "DELETE FROM beacon;
              INSERT INTO beacon (id) VALUES (1);
              UPDATE feed SET read_generation = 0;
+             DROP TRIGGER dead_letter_value_gone;
+             DROP TRIGGER dead_letter_value_changed;
+             DROP INDEX dead_letter_value;
+             DROP TABLE unlisted_refusal;
+             ALTER TABLE dead_letter DROP COLUMN value_id;
+             DROP TABLE unknown_value;
              DROP INDEX dead_letter_parked;
              ALTER TABLE meta DROP COLUMN renewal;
              ALTER TABLE meta DROP COLUMN contents_since;
              ALTER TABLE meta DROP COLUMN receipt_raised_at_ms;
              ALTER TABLE meta DROP COLUMN raise_needed;
              ALTER TABLE meta DROP COLUMN raise_asked_after;
-             DROP TABLE unlisted_refusal;
              DROP TABLE link;
              DROP TABLE rejected_receipt;
              DROP TABLE refused_correction;
@@ -46,7 +51,7 @@ impl Place {
              ALTER TABLE feed DROP COLUMN rows_parked;
              ALTER TABLE feed DROP COLUMN corrections_of;
              ALTER TABLE feed DROP COLUMN read_generation;
-             DELETE FROM _sqlx_migrations WHERE version IN (6, 7, 8, 11, 13);",
+             DELETE FROM _sqlx_migrations WHERE version IN (6, 7, 8, 11, 13, 16);",
         )
         .await;
         self.change_generation_file(" 2\noutbox ", " 1\noutbox ");

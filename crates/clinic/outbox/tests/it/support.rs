@@ -282,6 +282,7 @@ impl Source {
                 let record_id = record.to_string();
                 let record = digest(record);
                 all.refused.push(outbox::Refused {
+                    value: None,
                     record_id,
                     reason: "bad-snils",
                     record,

@@ -109,11 +109,13 @@ impl Pseudonymiser {
             }
             Err(reason) => {
                 let digest = self.digest_of(&record);
+                let value = self.seen_value(&record, reason);
                 RecordOutcome::Rejected(Rejection {
                     record_id: cut(record.record_id),
                     record: digest,
                     kind,
                     reason,
+                    value,
                 })
             }
         }
@@ -196,6 +198,10 @@ impl Pseudonymiser {
 
     pub(crate) const fn keys(&self) -> &PseudonymKeys {
         &self.keys
+    }
+
+    pub(crate) const fn secrets(&self) -> &RecordSecrets {
+        &self.secrets
     }
 
     pub(crate) const fn policy(&self) -> &Policy {

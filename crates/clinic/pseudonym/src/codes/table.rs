@@ -148,6 +148,23 @@ impl<T: Copy + PartialEq> CodeTable<T> {
         }
     }
 
+    /// Returns whether a person has nothing to decide about these codings.
+    pub(crate) fn is_known(&self, codings: &[Coding]) -> bool {
+        !matches!(self.resolve(codings), Err(Unresolved::Unknown))
+    }
+
+    /// The coding that a person has to decide about, where the field is
+    /// [`Unresolved::Unknown`]: one that is about COVID-19 before one that says nothing, and last
+    /// one of another matter whose words speak of COVID-19. `None` where nothing is written.
+    pub(crate) fn undecided<'a>(&self, codings: &'a [Coding]) -> Option<&'a Coding> {
+        let codings = &codings[..codings.len().min(MAX_CODINGS)];
+        let written = || codings.iter().filter(|it| !it.code.trim().is_empty());
+        let of = |meaning| written().find(|coding| self.meaning(coding).0 == meaning);
+        of(Meaning::Unlisted)
+            .or_else(|| of(Meaning::Unrecognised))
+            .or_else(|| written().find(|coding| mentions_covid(&coding.code)))
+    }
+
     fn meaning(&self, coding: &Coding) -> (Meaning<T>, Ground) {
         let code = coding.code.trim();
         let Some(uri) = coding.system.as_deref() else {

@@ -5,6 +5,7 @@ mod birth_certificate;
 mod country;
 mod document;
 mod ehic;
+mod national_id;
 mod normal;
 mod oms;
 mod passport_foreign;
@@ -26,6 +27,7 @@ use crate::rejection::RejectionReason;
 pub(crate) struct IdentifierRules {
     /// True: a wrong OMS check digit is a fault, not a warning.
     pub(crate) oms_refuse: bool,
+    pub(crate) national_id: Limits,
     pub(crate) passport_foreign: Limits,
     pub(crate) ehic: Limits,
     pub(crate) residence_permit: Limits,
@@ -72,6 +74,7 @@ pub(crate) const fn scheme(kind: IdentifierKind) -> Scheme {
         IdentifierKind::Snils => Scheme::Snils,
         IdentifierKind::Oms => Scheme::Oms,
         IdentifierKind::PassportRu => Scheme::PassportRu,
+        IdentifierKind::NationalId => Scheme::NationalId,
         IdentifierKind::PassportForeign => Scheme::PassportForeign,
         IdentifierKind::Ehic => Scheme::Ehic,
         IdentifierKind::ResidencePermit => Scheme::ResidencePermit,
@@ -92,6 +95,9 @@ pub(crate) fn normalise(
         IdentifierKind::Snils => snils::normalise(text, out),
         IdentifierKind::Oms => oms::normalise(text, rules.oms_refuse, out),
         IdentifierKind::PassportRu => passport_ru::normalise(text, out),
+        IdentifierKind::NationalId => {
+            national_id::normalise(text, country, &rules.national_id, out)
+        }
         IdentifierKind::PassportForeign => {
             passport_foreign::normalise(text, country, &rules.passport_foreign, out)
         }

@@ -218,6 +218,7 @@ fn identifier_rules(config: &IdentifiersConfig) -> Result<IdentifierRules, Polic
     };
     Ok(IdentifierRules {
         oms_refuse: config.oms_check == OmsCheck::Refuse,
+        national_id: limits("national_id", &config.national_id, lettered(4))?,
         passport_foreign: limits("passport_foreign", &config.passport_foreign, lettered(4))?,
         ehic: limits("ehic", &config.ehic, ehic)?,
         residence_permit: limits("residence_permit", &config.residence_permit, lettered(4))?,

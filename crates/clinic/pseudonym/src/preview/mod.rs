@@ -299,6 +299,7 @@ const fn identifier_field(kind: IdentifierKind) -> &'static str {
         IdentifierKind::Snils => "person_snils",
         IdentifierKind::Oms => "person_oms",
         IdentifierKind::PassportRu => "person_passport",
+        IdentifierKind::NationalId => "person_national_id",
         IdentifierKind::PassportForeign => "person_passport_foreign",
         IdentifierKind::Ehic => "person_ehic",
         IdentifierKind::ResidencePermit => "person_residence_permit",

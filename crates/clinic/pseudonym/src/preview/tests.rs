@@ -38,6 +38,7 @@ fn record(status: RecordStatus) -> ClinicRecord {
     ClinicRecord {
         record_id: "visit-77".into(),
         status,
+        unmapped_status: None,
         person: Person {
             identifiers: vec![
                 id(IdentifierKind::Snils, "112-233-445 95"),

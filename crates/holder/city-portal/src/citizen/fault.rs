@@ -10,7 +10,7 @@ use crate::sentence::Sentence;
 pub(crate) enum FormField {
     /// Number of the document.
     Number,
-    /// Country of a foreign passport.
+    /// Country of a foreign passport or national number.
     Country,
     /// Given name.
     GivenName,
@@ -50,6 +50,8 @@ pub(crate) enum TypingFault {
     OmsCheck,
     /// Internal passport of other characters, or of another length.
     PassportRuForm,
+    /// National number of other characters, or of another length.
+    NationalIdForm,
     /// Foreign passport of other characters, or of another length.
     PassportForeignForm,
     /// Number that stands for none, such as one digit repeated.
@@ -85,6 +87,7 @@ impl TypingFault {
             Self::OmsForm => "oms-form",
             Self::OmsCheck => "oms-check",
             Self::PassportRuForm => "passport-ru-form",
+            Self::NationalIdForm => "national-id-form",
             Self::PassportForeignForm => "passport-foreign-form",
             Self::Placeholder => "placeholder",
             Self::CountryMissing => "country-missing",
@@ -107,8 +110,8 @@ impl TypingFault {
                 "The text is too long: 256 characters at most.",
             ),
             Self::CountryMissing => Sentence::new(
-                "Выберите страну, выдавшую паспорт.",
-                "Choose the country that issued the passport.",
+                "Выберите страну, выдавшую документ.",
+                "Choose the country that issued the document.",
             ),
             Self::CountryUnknown => Sentence::new(
                 "Такой страны нет в списке. Выберите страну из списка.",
@@ -128,6 +131,7 @@ impl TypingFault {
             | Self::OmsForm
             | Self::OmsCheck
             | Self::PassportRuForm
+            | Self::NationalIdForm
             | Self::PassportForeignForm
             | Self::Placeholder => self.sentence_of_number(),
             Self::BirthMissing
@@ -167,6 +171,11 @@ impl TypingFault {
                 "Введите серию и номер паспорта: 4 и 6 цифр, например 45 10 123456, без букв.",
                 "Enter series and number of the passport: 4 and 6 digits, such as 45 10 123456, \
                  no letters.",
+            ),
+            Self::NationalIdForm => Sentence::new(
+                "Личный номер состоит из букв и цифр, от 4 до 20 знаков. Введите его так, как он \
+                 напечатан.",
+                "A national number has 4 to 20 letters and digits. Enter it as it is printed.",
             ),
             Self::PassportForeignForm => Sentence::new(
                 "Номер паспорта состоит из латинских букв и цифр, от 4 до 20 знаков. Введите его \

@@ -16,6 +16,7 @@ enum Document {
     Snils,
     Oms,
     PassportRu,
+    NationalId,
     PassportForeign,
 }
 
@@ -104,7 +105,10 @@ impl CitizenForm {
 
     fn pseudonyms(&self, of: &CitizenPseudonyms) -> Result<Vec<Pseudonym>, Vec<FormFault>> {
         let country = self.country.as_ref().map(Typed::text).unwrap_or_default();
-        let is_foreign = self.document == Document::PassportForeign;
+        let is_foreign = matches!(
+            self.document,
+            Document::NationalId | Document::PassportForeign
+        );
         let mut faults = Vec::new();
         if is_foreign && country.is_empty() {
             faults.push(FormFault {
@@ -183,6 +187,7 @@ impl Document {
             Self::Snils => IdentifierKind::Snils,
             Self::Oms => IdentifierKind::Oms,
             Self::PassportRu => IdentifierKind::PassportRu,
+            Self::NationalId => IdentifierKind::NationalId,
             Self::PassportForeign => IdentifierKind::PassportForeign,
         }
     }
@@ -197,6 +202,7 @@ impl Document {
             (_, Self::Snils) => TypingFault::SnilsForm,
             (_, Self::Oms) => TypingFault::OmsForm,
             (_, Self::PassportRu) => TypingFault::PassportRuForm,
+            (_, Self::NationalId) => TypingFault::NationalIdForm,
             (_, Self::PassportForeign) => TypingFault::PassportForeignForm,
         }
     }

@@ -144,6 +144,26 @@ fn a_foreign_passport_needs_a_country_of_the_list_and_takes_cyrillic_look_alikes
 }
 
 #[test]
+fn a_national_number_needs_its_country() {
+    let national = |number: &str, country: &str| {
+        with(&[
+            ("document", "national-id"),
+            ("number", number),
+            ("country", country),
+        ])
+    };
+    assert_eq!(
+        faults(&national("740104/0020", "")),
+        [("country", "country-missing")]
+    );
+    assert_eq!(
+        faults(&national("740", "CZ")),
+        [("number", "national-id-form")]
+    );
+    assert_eq!(faults(&national("740104/0020", "CZ")), []);
+}
+
+#[test]
 fn every_country_of_the_page_is_taken() {
     let page = include_str!("../../page/countries.js");
     let quoted: String = page

@@ -60,6 +60,7 @@ fn record(identifiers: Vec<Identifier>, fact: ClinicFact) -> ClinicRecord {
     ClinicRecord {
         record_id: "visit-77".into(),
         status: RecordStatus::Final,
+        unmapped_status: None,
         person,
         fact,
         stamp: None,

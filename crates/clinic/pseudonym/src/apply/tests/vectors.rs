@@ -12,6 +12,10 @@ fn pseudonyms_of_every_scheme_under_hmac() {
         id(IdentifierKind::Snils, SNILS),
         id(IdentifierKind::Oms, "7700 0000 0000 0008"),
         id(IdentifierKind::PassportRu, "45 09 123456"),
+        Identifier {
+            country: Some("cz".into()),
+            ..id(IdentifierKind::NationalId, "740104/0020")
+        },
         of_country("c01x00t47", "de"),
         id(IdentifierKind::Ehic, "8027 6000 0000 0000 0017"),
         id(IdentifierKind::ResidencePermit, "82 № 1234567"),
@@ -29,6 +33,10 @@ fn pseudonyms_of_every_scheme_under_hmac() {
         (
             Scheme::PassportRu,
             "669191e132c2b431fa86f688ec57300e6458a95724a6896fa9c6554910576828",
+        ),
+        (
+            Scheme::NationalId,
+            "5fbbf939472f025f63488d04aba02b028b2076f0bd05f9386d857916e18c8a06",
         ),
         (
             Scheme::PassportForeign,

@@ -381,6 +381,62 @@ fn other_documents() {
     assert_eq!(birth("ii-мю 123456").as_deref(), Ok("RUS:IIMЮ123456"));
 }
 
+#[test]
+fn a_national_number_stands_with_its_country() {
+    let national = |value: &str, country| form(IdentifierKind::NationalId, value, country);
+    for (value, country, expected) in [
+        ("756.1234.5678.97", "CH", "CHE:7561234567897"),
+        ("740104/0020", "cz", "CZE:7401040020"),
+        ("740104 0020", "CZE", "CZE:7401040020"),
+        ("УБ 92030211", "MN", "MNG:YБ92030211"),
+        ("010190-123a", "FI", "FIN:010190123A"),
+        ("330106199001011234", "CN", "CHN:330106199001011234"),
+    ] {
+        assert_eq!(
+            national(value, Some(country)).as_deref(),
+            Ok(expected),
+            "{value}"
+        );
+    }
+    assert_eq!(
+        national("7401040020", None),
+        Err(IdentifierFault::CountryMissing)
+    );
+    assert_eq!(
+        national("7401040020", Some("??")),
+        Err(IdentifierFault::CountryUnknown)
+    );
+    assert_eq!(national(" ./ ", None), Err(IdentifierFault::Empty));
+    assert_eq!(
+        national("0000.0000", Some("CH")),
+        Err(IdentifierFault::Placeholder)
+    );
+    let digits = |length: usize| "1472583690".repeat(3)[..length].to_owned();
+    let fits = |length| national(&digits(length), Some("KZ")).is_ok();
+    assert_eq!([3, 4, 20, 21].map(fits), [false, true, true, false]);
+}
+
+#[test]
+fn lengths_of_national_numbers_are_configured() {
+    let exactly = LimitsConfig {
+        min_length: Some(12),
+        max_length: Some(12),
+        digits_only: Some(true),
+    };
+    let rules = rules(IdentifiersConfig {
+        national_id: exactly,
+        ..IdentifiersConfig::default()
+    });
+    let fits = |value| form_with(&rules, IdentifierKind::NationalId, value, Some("KZ")).is_ok();
+    let numbers = [
+        "14725836901",
+        "147258369014",
+        "1472583690147",
+        "14725836901A",
+    ];
+    assert_eq!(numbers.map(fits), [false, true, false, false]);
+}
+
 /// Puts separators between the characters of a value.
 fn spread(value: &str, separators: &[String]) -> String {
     let mut between = separators.iter().cycle();
@@ -428,7 +484,7 @@ proptest! {
     #[test]
     fn normal_forms_are_stable(value in "\\PC{0,24}", country in prop::sample::select(vec!["DE", "rus", "VN"])) {
         for kind in [IdentifierKind::Snils, IdentifierKind::Oms, IdentifierKind::PassportRu,
-            IdentifierKind::PassportForeign, IdentifierKind::Ehic, IdentifierKind::ResidencePermit,
+            IdentifierKind::NationalId, IdentifierKind::PassportForeign, IdentifierKind::Ehic, IdentifierKind::ResidencePermit,
             IdentifierKind::BirthCertificate]
         {
             if let Ok(once) = form(kind, &value, Some(country)) {
@@ -440,7 +496,9 @@ proptest! {
 
     #[test]
     fn document_numbers_are_stable(value in "[A-Za-zА-Яа-яЁё0-9 №-]{4,24}") {
-        for kind in [IdentifierKind::PassportForeign, IdentifierKind::BirthCertificate] {
+        for kind in [IdentifierKind::NationalId, IdentifierKind::PassportForeign,
+            IdentifierKind::BirthCertificate]
+        {
             if let Ok(once) = form(kind, &value, Some("KZ")) {
                 let number = once.strip_prefix("KAZ:").unwrap();
                 prop_assert_eq!(form(kind, number, Some("kaz")), Ok(once.clone()));
