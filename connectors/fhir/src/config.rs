@@ -62,19 +62,22 @@ pub struct FhirConfig {
     /// Way in which a record's Patient is read.
     #[serde(default)]
     pub include: Include,
+    /// Day of recovery of a Condition that is over and tells no day.
+    #[serde(default)]
+    pub recovered_on: RecoveredOn,
     /// Meaning of identifier systems (FHIR `identifier.system`), in addition to the built-in ones.
     #[serde(default)]
     pub identifier_systems: BTreeMap<String, IdentifierName>,
     /// Issuing country (ISO 3166-1 alpha-2 or alpha-3) of the documents of an identifier system.
     #[serde(default)]
     pub identifier_countries: BTreeMap<String, String>,
-    /// Reads only these vaccines (`system|code`); all if empty.
+    /// Reads only these vaccines, each `SYSTEM|CODE`, or `CODE` in any system; all if empty.
     #[serde(default)]
     pub vaccine_codes: Vec<String>,
-    /// The tests to read: LOINC codes, or `system|code` for others.
+    /// The tests to read, each `SYSTEM|CODE`, or `CODE` in any system.
     #[serde(default = "test_codes")]
     pub test_codes: Vec<String>,
-    /// The illnesses to read: ICD-10 codes, or `system|code` for others.
+    /// The illnesses to read, each `SYSTEM|CODE`, or `CODE` in any system.
     #[serde(default = "diagnosis_codes")]
     pub diagnosis_codes: Vec<String>,
 }
@@ -156,6 +159,22 @@ pub enum Include {
     Never,
 }
 
+/// Day of recovery of a Condition that is over (`clinicalStatus` resolved, remission or inactive)
+/// and tells no day: without an abatement, or with one that is free text, an age or a range.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecoveredOn {
+    /// None: the record is refused.
+    #[default]
+    Abatement,
+    /// The day of the resource's last change (`meta.lastUpdated`). It moves when the resource is
+    /// changed again.
+    LastUpdated,
+    /// So many days (1 to 365) after the illness began, where that day is known; never later than
+    /// the day of the resource's last change.
+    OnsetPlusDays(u32),
+}
+
 /// Numbering that an identifier system stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -166,6 +185,9 @@ pub enum IdentifierName {
     Oms,
     /// Russian internal passport.
     PassportRu,
+    /// Number by which another country knows a person, or the person's identity card; its country
+    /// comes from `identifier_countries` or from the identifier itself.
+    NationalId,
     /// A foreign passport; its country comes from `identifier_countries` or from the identifier
     /// itself.
     PassportForeign,
@@ -205,6 +227,7 @@ impl IdentifierName {
             Self::Snils => IdentifierKind::Snils,
             Self::Oms => IdentifierKind::Oms,
             Self::PassportRu => IdentifierKind::PassportRu,
+            Self::NationalId => IdentifierKind::NationalId,
             Self::PassportForeign => IdentifierKind::PassportForeign,
             Self::Ehic => IdentifierKind::Ehic,
             Self::ResidencePermit => IdentifierKind::ResidencePermit,
@@ -274,14 +297,18 @@ const fn max_pages() -> u32 {
 }
 
 /// Nucleic acid tests for SARS-CoV-2, from LOINC's own list for the virus.
-fn test_codes() -> Vec<String> {
-    ["94500-6", "94759-8", "94316-7", "94533-7"]
-        .map(String::from)
-        .to_vec()
+pub(crate) fn test_codes() -> Vec<String> {
+    [
+        "94500-6", "94759-8", "94316-7", "94533-7", "94309-2", "94531-1", "95406-5", "94306-8",
+        "94565-9",
+    ]
+    .map(String::from)
+    .to_vec()
 }
 
-fn diagnosis_codes() -> Vec<String> {
-    vec!["U07.1".into()]
+/// COVID-19, virus identified: in ICD-10 and its editions, and in SNOMED CT.
+pub(crate) fn diagnosis_codes() -> Vec<String> {
+    ["U07.1", "840539006"].map(String::from).to_vec()
 }
 
 #[cfg(test)]

@@ -263,10 +263,10 @@ pub(crate) fn has_other_patients(
     page: &ServerPage,
     asked: &[String],
 ) -> bool {
-    let zone = session.config.time_zone.0;
+    let rules = session.mapping_rules();
     let addresses = session.addresses();
     page.matches.iter().any(|resource| {
-        let mapped = fact::map(feed, resource.json.get(), zone);
+        let mapped = fact::map(feed, resource.json.get(), rules);
         patient_id(&mapped.subject, &addresses)
             .is_some_and(|id| !asked.iter().any(|asked| asked == id))
     })

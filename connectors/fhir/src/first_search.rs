@@ -122,10 +122,10 @@ impl FirstSearch<'_> {
 
     /// Ids of the patients that a page's records refer to.
     fn patients_named(&self, fetched: &FetchedPage) -> BTreeSet<String> {
-        let zone = self.session.config.time_zone.0;
+        let rules = self.session.mapping_rules();
         let addresses = self.session.addresses();
         let named = fetched.page.matches.iter().filter_map(|resource| {
-            let mapped = fact::map(self.feed, resource.json.get(), zone);
+            let mapped = fact::map(self.feed, resource.json.get(), rules);
             patient_id(&mapped.subject, &addresses).map(str::to_owned)
         });
         named.collect()

@@ -121,10 +121,10 @@ impl KeyLister<'_> {
         if keys.is_empty() || session.config.include == Include::Always {
             return Ok(keys);
         }
-        let zone = session.config.time_zone.0;
+        let rules = session.mapping_rules();
         let addresses = session.addresses();
         let subject_of = |resource: &Resource| {
-            let mapped = fact::map(self.request.feed, resource.json.get(), zone);
+            let mapped = fact::map(self.request.feed, resource.json.get(), rules);
             patient_id(&mapped.subject, &addresses).map(str::to_owned)
         };
         let subjects: HashMap<&str, String> = fetched

@@ -59,6 +59,7 @@ mod windows;
 
 pub use config::{
     Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include, Links,
+    RecoveredOn,
 };
 pub use connector::FhirConnector;
 pub use login::{ClientCredentials, SecretMethod, SmartBackend};

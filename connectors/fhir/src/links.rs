@@ -36,7 +36,7 @@ impl OwnAddresses {
     /// Learns the base address that a page of a search shows: by its self link, or else by the
     /// address of its first match.
     pub(crate) fn learn(&mut self, page: &ServerPage, resource_type: &str) {
-        let own = page.own.as_deref().and_then(|own| written(own));
+        let own = page.own.as_deref().and_then(written);
         let of_self = own.as_ref().and_then(|own| {
             let end = format!("/{resource_type}");
             let path = own.path().strip_suffix(&end)?;

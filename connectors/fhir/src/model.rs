@@ -93,6 +93,8 @@ pub(crate) struct Observation {
     pub effective_period: Option<Period>,
     pub value_codeable_concept: Option<CodeableConcept>,
     pub value_string: Option<String>,
+    /// Untyped: a list, or one alone.
+    pub interpretation: Value,
     #[serde(deserialize_with = "list")]
     pub contained: Vec<Box<RawValue>>,
 }
@@ -100,6 +102,7 @@ pub(crate) struct Observation {
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Condition {
+    pub meta: Value,
     pub clinical_status: CodeableConcept,
     pub verification_status: CodeableConcept,
     pub code: CodeableConcept,

@@ -23,10 +23,10 @@ pub(crate) async fn of_page(
     reads_patients: bool,
     now: DateTime<Utc>,
 ) -> Result<Vec<ClinicRecord>, SourceError> {
-    let zone = session.config.time_zone.0;
+    let rules = session.mapping_rules();
     let taken: Vec<(&Resource, MappedResource)> = page.matches[range]
         .iter()
-        .map(|resource| (resource, fact::map(feed, resource.json.get(), zone)))
+        .map(|resource| (resource, fact::map(feed, resource.json.get(), rules)))
         .collect();
     if taken.iter().any(|(_, mapped)| is_address(&mapped.subject)) {
         session.learn_addresses(feed, now).await?;

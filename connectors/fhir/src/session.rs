@@ -13,7 +13,7 @@ use crate::bounds;
 use crate::bundle::{self, ServerPage};
 use crate::capability_statement;
 use crate::config::{FhirConfig, Include, Links};
-use crate::fact::resource_type;
+use crate::fact::{MappingRules, resource_type};
 use crate::first_search::FirstSearch;
 use crate::http::Http;
 use crate::identity::IdentifierSystems;
@@ -79,6 +79,14 @@ impl FhirSession {
     /// Time for which a run looks back behind what it has read.
     pub(crate) fn overlap(&self) -> TimeDelta {
         TimeDelta::seconds(self.config.overlap_seconds.into())
+    }
+
+    /// Settings by which resources are mapped.
+    pub(crate) fn mapping_rules(&self) -> MappingRules {
+        MappingRules {
+            zone: self.config.time_zone.0,
+            recovered_on: self.config.recovered_on,
+        }
     }
 
     /// Moment from which a run behind a mark has to read.

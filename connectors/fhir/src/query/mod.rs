@@ -12,8 +12,6 @@ use crate::run_window::RunWindow;
 pub(crate) const MAX_BATCH: usize = 50;
 /// Corrected patients whose records are asked for at once; their ids have to fit into a cursor.
 pub(crate) const MAX_CORRECTED: u32 = 20;
-const LOINC: &str = "http://loinc.org";
-const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
 
 /// Form of a search for keys.
 #[derive(Debug, Clone, Copy)]
@@ -63,9 +61,9 @@ impl Queries {
     pub(crate) fn new(config: &FhirConfig) -> Result<Self, SourceError> {
         Ok(Self {
             base: config.base_url.clone(),
-            vaccine_codes: tokens(&config.vaccine_codes, "", "vaccine_codes")?,
-            test_codes: tokens(&config.test_codes, LOINC, "test_codes")?,
-            diagnosis_codes: tokens(&config.diagnosis_codes, ICD10, "diagnosis_codes")?,
+            vaccine_codes: tokens(&config.vaccine_codes, "vaccine_codes")?,
+            test_codes: tokens(&config.test_codes, "test_codes")?,
+            diagnosis_codes: tokens(&config.diagnosis_codes, "diagnosis_codes")?,
         })
     }
 
@@ -249,8 +247,7 @@ impl Queries {
             || tokens.split(',').any(|token| {
                 codings.iter().any(|coding| {
                     let system = coding.system.as_deref().unwrap_or_default();
-                    match token.split_once('|') {
-                        Some((wanted, "")) => system == wanted,
+                    match token.rsplit_once('|') {
                         Some((wanted, code)) => system == wanted && coding.code == code,
                         None => coding.code == token,
                     }
@@ -349,29 +346,53 @@ fn include_patient(url: &mut Url, feed: Feed) {
         .append_pair("_include", &format!("{}:patient", resource_type(feed)));
 }
 
-/// FHIR search tokens (R4 search, section 3.1.1.4.10), joined by "or".
-fn tokens(codes: &[String], system: &str, setting: &str) -> Result<String, SourceError> {
-    let bad = |code: &&String| {
-        code.trim().is_empty()
-            || code.len() > 200
-            || code.contains([',', '\\', '$'])
-            || code.matches('|').count() > 1
-    };
-    if let Some(place) = codes.iter().position(|code| bad(&code)) {
-        return Err(SourceError::misconfigured(
-            format!("entry {} of {setting} is no code", place + 1),
-            "write CODE or SYSTEM|CODE, one entry a code",
-        ));
-    }
-    let token = |code: &String| {
-        let code = code.trim();
-        if code.contains('|') || system.is_empty() {
-            code.to_owned()
-        } else {
-            format!("{system}|{code}")
+/// Entries of a list of codes, as FHIR search tokens (R4 search, section 3.1.1.4.10) joined by
+/// "or": `SYSTEM|CODE`, or `CODE` in any system. An entry without an effect is an error.
+fn tokens(codes: &[String], setting: &str) -> Result<String, SourceError> {
+    let codes: Vec<&str> = codes.iter().map(|code| code.trim()).collect();
+    for (place, code) in codes.iter().enumerate() {
+        let wrong = |what: &str, help: &str| {
+            let what = format!("entry {} of {setting} {what}", place + 1);
+            Err(SourceError::misconfigured(what, help))
+        };
+        let form = "write CODE (in any system) or SYSTEM|CODE, one entry a code";
+        if code.is_empty() || code.len() > 200 || code.contains([',', '\\', '$']) {
+            return wrong("is no code", form);
         }
-    };
-    Ok(codes.iter().map(token).collect::<Vec<_>>().join(","))
+        let (system, bare) = code.rsplit_once('|').unwrap_or(("-", code));
+        if bare.trim().is_empty() || system.contains('|') {
+            return wrong("names no code, so that nothing can match it", form);
+        }
+        if system.trim().is_empty() {
+            return wrong("begins with a stroke and names no system", form);
+        }
+        if code.contains(char::is_whitespace) && code.contains('|') {
+            return wrong("has a blank in it, so that nothing can match it", form);
+        }
+        let is_uri = bare.contains("://") || bare.to_ascii_lowercase().starts_with("urn:");
+        if is_uri {
+            return wrong(
+                "is a system without a code, so that nothing can match it",
+                form,
+            );
+        }
+        let says_more = |other: &&str| *other == *code || *other == bare;
+        let before = codes[..place].iter().position(says_more);
+        let behind = codes[place + 1..]
+            .iter()
+            .position(|other| *other == bare && bare != *code);
+        let other = before.or(behind.map(|behind| place + 1 + behind));
+        if let Some(other) = other {
+            return wrong(
+                &format!(
+                    "has no effect beside entry {}, which means it too",
+                    other + 1
+                ),
+                "take one of them out",
+            );
+        }
+    }
+    Ok(codes.join(","))
 }
 
 #[cfg(test)]

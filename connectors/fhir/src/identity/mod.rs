@@ -41,6 +41,13 @@ pub(crate) struct IdentifierSystems {
     zone: Tz,
 }
 
+/// What an identifier system lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lack {
+    Meaning,
+    Country,
+}
+
 /// Meaning of an identifier system.
 enum SystemMeaning {
     Kind(IdentifierKind, Option<String>),
@@ -113,19 +120,24 @@ impl IdentifierSystems {
         }
     }
 
-    /// Systems nobody has given a meaning, for `check`; an identifier without a system counts as
-    /// nothing.
-    pub(crate) fn unknown_systems(&self, json: &str, into: &mut BTreeSet<String>) {
-        let Ok(patient) = serde_json::from_str::<Patient>(json) else {
-            return;
+    /// Systems of a Patient's identifiers that `check` tells of, each with what it lacks; an
+    /// identifier without a system counts as nothing.
+    pub(crate) fn lacking(&self, json: &str) -> BTreeSet<(Lack, String)> {
+        let patient = serde_json::from_str::<Patient>(json).unwrap_or_default();
+        let lack = |identifier: &Identifier| {
+            let lack = match self.meaning(identifier) {
+                SystemMeaning::Unknown => Lack::Meaning,
+                SystemMeaning::Kind(kind, None) if needs_country(kind) => Lack::Country,
+                SystemMeaning::Kind(..) | SystemMeaning::Ignored => return None,
+            };
+            Some((lack, identifier.system.clone()?))
         };
-        for identifier in &patient.identifier {
-            if let (SystemMeaning::Unknown, Some(system)) =
-                (self.meaning(identifier), &identifier.system)
-            {
-                into.insert(system.clone());
-            }
-        }
+        patient.identifier.iter().filter_map(lack).collect()
+    }
+
+    /// True for a system that is built in or configured.
+    pub(crate) fn is_known(&self, system: &str) -> bool {
+        self.systems.contains_key(system) || self.countries.contains_key(system)
     }
 
     fn is_over(&self, identifier: &Identifier, now: DateTime<Utc>) -> bool {
@@ -148,10 +160,10 @@ impl IdentifierSystems {
         let configured = || self.countries.get(system).cloned();
         if let Some(name) = self.systems.get(system) {
             return match name.kind() {
-                Some(IdentifierKind::PassportForeign) => SystemMeaning::Kind(
-                    IdentifierKind::PassportForeign,
-                    configured().or_else(|| issuing_country(identifier)),
-                ),
+                Some(kind @ (IdentifierKind::PassportForeign | IdentifierKind::NationalId)) => {
+                    let country = configured().or_else(|| issuing_country(identifier));
+                    SystemMeaning::Kind(kind, country)
+                }
                 Some(kind) => SystemMeaning::Kind(kind, configured()),
                 None => SystemMeaning::Ignored,
             };
@@ -209,6 +221,14 @@ impl KnownIdentifiers {
     }
 }
 
+/// True for a numbering that means nothing without its country.
+pub(crate) const fn needs_country(kind: IdentifierKind) -> bool {
+    matches!(
+        kind,
+        IdentifierKind::PassportForeign | IdentifierKind::NationalId
+    )
+}
+
 fn foreign(country: Option<String>) -> SystemMeaning {
     match country {
         Some(country) if RUSSIA.contains(&country.as_str()) => SystemMeaning::Unknown,
@@ -250,164 +270,4 @@ fn is_country(code: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const SNILS: &str = "https://fhir.ru/ig/core/systems/snils";
-
-    fn rules(extra: &Value) -> IdentifierSystems {
-        let mut config = json!({"base_url": "https://x/"});
-        config
-            .as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
-        IdentifierSystems::new(&serde_json::from_value(config).unwrap())
-    }
-
-    fn read(extra: &Value, identifiers: &Value) -> Vec<(IdentifierKind, String, Option<String>)> {
-        let now = "2021-07-01T22:00:00Z".parse().unwrap();
-        let patient = json!({"resourceType": "Patient", "identifier": identifiers}).to_string();
-        let person = rules(extra)
-            .patient(&patient, now)
-            .identifiers
-            .into_person();
-        assert!(!person.unreadable);
-        person
-            .identifiers
-            .into_iter()
-            .map(|i| (i.kind, i.value.expose_secret().to_owned(), i.country))
-            .collect()
-    }
-
-    fn country(identifier: &Value) -> Option<Option<String>> {
-        read(&json!({}), &json!([identifier]))
-            .pop()
-            .map(|(kind, _, country)| {
-                assert_eq!(kind, IdentifierKind::PassportForeign);
-                country
-            })
-    }
-
-    #[test]
-    fn built_in_and_configured_systems() {
-        let found = read(
-            &json!({"identifier_systems":
-                {"urn:rf:passport": "passport-ru", "urn:oid:1.2.643.100.3": "ignored"}}),
-            &json!([{"system": SNILS, "value": "112-233-445 95"},
-                   {"system": "https://fhir.ru/ig/core/systems/oms", "value": "1"},
-                   {"system": "urn:oid:1.2.643.100.3", "value": "not read"},
-                   {"system": "urn:rf:passport", "value": "4509 123456"},
-                   {"system": "urn:mrn", "value": "77"},
-                   {"value": "no system"},
-                   {"system": SNILS, "value": " "}]),
-        );
-        let kinds: Vec<_> = found
-            .iter()
-            .map(|(kind, value, _)| (*kind, value.as_str()))
-            .collect();
-        assert_eq!(
-            kinds,
-            [
-                (IdentifierKind::Snils, "112-233-445 95"),
-                (IdentifierKind::Oms, "1"),
-                (IdentifierKind::PassportRu, "4509 123456")
-            ]
-        );
-    }
-
-    #[test]
-    fn identifiers_no_longer_in_use_are_left_out() {
-        let with = |extra: Value| {
-            let mut identifier = json!({"system": SNILS, "value": "1"});
-            identifier
-                .as_object_mut()
-                .unwrap()
-                .extend(extra.as_object().unwrap().clone());
-            read(&json!({}), &json!([identifier])).len()
-        };
-        assert_eq!(with(json!({"use": "old"})), 0);
-        assert_eq!(
-            with(json!({"period": {"end": "2021-07-01"}})),
-            0,
-            "it is already 2 July in Moscow"
-        );
-        assert_eq!(with(json!({"period": {"end": "2021-07-02"}})), 1);
-        assert_eq!(with(json!({"period": {"end": "2020"}})), 0);
-        assert_eq!(with(json!({"period": {"end": "2021"}})), 1);
-        assert_eq!(with(json!({"period": {"end": "later"}})), 1);
-        assert_eq!(
-            with(json!({"use": "official", "period": {"start": "2000"}})),
-            1
-        );
-    }
-
-    #[test]
-    fn a_passport_needs_its_country() {
-        let typed = json!({"coding": [{"system": TYPE_SYSTEMS[0], "code": "PPN"}]});
-        assert_eq!(
-            country(&json!({"system": "http://hl7.org/fhir/sid/passport-DEU", "value": "C01"})),
-            Some(Some("DEU".into()))
-        );
-        assert_eq!(
-            country(&json!({"system": "http://hl7.org/fhir/sid/passport-RUS", "value": "C01"})),
-            None
-        );
-        assert_eq!(
-            country(&json!({"system": "http://hl7.org/fhir/sid/passport-123", "value": "C01"})),
-            None
-        );
-        assert_eq!(
-            country(&json!({"type": typed, "value": "C01"})),
-            Some(None),
-            "kept, to be refused visibly"
-        );
-        let assigner = json!({"identifier": {"system": COUNTRY_SYSTEM, "value": "FR"}});
-        assert_eq!(
-            country(&json!({"type": typed, "value": "C01", "assigner": assigner})),
-            Some(Some("FR".into()))
-        );
-        let coding = json!({"system": "urn:iso:std:iso:3166:-1", "code": "IND"});
-        let extension = json!({"url": "urn:x", "valueCodeableConcept": {"coding": [coding]}});
-        assert_eq!(
-            country(&json!({"type": typed, "value": "C01", "extension": [extension]})),
-            Some(Some("IND".into()))
-        );
-        let by_setting = read(
-            &json!({
-                "identifier_countries": {"urn:p": "USA"},
-                "identifier_systems": {"urn:p": "passport-foreign"},
-            }),
-            &json!([{"system": "urn:p", "value": "X1"}]),
-        );
-        assert_eq!(
-            by_setting,
-            [(
-                IdentifierKind::PassportForeign,
-                "X1".into(),
-                Some("USA".into())
-            )]
-        );
-    }
-
-    #[test]
-    fn a_patient_of_the_wrong_shape_is_unreadable_not_absent() {
-        let json = r#"{"identifier": [{"value": 11223344595}]}"#;
-        let person = rules(&json!({}))
-            .patient(json, DateTime::UNIX_EPOCH)
-            .identifiers
-            .into_person();
-        assert!(person.unreadable && person.identifiers.is_empty());
-    }
-
-    #[test]
-    fn unknown_systems_are_listed_once_and_without_values() {
-        let mut systems = BTreeSet::new();
-        let patient = json!({"identifier": [
-            {"system": "urn:mrn", "value": "secret"}, {"system": "urn:mrn", "value": "x"},
-            {"system": SNILS, "value": "1"}, {"value": "y"}]});
-        rules(&json!({})).unknown_systems(&patient.to_string(), &mut systems);
-        assert_eq!(systems.into_iter().collect::<Vec<_>>(), ["urn:mrn"]);
-    }
-}
+mod tests;
