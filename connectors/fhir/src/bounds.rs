@@ -3,8 +3,9 @@
 use std::ops::RangeInclusive;
 
 use connector_kit::{Feed, SourceError};
+use url::Url;
 
-use crate::config::FhirConfig;
+use crate::config::{self, FhirConfig, IdentifierName, RecoveredOn};
 
 /// Refuses a configuration that cannot work.
 ///
@@ -13,18 +14,30 @@ use crate::config::FhirConfig;
 pub(crate) fn check(config: &FhirConfig) -> Result<(), SourceError> {
     check_plain_http(config)?;
     check_numbers(config)?;
-    check_lists(config)
+    check_lists(config)?;
+    check_effects(config)?;
+    check_identifiers(config)
 }
 
 /// Returns whether everything travels readable to another machine.
 pub(crate) fn is_plain(config: &FhirConfig) -> bool {
-    let is_local = match config.base_url.host() {
+    is_plain_way(&config.base_url)
+}
+
+/// Returns whether what is sent to an address travels readable to another machine. Other schemes
+/// than https count as plain.
+pub(crate) fn is_plain_way(url: &Url) -> bool {
+    let is_local = match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    config.base_url.scheme() == "http" && !is_local
+    match url.scheme() {
+        "https" => false,
+        "http" => !is_local,
+        _ => true,
+    }
 }
 
 fn check_plain_http(config: &FhirConfig) -> Result<(), SourceError> {
@@ -46,6 +59,9 @@ fn check_numbers(config: &FhirConfig) -> Result<(), SourceError> {
     check_number("connect_timeout_seconds", seconds, 1..=600)?;
     let bytes = config.max_body_bytes;
     check_number("max_body_bytes", bytes, 64 * 1024..=256 * 1024 * 1024)?;
+    if let RecoveredOn::OnsetPlusDays(days) = config.recovered_on {
+        check_number("recovered_on.onset-plus-days", days, 1..=365)?;
+    }
     check_number("max_pages", config.max_pages, 1..=u32::MAX)
 }
 
@@ -89,4 +105,158 @@ fn check_lists(config: &FhirConfig) -> Result<(), SourceError> {
         );
     }
     Ok(())
+}
+
+/// Refuses settings of feeds that are not read.
+fn check_effects(config: &FhirConfig) -> Result<(), SourceError> {
+    let settings = [
+        (
+            Feed::Vaccinations,
+            "vaccine_codes",
+            !config.vaccine_codes.is_empty(),
+        ),
+        (
+            Feed::Tests,
+            "test_codes",
+            !config.test_codes.is_empty() && config.test_codes != config::test_codes(),
+        ),
+        (
+            Feed::Recoveries,
+            "diagnosis_codes",
+            !config.diagnosis_codes.is_empty()
+                && config.diagnosis_codes != config::diagnosis_codes(),
+        ),
+        (
+            Feed::Recoveries,
+            "recovered_on",
+            config.recovered_on != RecoveredOn::default(),
+        ),
+    ];
+    for (feed, setting, is_set) in settings {
+        if is_set && !config.reads(feed) {
+            return Err(SourceError::misconfigured(
+                format!("{setting} has no effect: {feed} is not among feeds"),
+                format!("add \"{feed}\" to feeds, or take {setting} out"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses identifier systems and countries that can match nothing, or have no effect. The systems
+/// are the administrator's own words.
+fn check_identifiers(config: &FhirConfig) -> Result<(), SourceError> {
+    let is_none = |system: &String| system.is_empty() || system.contains(char::is_whitespace);
+    if config.identifier_systems.keys().any(is_none) {
+        return Err(no_system("identifier_systems"));
+    }
+    for (system, country) in &config.identifier_countries {
+        if is_none(system) {
+            return Err(no_system("identifier_countries"));
+        }
+        let is_code =
+            matches!(country.len(), 2 | 3) && country.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !is_code {
+            return Err(SourceError::misconfigured(
+                format!("identifier_countries: the country of {system:?} is no code of ISO 3166-1"),
+                "write two or three capital letters, such as \"DE\" or \"DEU\"",
+            ));
+        }
+        let has_country = match config.identifier_systems.get(system) {
+            // Of a system without a meaning the type may say that it is a passport.
+            None => true,
+            Some(name) => matches!(
+                name,
+                IdentifierName::PassportForeign
+                    | IdentifierName::NationalId
+                    | IdentifierName::ResidencePermit
+                    | IdentifierName::BirthCertificate
+            ),
+        };
+        if !has_country {
+            return Err(SourceError::misconfigured(
+                format!(
+                    "identifier_countries: the country of {system:?} has no effect: documents of \
+                     the kind that identifier_systems gives it have none"
+                ),
+                "take the line out, or give the system another kind (national-id, \
+                 passport-foreign, residence-permit, birth-certificate)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn no_system(setting: &str) -> SourceError {
+    SourceError::misconfigured(
+        format!("a system in {setting} is empty, or has a blank in it: nothing can match it"),
+        "write identifier.system exactly as the server does, such as \"urn:oid:1.2.643.100.3\"",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn outcome(settings: &Value) -> Result<(), String> {
+        let mut config = json!({"base_url": "https://x/"});
+        let settings = settings.as_object().unwrap().clone();
+        config.as_object_mut().unwrap().extend(settings);
+        let config = serde_json::from_value(config).unwrap();
+        check(&config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_setting_without_an_effect_is_refused() {
+        for (settings, word) in [
+            (
+                json!({"feeds": ["tests"], "vaccine_codes": ["a"]}),
+                "vaccine_codes has no effect",
+            ),
+            (
+                json!({"feeds": ["vaccinations"], "test_codes": ["a"]}),
+                "add \"tests\" to feeds",
+            ),
+            (
+                json!({"feeds": ["tests"], "diagnosis_codes": ["a"]}),
+                "diagnosis_codes has no effect",
+            ),
+            (
+                json!({"feeds": ["tests"], "recovered_on": "last-updated"}),
+                "recovered_on has no effect",
+            ),
+            (
+                json!({"identifier_systems": {"urn:a b": "snils"}}),
+                "identifier_systems",
+            ),
+            (json!({"identifier_countries": {"": "DEU"}}), "is empty"),
+            (
+                json!({"identifier_countries": {"urn:a": "Germany"}}),
+                "\"urn:a\" is no code",
+            ),
+            (
+                json!({"identifier_systems": {"urn:a": "ignored"},
+                    "identifier_countries": {"urn:a": "DEU"}}),
+                "has no effect",
+            ),
+            (
+                json!({"recovered_on": {"onset-plus-days": 366}}),
+                "from 1 to 365",
+            ),
+            (json!({"recovered_on": {"onset-plus-days": 0}}), "from 1"),
+        ] {
+            let error = outcome(&settings).unwrap_err();
+            assert!(error.contains(word), "{settings}: {error}");
+        }
+        for good in [
+            json!({"recovered_on": {"onset-plus-days": 365}}),
+            json!({"recovered_on": "last-updated", "test_codes": ["a"]}),
+            json!({"identifier_systems": {"urn:a": "national-id"},
+                "identifier_countries": {"urn:a": "DE", "urn:b": "POL"}}),
+        ] {
+            assert_eq!(outcome(&good), Ok(()), "{good}");
+        }
+    }
 }

@@ -80,7 +80,7 @@ struct IdSearch<'a> {
 impl IdSearch<'_> {
     async fn records(&self, found: Found) -> Result<Vec<ClinicRecord>, SourceError> {
         let range = 0..found.matches.len();
-        let reads_patients = found.by_address || self.session.config.include != Include::Include;
+        let reads_patients = found.by_address || self.session.config.include != Include::Always;
         let mut page = ServerPage {
             matches: found.matches,
             patients: found.patients,
@@ -192,9 +192,9 @@ impl IdSearch<'_> {
 
     /// True if a record's own codes make it one of the feed.
     fn has_feed_code(&self, found: &Found) -> bool {
-        let zone = self.session.config.time_zone.0;
+        let rules = self.session.mapping_rules();
         found.matches.iter().all(|resource| {
-            let mapped = fact::map(self.feed, resource.json.get(), zone);
+            let mapped = fact::map(self.feed, resource.json.get(), rules);
             self.session
                 .queries
                 .asks_for(self.feed, mapped.fact.codings())

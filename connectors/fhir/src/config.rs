@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::SecretSource;
 use url::Url;
 
+use crate::login::{ClientCredentials, SmartBackend};
+
 /// A clinic system that offers HL7 FHIR R4 over HTTPS.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,22 +56,28 @@ pub struct FhirConfig {
     /// travels readable.
     #[serde(default)]
     pub allow_plain_http: bool,
+    /// What becomes of links that lead to another host than `base_url`.
+    #[serde(default)]
+    pub links: Links,
     /// Way in which a record's Patient is read.
     #[serde(default)]
     pub include: Include,
+    /// Day of recovery of a Condition that is over and tells no day.
+    #[serde(default)]
+    pub recovered_on: RecoveredOn,
     /// Meaning of identifier systems (FHIR `identifier.system`), in addition to the built-in ones.
     #[serde(default)]
     pub identifier_systems: BTreeMap<String, IdentifierName>,
     /// Issuing country (ISO 3166-1 alpha-2 or alpha-3) of the documents of an identifier system.
     #[serde(default)]
     pub identifier_countries: BTreeMap<String, String>,
-    /// Reads only these vaccines (`system|code`); all if empty.
+    /// Reads only these vaccines, each `SYSTEM|CODE`, or `CODE` in any system; all if empty.
     #[serde(default)]
     pub vaccine_codes: Vec<String>,
-    /// The tests to read: LOINC codes, or `system|code` for others.
+    /// The tests to read, each `SYSTEM|CODE`, or `CODE` in any system.
     #[serde(default = "test_codes")]
     pub test_codes: Vec<String>,
-    /// The illnesses to read: ICD-10 codes, or `system|code` for others.
+    /// The illnesses to read, each `SYSTEM|CODE`, or `CODE` in any system.
     #[serde(default = "diagnosis_codes")]
     pub diagnosis_codes: Vec<String>,
 }
@@ -95,8 +103,12 @@ pub enum Auth {
     None,
     /// User and password (RFC 7617).
     Basic(BasicAuth),
-    /// A bearer token (RFC 6750).
+    /// A bearer token (RFC 6750) that something else renews.
     Bearer(SecretSource),
+    /// A token of a token endpoint, for a secret (OAuth2 client credentials).
+    ClientCredentials(ClientCredentials),
+    /// A token of a token endpoint, for a signed JWT (SMART Backend Services).
+    SmartBackend(SmartBackend),
 }
 
 /// User and password.
@@ -119,17 +131,48 @@ pub struct ClientCertificate {
     pub key: SecretSource,
 }
 
+/// What becomes of links that lead to another host than `base_url`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Links {
+    /// They are an error.
+    #[default]
+    Refuse,
+    /// They are followed at `base_url`: for a server behind a proxy that writes an address of its
+    /// own. The other host never gets a request.
+    Rewrite,
+}
+
 /// Way in which a record's Patient is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Include {
-    /// Asks the server to include them, and reads those it left out in batches.
+    /// Asks the server to include them, and reads those it left out in batches; always in batches
+    /// where including them turns out to be several times slower.
     #[default]
     Auto,
     /// Only what the server includes (`_include`).
-    Include,
-    /// Always in batches (`Patient?_id=a,b,c`).
-    BatchedReads,
+    #[serde(alias = "include")]
+    Always,
+    /// In batches (`Patient?_id=a,b,c`).
+    #[serde(alias = "batched-reads")]
+    Never,
+}
+
+/// Day of recovery of a Condition that is over (`clinicalStatus` resolved, remission or inactive)
+/// and tells no day: without an abatement, or with one that is free text, an age or a range.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecoveredOn {
+    /// None: the record is refused.
+    #[default]
+    Abatement,
+    /// The day of the resource's last change (`meta.lastUpdated`). It moves when the resource is
+    /// changed again.
+    LastUpdated,
+    /// So many days (1 to 365) after the illness began, where that day is known; never later than
+    /// the day of the resource's last change.
+    OnsetPlusDays(u32),
 }
 
 /// Numbering that an identifier system stands for.
@@ -142,6 +185,9 @@ pub enum IdentifierName {
     Oms,
     /// Russian internal passport.
     PassportRu,
+    /// Number by which another country knows a person, or the person's identity card; its country
+    /// comes from `identifier_countries` or from the identifier itself.
+    NationalId,
     /// A foreign passport; its country comes from `identifier_countries` or from the identifier
     /// itself.
     PassportForeign,
@@ -181,6 +227,7 @@ impl IdentifierName {
             Self::Snils => IdentifierKind::Snils,
             Self::Oms => IdentifierKind::Oms,
             Self::PassportRu => IdentifierKind::PassportRu,
+            Self::NationalId => IdentifierKind::NationalId,
             Self::PassportForeign => IdentifierKind::PassportForeign,
             Self::Ehic => IdentifierKind::Ehic,
             Self::ResidencePermit => IdentifierKind::ResidencePermit,
@@ -193,22 +240,26 @@ impl IdentifierName {
 /// Parses the base address. The error never quotes it: it may hold a password.
 fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let mut url = Url::parse(text.trim())
-        .map_err(|_| D::Error::custom("not a web address; write https://HOST/PATH"))?;
-    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
-        return Err(D::Error::custom("the address must begin with https://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(D::Error::custom(
-            "no user or password in the address; use auth = { basic = … }",
-        ));
-    }
+    let mut url = web_address(&text, "use auth = { basic = … }").map_err(D::Error::custom)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(D::Error::custom("the base address ends before any ? or #"));
     }
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
         url.set_path(&path);
+    }
+    Ok(url)
+}
+
+/// Parses a web address. The error never quotes it. `instead`: what to use in place of a user and
+/// password.
+pub(crate) fn web_address(text: &str, instead: &str) -> Result<Url, String> {
+    let url = Url::parse(text.trim()).map_err(|_| "not a web address; write https://HOST/PATH")?;
+    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+        return Err("the address must begin with https://".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("no user or password in the address; {instead}"));
     }
     Ok(url)
 }
@@ -246,14 +297,18 @@ const fn max_pages() -> u32 {
 }
 
 /// Nucleic acid tests for SARS-CoV-2, from LOINC's own list for the virus.
-fn test_codes() -> Vec<String> {
-    ["94500-6", "94759-8", "94316-7", "94533-7"]
-        .map(String::from)
-        .to_vec()
+pub(crate) fn test_codes() -> Vec<String> {
+    [
+        "94500-6", "94759-8", "94316-7", "94533-7", "94309-2", "94531-1", "95406-5", "94306-8",
+        "94565-9",
+    ]
+    .map(String::from)
+    .to_vec()
 }
 
-fn diagnosis_codes() -> Vec<String> {
-    vec!["U07.1".into()]
+/// COVID-19, virus identified: in ICD-10 and its editions, and in SNOMED CT.
+pub(crate) fn diagnosis_codes() -> Vec<String> {
+    ["U07.1", "840539006"].map(String::from).to_vec()
 }
 
 #[cfg(test)]
@@ -298,7 +353,7 @@ mod tests {
         for wrong in [
             json!({"base_url": base, "timezone": "Europe/Moscow"}),
             json!({"base_url": base, "time_zone": "Moscow"}),
-            json!({"base_url": base, "include": "never"}),
+            json!({"base_url": base, "include": "sometimes"}),
             json!({"base_url": base, "feeds": ["doses"]}),
             json!({"base_url": base, "identifier_systems": {"urn:x": "pasport"}}),
             json!({"base_url": base, "auth": {"basic":
@@ -334,7 +389,7 @@ mod tests {
         let written = json!({
             "base_url": "https://mis.example/fhir", "feeds": ["tests"], "time_zone": "Asia/Omsk",
             "auth": {"basic": {"user": "g", "password": {"file": "p"}}},
-            "include": "batched-reads",
+            "include": "never",
             "client_certificate": {"cert_file": "c", "key": {"env": "K"}}, "ca_file": "a",
             "identifier_systems": {"urn:x": "passport-ru"},
             "identifier_countries": {"urn:y": "DEU"}});

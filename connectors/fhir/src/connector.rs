@@ -1,9 +1,11 @@
 //! The connector: a session with one server, and the trait's methods in terms of it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use clock::{Clock, SystemClock};
 use connector_kit::{
     CheckReport, ClinicRecord, Connector, Feed, KeysPage, KeysRequest, Page, PageRequest,
     SampledRecord, SourceError,
@@ -26,8 +28,20 @@ impl FhirConnector {
     /// [`SourceError::Misconfigured`] for anything in the configuration that cannot work, secrets
     /// included.
     pub fn new(config: FhirConfig, folder: &Path) -> Result<Self, SourceError> {
+        Self::with_clock(config, folder, Arc::new(SystemClock::default()))
+    }
+
+    /// The same with another clock, by which the server's answers are timed.
+    ///
+    /// # Errors
+    /// As for [`FhirConnector::new`].
+    pub fn with_clock(
+        config: FhirConfig,
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SourceError> {
         Ok(Self {
-            session: FhirSession::new(config, folder)?,
+            session: FhirSession::new(config, folder, clock)?,
         })
     }
 }

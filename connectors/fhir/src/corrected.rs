@@ -1,17 +1,16 @@
 //! The second pass of a run: the records of patients that were corrected, which do not change
 //! themselves.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_kit::{ClinicRecord, Feed, Page, SourceError};
 use url::Url;
 
-use crate::bundle::ServerPage;
+use crate::bundle::{Resource, ServerPage};
 use crate::cursor::write_text;
 use crate::deleted;
 use crate::fact::{self, resource_type};
 use crate::ids::{fitting, is_fhir_id};
+use crate::linked;
 use crate::page_reader::{HandedOver, PageReader};
 use crate::pass_error::{PassError, log_unsupported};
 use crate::patients::patient_id;
@@ -36,6 +35,7 @@ pub(crate) fn pass_behind(
         is_listed: false,
         records: None,
         is_stored: run.is_stored,
+        linked_taken: 0,
         deleted: DeletedPatients::Due {
             from: run.deleted_from,
         },
@@ -190,19 +190,47 @@ async fn take_patients(
     list.receive(&fetched.page);
     check_stamps_heeded(session, list, &fetched)?;
     let start = list.skip;
-    let offered = fetched.page.matches.get(start..).unwrap_or_default();
+    let matches = &fetched.page.matches;
+    let offered = matches.get(start..).unwrap_or_default();
     let ids = offered.iter().map(|patient| patient.id.as_deref());
-    let until = start + fitting(ids);
+    let mut until = start + fitting(ids);
+    let mut all = with_linked(reader, &matches[start..until]).await?;
+    if until > start + 1 && count_fitting(&all) < all.len() {
+        until = start + 1;
+        all = with_linked(reader, &matches[start..until]).await?;
+    }
+    // One patient alone may bring more others than fit: these are taken in parts.
+    let rest: Vec<String> = all.into_iter().skip(pass.linked_taken).collect();
+    let taken = count_fitting(&rest);
+    if taken < rest.len() {
+        pass.linked_taken += taken;
+        return Ok(rest.into_iter().take(taken).collect());
+    }
+    pass.linked_taken = 0;
+    let list = &mut pass.list;
     list.note_handed_over(&fetched.page, until, session.overlap());
-    // The same patient twice, or one whose id would change the search, is of no use.
-    let ids: BTreeSet<String> = fetched.page.matches[start..until]
-        .iter()
-        .filter_map(|patient| patient.id.clone())
-        .filter(|id| is_fhir_id(id))
-        .collect();
     let has_more = until < fetched.page.matches.len() || reader.go_on(list, &fetched)?;
     pass.is_listed = !has_more;
-    Ok(ids.into_iter().collect())
+    Ok(rest)
+}
+
+/// The ids of patients on the list, with those of the patients who are linked to them, sorted.
+/// The same patient twice, or one whose id would change the search, is of no use.
+async fn with_linked(
+    reader: PageReader<'_>,
+    patients: &[Resource],
+) -> Result<Vec<String>, SourceError> {
+    let changed: Vec<_> = patients
+        .iter()
+        .filter_map(|patient| Some((patient.id.clone()?, Some(patient.json.get()))))
+        .filter(|(id, _)| is_fhir_id(id))
+        .collect();
+    let all = linked::brought_along(reader.session, &changed, reader.request.now).await?;
+    Ok(all.into_iter().collect())
+}
+
+fn count_fitting(ids: &[String]) -> usize {
+    fitting(ids.iter().map(|id| Some(id.as_str())))
 }
 
 fn check_stamps_heeded(
@@ -235,10 +263,11 @@ pub(crate) fn has_other_patients(
     page: &ServerPage,
     asked: &[String],
 ) -> bool {
-    let zone = session.config.time_zone.0;
+    let rules = session.mapping_rules();
+    let addresses = session.addresses();
     page.matches.iter().any(|resource| {
-        let mapped = fact::map(feed, resource.json.get(), zone);
-        patient_id(&mapped.subject, session.queries.base())
+        let mapped = fact::map(feed, resource.json.get(), rules);
+        patient_id(&mapped.subject, &addresses)
             .is_some_and(|id| !asked.iter().any(|asked| asked == id))
     })
 }

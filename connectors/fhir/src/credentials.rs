@@ -23,7 +23,8 @@ pub(crate) enum Credentials {
 impl Credentials {
     pub(crate) fn read(auth: &Auth, folder: &Path) -> Result<Self, SourceError> {
         Ok(match auth {
-            Auth::None => Self::None,
+            // What a token endpoint gives is no matter of files alone.
+            Auth::None | Auth::ClientCredentials(_) | Auth::SmartBackend(_) => Self::None,
             Auth::Basic(basic) if basic.user.contains(':') => {
                 return Err(SourceError::misconfigured(
                     "auth.basic.user holds a colon, which RFC 7617 forbids",
@@ -51,6 +52,20 @@ impl Credentials {
         })
     }
 
+    /// True if these are the credentials of `other`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Basic(user, password), Self::Basic(other_user, other_password)) => {
+                user == other_user && password.expose_secret() == other_password.expose_secret()
+            }
+            (Self::Bearer(token), Self::Bearer(other)) => {
+                token.expose_secret() == other.expose_secret()
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
             Self::None => request,
@@ -60,7 +75,8 @@ impl Credentials {
     }
 }
 
-fn secret(
+/// Reads the secret of a setting.
+pub(crate) fn secret(
     source: &settings::SecretSource,
     folder: &Path,
     setting: &str,

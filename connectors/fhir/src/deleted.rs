@@ -2,10 +2,12 @@
 //! theirs changes.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use connector_kit::SourceError;
 use url::Url;
 
 use crate::bundle;
 use crate::ids::fitting;
+use crate::linked;
 use crate::page_reader::PageReader;
 use crate::pass_error::{PassError, log_unsupported};
 use crate::position::{CorrectedPass, DeletedPatients, HistoryPlace};
@@ -46,8 +48,13 @@ pub(crate) async fn take_patients(
     };
     let history = bundle::parse_history(&reply.body)?;
     let offered = history.deleted.get(place.skip..).unwrap_or_default();
-    let count = fitting(offered.iter().map(|id| Some(id.as_str())));
-    let ids = offered[..count].to_vec();
+    let mut count = fitting(offered.iter().map(|id| Some(id.as_str())));
+    let mut ids = with_linked(reader, &offered[..count]).await?;
+    if count > 1 && fitting(ids.iter().map(|id| Some(id.as_str()))) < ids.len() {
+        count = 1;
+        ids = with_linked(reader, &offered[..count]).await?;
+    }
+    ids.truncate(fitting(ids.iter().map(|id| Some(id.as_str()))).max(1));
     if !ids.is_empty() {
         // Only now, so that a quiet clinic's position need not be written after every run.
         note_read(pass, session.overlap(), now);
@@ -59,6 +66,18 @@ pub(crate) async fn take_patients(
         behind(reader, &place, &url, history.next)?
     };
     Ok(ids)
+}
+
+/// Patients that were deleted, in front of those that are linked to them: these have lost whom they
+/// were merged into.
+async fn with_linked(
+    reader: PageReader<'_>,
+    deleted: &[String],
+) -> Result<Vec<String>, SourceError> {
+    let changed: Vec<_> = deleted.iter().map(|id| (id.clone(), None)).collect();
+    let mut others = linked::brought_along(reader.session, &changed, reader.request.now).await?;
+    others.retain(|id| !deleted.contains(id));
+    Ok(deleted.iter().cloned().chain(others).collect())
 }
 
 /// The place in the history at which the pass stands; `None` where there is nothing to read.
@@ -95,7 +114,7 @@ fn behind(
     let Some(link) = next else {
         return Ok(DeletedPatients::Done);
     };
-    let next = reader.session.queries.follow(url, &link)?;
+    let next = reader.session.follow(url, &link)?;
     let page = Queries::path(&next);
     if page == place.page || place.pages >= MAX_PAGES {
         log_unsupported(reader.request, "the history of Patient does not end");

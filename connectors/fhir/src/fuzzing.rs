@@ -15,7 +15,7 @@ use crate::search_run::SearchRun;
 use crate::session::FetchedPage;
 
 /// The answer to a feed's first search, as records and the cursor that goes on from there. Asks the
-/// server for nothing where the source reads no patients by itself (`include = "include"`).
+/// server for nothing where the source reads no patients by itself (`include = "always"`).
 ///
 /// # Errors
 /// As for a page.

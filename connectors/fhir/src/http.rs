@@ -10,11 +10,12 @@ use connector_kit::SourceError;
 use reqwest::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use url::{Origin, Url};
 
 use crate::config::FhirConfig;
-use crate::credentials::{self, Credentials};
+use crate::credentials;
+use crate::login::{Login, Presented};
 use crate::outcome;
 use crate::patience::Patience;
 use crate::refusal::{Ask, HttpRefusal, error_of_status, http_date, retry_after};
@@ -38,7 +39,8 @@ pub(crate) struct Reply {
 /// The HTTP client of one source.
 pub(crate) struct Http {
     client: Client,
-    credentials: Credentials,
+    /// What requests present.
+    pub login: Login,
     max_body_bytes: usize,
     patience: Patience,
 }
@@ -49,10 +51,13 @@ impl Http {
         // Ignored on purpose: the program around us may have installed a provider already, and then
         // that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = client(config, folder)?;
+        let policy = redirects_within(config.base_url.origin());
+        let builder = Client::builder().https_only(config.base_url.scheme() == "https");
+        let client = finish(builder.redirect(policy), config, folder)?;
+        let for_tokens = || client_of_tokens(config, folder);
         Ok(Self {
+            login: Login::new(config, folder, for_tokens, &client)?,
             client,
-            credentials: Credentials::read(&config.auth, folder)?,
             max_body_bytes: config.max_body_bytes.saturating_as(),
             patience: Patience::default(),
         })
@@ -91,6 +96,20 @@ impl Http {
     }
 
     async fn try_get(&self, url: Url, ask: Ask, now: DateTime<Utc>) -> Result<Reply, HttpRefusal> {
+        let presented = self.login.present(now).await?;
+        let mut response = self.send(url.clone(), &presented).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            presented.note_accepted();
+        } else if let Some(renewed) = self.login.renew(&presented, now).await? {
+            response = self.send(url, &renewed).await?;
+            if response.status() != StatusCode::UNAUTHORIZED {
+                renewed.note_accepted();
+            }
+        }
+        self.judge(response, ask, now).await
+    }
+
+    async fn send(&self, url: Url, presented: &Presented) -> Result<Response, HttpRefusal> {
         // A default HAPI server answers an identical search from a result up to a minute old, by
         // which a record that has just been written would be missing.
         let request = self
@@ -98,8 +117,15 @@ impl Http {
             .get(url)
             .header(ACCEPT, ACCEPTED)
             .header(CACHE_CONTROL, "no-cache");
-        let request = self.credentials.apply(request);
-        let response = request.send().await?;
+        Ok(presented.apply(request).send().await?)
+    }
+
+    async fn judge(
+        &self,
+        response: Response,
+        ask: Ask,
+        now: DateTime<Utc>,
+    ) -> Result<Reply, HttpRefusal> {
         let status = response.status();
         let date = header_text(response.headers().get(DATE)).and_then(http_date);
         if status == StatusCode::OK {
@@ -120,25 +146,36 @@ impl Http {
         })
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, HttpRefusal> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > self.max_body_bytes {
-                return Err(SourceError::misconfigured(
-                    format!(
-                        "the FHIR server's answer is larger than {} bytes",
-                        self.max_body_bytes
-                    ),
-                    "have pages made smaller (the gateway's page size, or the server's) or raise \
-                     max_body_bytes",
-                )
-                .into());
-            }
-            body.extend_from_slice(&chunk);
-        }
+    async fn body(&self, response: Response) -> Result<Vec<u8>, HttpRefusal> {
+        let Some(mut body) = bounded_body(response, self.max_body_bytes).await? else {
+            return Err(SourceError::misconfigured(
+                format!(
+                    "the FHIR server's answer is larger than {} bytes",
+                    self.max_body_bytes
+                ),
+                "have pages made smaller (the gateway's page size, or the server's) or raise \
+                 max_body_bytes",
+            )
+            .into());
+        };
         drop_bom(&mut body);
         Ok(body)
     }
+}
+
+/// The whole body of an answer; `None` for one that is larger than the limit.
+pub(crate) async fn bounded_body(
+    mut response: Response,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
 }
 
 /// Takes a byte order mark off, which JSON must not have (RFC 8259 section 8.1) and some servers
@@ -149,15 +186,23 @@ fn drop_bom(body: &mut Vec<u8>) {
     }
 }
 
-fn client(config: &FhirConfig, folder: &Path) -> Result<Client, SourceError> {
-    let mut builder = Client::builder()
+/// The client for a token endpoint. It follows no redirect: the login would travel along.
+fn client_of_tokens(config: &FhirConfig, folder: &Path) -> Result<Client, SourceError> {
+    let builder = Client::builder().redirect(redirect::Policy::none());
+    finish(builder, config, folder)
+}
+
+fn finish(
+    builder: ClientBuilder,
+    config: &FhirConfig,
+    folder: &Path,
+) -> Result<Client, SourceError> {
+    let mut builder = builder
         .user_agent("clinic-gateway")
         .timeout(Duration::from_secs(config.request_timeout_seconds.into()))
         .connect_timeout(Duration::from_secs(config.connect_timeout_seconds.into()))
         .no_proxy()
-        .referer(false)
-        .https_only(config.base_url.scheme() == "https")
-        .redirect(redirects_within(config.base_url.origin()));
+        .referer(false);
     if let Some(file) = &config.ca_file {
         builder = builder.tls_certs_only(credentials::authority(&folder.join(file))?);
     }
@@ -188,7 +233,8 @@ fn redirects_within(origin: Origin) -> redirect::Policy {
     })
 }
 
-fn header_text(value: Option<&HeaderValue>) -> Option<&str> {
+/// The text of a header.
+pub(crate) fn header_text(value: Option<&HeaderValue>) -> Option<&str> {
     value.and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
@@ -223,14 +269,9 @@ fn not_fhir(body: &[u8]) -> SourceError {
 }
 
 /// The complaint in the OperationOutcome of a refusal, in the connector's words.
-async fn refusal_words(mut response: Response) -> Option<String> {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        if body.len() + chunk.len() > MAX_REFUSAL_BYTES {
-            return None;
-        }
-        body.extend_from_slice(&chunk);
-    }
+async fn refusal_words(response: Response) -> Option<String> {
+    let body = bounded_body(response, MAX_REFUSAL_BYTES).await;
+    let mut body = body.ok().flatten()?;
     drop_bom(&mut body);
     outcome::describe(&body)
 }

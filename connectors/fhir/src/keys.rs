@@ -118,13 +118,14 @@ impl KeyLister<'_> {
         mut keys: Vec<RecordKey>,
     ) -> Result<Vec<RecordKey>, SourceError> {
         let session = self.session;
-        if keys.is_empty() || session.config.include == Include::Include {
+        if keys.is_empty() || session.config.include == Include::Always {
             return Ok(keys);
         }
-        let zone = session.config.time_zone.0;
+        let rules = session.mapping_rules();
+        let addresses = session.addresses();
         let subject_of = |resource: &Resource| {
-            let mapped = fact::map(self.request.feed, resource.json.get(), zone);
-            patient_id(&mapped.subject, session.queries.base()).map(str::to_owned)
+            let mapped = fact::map(self.request.feed, resource.json.get(), rules);
+            patient_id(&mapped.subject, &addresses).map(str::to_owned)
         };
         let subjects: HashMap<&str, String> = fetched
             .page

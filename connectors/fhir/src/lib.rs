@@ -21,13 +21,18 @@ mod date;
 mod deleted;
 mod fact;
 mod fingerprint;
+mod first_search;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
 mod identity;
 mod ids;
+mod include;
 mod keys;
+mod linked;
+mod links;
+mod login;
 mod model;
 mod outcome;
 mod page_reader;
@@ -37,6 +42,7 @@ mod patients;
 mod position;
 mod pull;
 mod query;
+mod readable;
 mod records;
 mod refusal;
 mod run_window;
@@ -52,6 +58,8 @@ mod unstamped;
 mod windows;
 
 pub use config::{
-    Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include,
+    Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include, Links,
+    RecoveredOn,
 };
 pub use connector::FhirConnector;
+pub use login::{ClientCredentials, SecretMethod, SmartBackend};

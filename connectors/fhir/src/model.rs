@@ -93,6 +93,8 @@ pub(crate) struct Observation {
     pub effective_period: Option<Period>,
     pub value_codeable_concept: Option<CodeableConcept>,
     pub value_string: Option<String>,
+    /// Untyped: a list, or one alone.
+    pub interpretation: Value,
     #[serde(deserialize_with = "list")]
     pub contained: Vec<Box<RawValue>>,
 }
@@ -100,6 +102,7 @@ pub(crate) struct Observation {
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Condition {
+    pub meta: Value,
     pub clinical_status: CodeableConcept,
     pub verification_status: CodeableConcept,
     pub code: CodeableConcept,
@@ -117,6 +120,8 @@ pub(crate) struct Condition {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(crate) struct Patient {
+    /// Untyped, like the links: a fault in them must not hide the identifiers.
+    pub active: Value,
     #[serde(deserialize_with = "list")]
     pub identifier: Vec<Identifier>,
     #[serde(deserialize_with = "list")]
@@ -129,6 +134,7 @@ pub(crate) struct Patient {
 pub(crate) struct PatientLink {
     #[serde(rename = "type")]
     pub kind: Value,
+    pub other: Value,
 }
 
 #[derive(Deserialize, Default)]

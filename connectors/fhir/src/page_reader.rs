@@ -80,7 +80,7 @@ impl PageReader<'_> {
             self.request.feed,
             &mut fetched.page,
             from..until,
-            self.session.config.include != Include::Include,
+            self.session.config.include != Include::Always,
             self.request.now,
         )
         .await?;

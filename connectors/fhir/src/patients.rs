@@ -8,20 +8,30 @@ use connector_kit::Person;
 use serde_json::value::RawValue;
 
 use crate::bundle::PatientEntry;
-use crate::identity::{IdentifierSystems, KnownIdentifiers};
+use crate::identity::{IdentifierSystems, KnownIdentifiers, KnownPatient};
 use crate::ids::is_fhir_id;
+use crate::linked::{self, MAX_LINKED};
+use crate::links::OwnAddresses;
 use crate::model::{Head, Reference};
 
 /// The patients known while one page is mapped.
 pub(crate) struct Patients<'a> {
     identifier_systems: &'a IdentifierSystems,
-    /// Base address of the server, with its closing slash.
-    base: &'a str,
+    addresses: OwnAddresses,
     now: DateTime<Utc>,
-    known: Vec<KnownIdentifiers>,
+    known: Vec<KnownPatient>,
     index: HashMap<String, usize>,
     /// Ids of the patients whom the account may not read.
     hidden: HashSet<String>,
+}
+
+/// Outcome of following a reference to a person.
+enum Followed {
+    Found(KnownIdentifiers),
+    /// The account may not read the Patient at the end.
+    Hidden,
+    /// There is no such Patient, or none can be told.
+    Nobody,
 }
 
 /// Target of a literal reference.
@@ -38,10 +48,14 @@ enum ReferenceTarget<'a> {
 }
 
 impl<'a> Patients<'a> {
-    pub(crate) fn new(systems: &'a IdentifierSystems, base: &'a str, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(
+        systems: &'a IdentifierSystems,
+        addresses: OwnAddresses,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
             identifier_systems: systems,
-            base,
+            addresses,
             now,
             known: Vec::new(),
             index: HashMap::new(),
@@ -59,9 +73,11 @@ impl<'a> Patients<'a> {
         self.hidden.extend(ids);
     }
 
-    /// True if the reference is to a Patient whom the account may not read.
+    /// True if the reference is to a Patient whom the account may not read, or who was merged into
+    /// such a one.
     pub(crate) fn is_hidden(&self, reference: &Reference) -> bool {
-        patient_id(reference, self.base).is_some_and(|id| self.hidden.contains(id))
+        let found = self.follow(&target(reference, &self.addresses), &mut Vec::new());
+        matches!(found, Followed::Hidden)
     }
 
     /// Adds a Patient of a page or of a batched read.
@@ -79,12 +95,49 @@ impl<'a> Patients<'a> {
         }
     }
 
-    /// Adds the id to ask the server for, if the reference is to a Patient not known yet.
-    pub(crate) fn add_missing(&self, reference: &Reference, into: &mut BTreeSet<String>) {
-        if let ReferenceTarget::Patient(id) = target(reference, self.base)
-            && self.find(&ReferenceTarget::Patient(id)).is_none()
-        {
-            into.insert(id.to_owned());
+    /// Notes that a Patient was merged into another one, by the other one's word.
+    pub(crate) fn replace(&mut self, old: &str, by: &str) {
+        if let Some(position) = self.index.get(&format!("Patient/{old}")) {
+            let links = &mut self.known[*position].links;
+            links.replaced_by.insert(format!("Patient/{by}"));
+        }
+    }
+
+    /// Looks at the Patient that a record refers to, and at those it is linked to: adds the ids to
+    /// ask the server for to `missing`, and to `unlinked` the ids of patients that are no longer in
+    /// use and do not say who is instead.
+    pub(crate) fn look_through(
+        &self,
+        subject: &Reference,
+        missing: &mut BTreeSet<String>,
+        unlinked: &mut BTreeSet<String>,
+    ) {
+        let mut waiting = vec![subject.reference.clone().unwrap_or_default()];
+        let mut seen = Vec::new();
+        while let Some(text) = waiting.pop() {
+            let subject = linked::reference(&text);
+            let target = target(&subject, &self.addresses);
+            let Some(position) = self.find(&target) else {
+                if let ReferenceTarget::Patient(id) = target {
+                    missing.insert(id.to_owned());
+                }
+                continue;
+            };
+            if seen.contains(&position) || seen.len() >= MAX_LINKED {
+                continue;
+            }
+            seen.push(position);
+            let links = &self.known[position].links;
+            if links.is_inactive
+                && links.replaced_by.is_empty()
+                && let ReferenceTarget::Patient(id) = target
+            {
+                unlinked.insert(id.to_owned());
+            }
+            waiting.extend(links.replaced_by.iter().cloned());
+            if links.replaced_by.is_empty() {
+                waiting.extend(links.refers.iter().cloned());
+            }
         }
     }
 
@@ -92,15 +145,16 @@ impl<'a> Patients<'a> {
     /// is refused visibly.
     pub(crate) fn person(&self, reference: &Reference, contained: &[Box<RawValue>]) -> Person {
         let mut person = KnownIdentifiers::default();
-        match target(reference, self.base) {
+        match target(reference, &self.addresses) {
             ReferenceTarget::Contained(id) => {
                 for json in contained.iter().filter(|json| is_patient(json, id)) {
-                    person.merge(&self.identifier_systems.patient(json.get(), self.now));
+                    let patient = self.identifier_systems.patient(json.get(), self.now);
+                    person.merge(&self.of_patient(&patient, &mut Vec::new()));
                 }
             }
             target => {
-                if let Some(known) = self.find(&target) {
-                    person.merge(known);
+                if let Followed::Found(known) = self.follow(&target, &mut Vec::new()) {
+                    person.merge(&known);
                 }
             }
         }
@@ -111,25 +165,74 @@ impl<'a> Patients<'a> {
         person.into_person()
     }
 
-    fn find(&self, target: &ReferenceTarget<'_>) -> Option<&KnownIdentifiers> {
+    /// The person whom a reference leads to. `seen`: places of the patients it led through.
+    fn follow(&self, target: &ReferenceTarget<'_>, seen: &mut Vec<usize>) -> Followed {
+        let Some(position) = self.find(target) else {
+            let is_hidden =
+                matches!(target, ReferenceTarget::Patient(id) if self.hidden.contains(*id));
+            return if is_hidden {
+                Followed::Hidden
+            } else {
+                Followed::Nobody
+            };
+        };
+        // Links in a circle, or more of them than anybody merges patients.
+        if seen.contains(&position) || seen.len() >= MAX_LINKED {
+            return Followed::Nobody;
+        }
+        seen.push(position);
+        let patient = &self.known[position];
+        let mut replaced_by = patient.links.replaced_by.iter();
+        match (replaced_by.next(), replaced_by.next()) {
+            (None, _) => Followed::Found(self.of_patient(patient, seen)),
+            (Some(other), None) => {
+                let other = linked::reference(other);
+                self.follow(&self::target(&other, &self.addresses), seen)
+            }
+            // Nobody can say which of two the facts are of.
+            (Some(_), Some(_)) => Followed::Nobody,
+        }
+    }
+
+    /// The identifiers of a Patient, with those of the patients it refers to. None of one that was
+    /// merged into another.
+    fn of_patient(&self, patient: &KnownPatient, seen: &mut Vec<usize>) -> KnownIdentifiers {
+        let mut person = KnownIdentifiers::default();
+        if !patient.links.replaced_by.is_empty() {
+            return person;
+        }
+        person.merge(&patient.identifiers);
+        for other in &patient.links.refers {
+            let other = linked::reference(other);
+            if let Followed::Found(known) = self.follow(&target(&other, &self.addresses), seen) {
+                person.merge(&known);
+            }
+        }
+        person
+    }
+
+    fn find(&self, target: &ReferenceTarget<'_>) -> Option<usize> {
         let position = match target {
             ReferenceTarget::Patient(id) => self.index.get(&format!("Patient/{id}")),
             ReferenceTarget::Address(address) => self.index.get(*address),
             ReferenceTarget::Contained(_) | ReferenceTarget::Nowhere => None,
         };
-        position.and_then(|position| self.known.get(*position))
+        position.copied()
     }
 }
 
 /// The id of the Patient of this server that a reference points at, if it does.
-pub(crate) fn patient_id<'a>(reference: &'a Reference, base: &str) -> Option<&'a str> {
-    match target(reference, base) {
+pub(crate) fn patient_id<'a>(
+    reference: &'a Reference,
+    addresses: &OwnAddresses,
+) -> Option<&'a str> {
+    match target(reference, addresses) {
         ReferenceTarget::Patient(id) => Some(id),
         _ => None,
     }
 }
 
-fn target<'a>(reference: &'a Reference, base: &str) -> ReferenceTarget<'a> {
+fn target<'a>(reference: &'a Reference, addresses: &OwnAddresses) -> ReferenceTarget<'a> {
     let text = reference.reference.as_deref().unwrap_or_default().trim();
     if text.is_empty() {
         return ReferenceTarget::Nowhere;
@@ -137,7 +240,7 @@ fn target<'a>(reference: &'a Reference, base: &str) -> ReferenceTarget<'a> {
     if let Some(id) = text.strip_prefix('#') {
         return ReferenceTarget::Contained(id);
     }
-    let local = text.strip_prefix(base).unwrap_or(text);
+    let local = addresses.local(text);
     if let Some(rest) = local.strip_prefix("Patient/") {
         let id = rest.split("/_history/").next().unwrap_or_default();
         return if is_fhir_id(id) {
@@ -184,7 +287,7 @@ mod tests {
 
     fn found(reference: Value, contained: &[Value]) -> Vec<String> {
         let rules = rules();
-        let mut patients = Patients::new(&rules, BASE, DateTime::UNIX_EPOCH);
+        let mut patients = Patients::new(&rules, OwnAddresses::new(BASE), DateTime::UNIX_EPOCH);
         for (id, url) in [
             ("a", Some("https://mis.example/fhir/Patient/a")),
             ("b", Some("urn:uuid:b")),
@@ -270,7 +373,7 @@ mod tests {
     #[test]
     fn only_patients_of_this_server_are_asked_for() {
         let rules = rules();
-        let patients = Patients::new(&rules, BASE, DateTime::UNIX_EPOCH);
+        let patients = Patients::new(&rules, OwnAddresses::new(BASE), DateTime::UNIX_EPOCH);
         let mut ids = BTreeSet::new();
         for reference in [
             "Patient/1",
@@ -284,7 +387,7 @@ mod tests {
                 reference: Some(reference.into()),
                 identifier: None,
             };
-            patients.add_missing(&reference, &mut ids);
+            patients.look_through(&reference, &mut ids, &mut BTreeSet::new());
         }
         assert_eq!(ids.into_iter().collect::<Vec<_>>(), ["1", "2"]);
     }

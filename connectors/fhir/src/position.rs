@@ -91,6 +91,9 @@ pub(crate) struct CorrectedPass {
     /// Positions within the run or the pass have been stored.
     #[serde(default)]
     pub is_stored: bool,
+    /// Number of patients taken of those that the next one on the list brings along.
+    #[serde(default)]
+    pub linked_taken: usize,
     /// The history of patients, behind their list.
     #[serde(default)]
     pub deleted: DeletedPatients,

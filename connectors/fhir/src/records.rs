@@ -1,6 +1,5 @@
 //! Records of a server page, with their persons.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -8,9 +7,10 @@ use connector_kit::{ClinicRecord, Feed, RecordStatus, SourceError};
 
 use crate::bundle::{Resource, ServerPage};
 use crate::fact::{self, MappedResource};
+use crate::linked;
+use crate::model::Reference;
 use crate::patients::Patients;
 use crate::session::FhirSession;
-use crate::subjects;
 
 /// Records of some of a page's matches, with their persons. Takes the page's patients.
 ///
@@ -23,30 +23,33 @@ pub(crate) async fn of_page(
     reads_patients: bool,
     now: DateTime<Utc>,
 ) -> Result<Vec<ClinicRecord>, SourceError> {
-    let zone = session.config.time_zone.0;
+    let rules = session.mapping_rules();
     let taken: Vec<(&Resource, MappedResource)> = page.matches[range]
         .iter()
-        .map(|resource| (resource, fact::map(feed, resource.json.get(), zone)))
+        .map(|resource| (resource, fact::map(feed, resource.json.get(), rules)))
         .collect();
-    let mut patients = Patients::new(&session.identifier_systems, session.queries.base(), now);
+    if taken.iter().any(|(_, mapped)| is_address(&mapped.subject)) {
+        session.learn_addresses(feed, now).await?;
+    }
+    let addresses = session.addresses();
+    let mut patients = Patients::new(&session.identifier_systems, addresses, now);
     for entry in std::mem::take(&mut page.patients) {
         patients.insert(entry);
     }
     if reads_patients {
-        let mut ids = BTreeSet::new();
-        for (_, mapped) in &taken {
-            patients.add_missing(&mapped.subject, &mut ids);
-        }
-        let read = subjects::read(session, ids, patients.count(), now).await?;
-        for entry in read.found {
-            patients.insert(entry);
-        }
-        patients.hide(read.hidden);
+        let subjects: Vec<_> = taken.iter().map(|(_, mapped)| &mapped.subject).collect();
+        linked::complete(session, &mut patients, &subjects, now, |_| ()).await?;
     }
     Ok(taken
         .into_iter()
         .map(|(resource, mapped)| record(feed, resource, mapped, &patients))
         .collect())
+}
+
+/// True for a reference to a whole address of the web.
+fn is_address(reference: &Reference) -> bool {
+    let text = reference.reference.as_deref().unwrap_or_default().trim();
+    text.starts_with("http://") || text.starts_with("https://")
 }
 
 fn record(

@@ -17,6 +17,8 @@ pub(crate) struct ServerLimits {
     feeds: [FeedLimits; 3],
     /// The server cannot search for several patients at once: each is read by its address.
     pub patients_one_by_one: Limit,
+    /// The server cannot search for the links of patients.
+    pub links_unsearchable: Limit,
     /// The server cannot search for ids: every record is read by its address.
     pub ids_by_address: Limit,
 }

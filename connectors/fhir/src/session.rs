@@ -1,8 +1,10 @@
 //! A session with one FHIR server: its client, its searches, and what it turned out not to do.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use clock::Clock;
 use connector_kit::{Feed, SourceError};
 use tokio::sync::OnceCell;
 use url::Url;
@@ -10,10 +12,13 @@ use url::Url;
 use crate::bounds;
 use crate::bundle::{self, ServerPage};
 use crate::capability_statement;
-use crate::config::{FhirConfig, Include};
-use crate::fact::resource_type;
+use crate::config::{FhirConfig, Include, Links};
+use crate::fact::{MappingRules, resource_type};
+use crate::first_search::FirstSearch;
 use crate::http::Http;
 use crate::identity::IdentifierSystems;
+use crate::include::IncludeChoice;
+use crate::links::{self, OwnAddresses};
 use crate::query::{Queries, Span};
 use crate::refusal::{Ask, HttpRefusal};
 use crate::server_limits::ServerLimits;
@@ -26,6 +31,10 @@ pub(crate) struct FhirSession {
     pub queries: Queries,
     pub identifier_systems: IdentifierSystems,
     pub limits: ServerLimits,
+    pub clock: Arc<dyn Clock>,
+    /// Set once it is decided how patients come.
+    pub include_choice: OnceLock<IncludeChoice>,
+    addresses: Mutex<OwnAddresses>,
     /// Set once the capability statement was read: true if it offers the history of Patient.
     history: OnceCell<bool>,
 }
@@ -40,13 +49,20 @@ pub(crate) struct FetchedPage {
 impl FhirSession {
     /// Prepares the client; secrets and certificates are read now, relative paths starting from
     /// `folder`.
-    pub(crate) fn new(config: FhirConfig, folder: &Path) -> Result<Self, SourceError> {
+    pub(crate) fn new(
+        config: FhirConfig,
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SourceError> {
         bounds::check(&config)?;
         Ok(Self {
             http: Http::new(&config, folder)?,
             queries: Queries::new(&config)?,
             identifier_systems: IdentifierSystems::new(&config),
             limits: ServerLimits::default(),
+            clock,
+            include_choice: OnceLock::new(),
+            addresses: Mutex::new(OwnAddresses::new(config.base_url.as_str())),
             history: OnceCell::new(),
             config,
         })
@@ -63,6 +79,14 @@ impl FhirSession {
     /// Time for which a run looks back behind what it has read.
     pub(crate) fn overlap(&self) -> TimeDelta {
         TimeDelta::seconds(self.config.overlap_seconds.into())
+    }
+
+    /// Settings by which resources are mapped.
+    pub(crate) fn mapping_rules(&self) -> MappingRules {
+        MappingRules {
+            zone: self.config.time_zone.0,
+            recovered_on: self.config.recovered_on,
+        }
     }
 
     /// Moment from which a run behind a mark has to read.
@@ -98,15 +122,23 @@ impl FhirSession {
     /// True if searches should ask the server to include the patients.
     pub(crate) fn asks_for_includes(&self) -> bool {
         match self.config.include {
-            Include::Auto => !self.limits.include_refused.is_known(),
-            Include::Include => true,
-            Include::BatchedReads => false,
+            Include::Auto => {
+                !self.limits.include_refused.is_known()
+                    && self.include_choice().is_none_or(IncludeChoice::asks)
+            }
+            Include::Always => true,
+            Include::Never => false,
         }
     }
 
     /// True if a search that was refused may succeed without `_include`.
     pub(crate) fn may_drop_include(&self) -> bool {
         self.config.include == Include::Auto && self.asks_for_includes()
+    }
+
+    /// How patients come, once that has been decided.
+    pub(crate) fn include_choice(&self) -> Option<IncludeChoice> {
+        self.include_choice.get().copied()
     }
 
     /// Gets a page of a search.
@@ -117,9 +149,13 @@ impl FhirSession {
         now: DateTime<Utc>,
     ) -> Result<FetchedPage, HttpRefusal> {
         let reply = self.http.get(url.clone(), ask, now).await?;
+        let page = bundle::parse(&reply.body, ask.resource_type())?;
+        if self.config.links == Links::Rewrite {
+            self.lock_addresses().learn(&page, ask.resource_type());
+        }
         Ok(FetchedPage {
             url,
-            page: bundle::parse(&reply.body, ask.resource_type())?,
+            page,
             date: reply.date,
         })
     }
@@ -132,22 +168,14 @@ impl FhirSession {
         count: u32,
         now: DateTime<Utc>,
     ) -> Result<FetchedPage, SourceError> {
-        let ask = Ask::Search(resource_type(feed));
-        let url = self
-            .queries
-            .search(feed, span, count, self.asks_for_includes());
-        let refused = match self.get_page(url, ask, now).await {
-            Ok(fetched) => return Ok(fetched),
-            Err(refused) => refused,
+        let search = FirstSearch {
+            session: self,
+            feed,
+            span,
+            count,
+            now,
         };
-        if !self.may_drop_include() || !refused.is_of_parameter() {
-            return Err(refused.error);
-        }
-        let url = self.queries.search(feed, span, count, false);
-        let fetched = self.get_page(url, ask, now).await?;
-        tracing::info!("the FHIR server refuses _include; patients are read in batches");
-        self.limits.include_refused.learn();
-        Ok(fetched)
+        search.page().await
     }
 
     /// The checked address of the page that a page links to, if it does.
@@ -156,7 +184,40 @@ impl FhirSession {
             .page
             .next
             .as_deref()
-            .map(|link| self.queries.follow(&fetched.url, link))
+            .map(|link| self.follow(&fetched.url, link))
             .transpose()
+    }
+
+    /// The checked address of a link on a page.
+    pub(crate) fn follow(&self, page: &Url, link: &str) -> Result<Url, SourceError> {
+        let base = self.queries.base();
+        links::follow(base, page, link, self.config.links, &self.lock_addresses())
+    }
+
+    /// The addresses under which the server's own resources are known.
+    pub(crate) fn addresses(&self) -> OwnAddresses {
+        self.lock_addresses().clone()
+    }
+
+    /// Learns the address that the server writes itself, where links are rewritten and no page of
+    /// a search has shown it yet: what was read by its own address may refer to it.
+    pub(crate) async fn learn_addresses(
+        &self,
+        feed: Feed,
+        now: DateTime<Utc>,
+    ) -> Result<(), SourceError> {
+        if self.config.links == Links::Rewrite && !self.lock_addresses().has_written() {
+            let url = self.queries.any_newest(feed, 1);
+            self.get_page(url, Ask::Search(resource_type(feed)), now)
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn lock_addresses(&self) -> MutexGuard<'_, OwnAddresses> {
+        // A list that some task left while adding to it is still a list.
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,43 +29,73 @@ impl std::fmt::Display for RedirectFault {
 
 impl Error for RedirectFault {}
 
-impl From<reqwest::Error> for HttpRefusal {
-    fn from(error: reqwest::Error) -> Self {
-        let described = describe(&error);
-        // A server that cannot be reached, or that says nothing, has had its time.
-        let is_brief = matches!(described, SourceError::Retry { .. })
-            && !error.is_connect()
-            && !error.is_timeout();
-        Self {
-            status: None,
-            is_brief,
-            error: described,
+/// Server that a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    FhirServer,
+    TokenEndpoint,
+}
+
+impl Peer {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::FhirServer => "the FHIR server",
+            Self::TokenEndpoint => "the token endpoint",
+        }
+    }
+
+    /// Setting that holds the address.
+    const fn setting(self) -> &'static str {
+        match self {
+            Self::FhirServer => "base_url",
+            Self::TokenEndpoint => "token_endpoint",
         }
     }
 }
 
+impl From<reqwest::Error> for HttpRefusal {
+    fn from(error: reqwest::Error) -> Self {
+        refusal(&error, Peer::FhirServer)
+    }
+}
+
+/// Refusal for a request that got no answer, or not the whole of one.
+pub(crate) fn refusal(error: &reqwest::Error, peer: Peer) -> HttpRefusal {
+    let described = describe(error, peer);
+    // A server that cannot be reached, or that says nothing, has had its time.
+    let is_brief = matches!(described, SourceError::Retry { .. })
+        && !error.is_connect()
+        && !error.is_timeout();
+    HttpRefusal {
+        status: None,
+        is_brief,
+        error: described,
+    }
+}
+
 /// Error for a request that got no answer, or not the whole of one.
-fn describe(error: &reqwest::Error) -> SourceError {
+fn describe(error: &reqwest::Error, peer: Peer) -> SourceError {
+    let name = peer.name();
     if let Some(fault) = find::<RedirectFault>(error) {
         return redirect_error(*fault);
     }
     if let Some(fault) = TlsFault::find(error) {
-        return tls_error(fault);
+        return tls_error(fault, peer);
     }
     if error.is_timeout() {
         return SourceError::retry(if error.is_connect() {
-            "connecting to the FHIR server took longer than connect_timeout_seconds"
+            format!("connecting to {name} took longer than connect_timeout_seconds")
         } else {
-            "the FHIR server did not answer within request_timeout_seconds"
+            format!("{name} did not answer within request_timeout_seconds")
         });
     }
     if error.is_dns() {
-        return SourceError::retry("the FHIR server's host name cannot be resolved");
+        return SourceError::retry(format!("the host name of {name} cannot be resolved"));
     }
     if error.is_decode() {
-        return SourceError::retry("the FHIR server's answer cannot be decompressed");
+        return SourceError::retry(format!("the answer of {name} cannot be decompressed"));
     }
-    SourceError::retry(broken_connection(error))
+    SourceError::retry(broken_connection(error, name))
 }
 
 fn redirect_error(fault: RedirectFault) -> SourceError {
@@ -82,36 +112,38 @@ fn redirect_error(fault: RedirectFault) -> SourceError {
     }
 }
 
-fn broken_connection(error: &reqwest::Error) -> &'static str {
+fn broken_connection(error: &reqwest::Error, name: &str) -> String {
     match find::<io::Error>(error).map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => "the FHIR server refuses connections",
+        Some(io::ErrorKind::ConnectionRefused) => format!("{name} refuses connections"),
         Some(
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof,
-        ) => "the FHIR server closed the connection in the middle of an answer",
+        ) => format!("{name} closed the connection in the middle of an answer"),
         Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
-            "the FHIR server's network cannot be reached"
+            format!("the network of {name} cannot be reached")
         }
-        _ if error.is_connect() => "the FHIR server cannot be reached",
-        _ => "the FHIR server's answer broke off",
+        _ if error.is_connect() => format!("{name} cannot be reached"),
+        _ => format!("the answer of {name} broke off"),
     }
 }
 
 /// Error for a TLS failure: nearly always something a person has to mend.
-fn tls_error(fault: TlsFault) -> SourceError {
-    let what = fault.what("the FHIR server");
+fn tls_error(fault: TlsFault, peer: Peer) -> SourceError {
+    let what = fault.what(peer.name());
+    let setting = peer.setting();
     let help = match fault {
         TlsFault::ClientCertificate => {
             "set client_certificate = { cert_file = …, key = … } to a certificate that is valid \
              there"
+                .to_owned()
         }
-        TlsFault::NoTls => "correct scheme or port in base_url",
+        TlsFault::NoTls => format!("correct scheme or port in {setting}"),
         TlsFault::Certificate(CertificateFault::WrongName) => {
-            "write the certificate's host name in base_url"
+            format!("write the certificate's host name in {setting}")
         }
         _ => match fault.help() {
-            Some(help) => help,
+            Some(help) => help.to_owned(),
             None => return SourceError::retry(what),
         },
     };

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fact;
+use crate::fact::{self, MappingRules};
 
 fn parsed(value: &Value) -> ServerPage {
     parse(value.to_string().as_bytes(), "Immunization").unwrap_or_else(|error| panic!("{error}"))
@@ -221,7 +221,7 @@ fn a_resource_nested_without_end_is_refused_and_breaks_nothing() {
     let mapped = fact::map(
         connector_kit::Feed::Vaccinations,
         page.matches[0].json.get(),
-        chrono_tz::UTC,
+        MappingRules::plain(chrono_tz::UTC),
     );
     assert_eq!(
         mapped.status,
@@ -312,7 +312,7 @@ proptest! {
         prop_assert!(page.matches.len() + page.patients.len() <= count);
         for resource in page.matches {
             for feed in connector_kit::Feed::ALL {
-                let _ = fact::map(feed, resource.json.get(), chrono_tz::Europe::Moscow);
+                let _ = fact::map(feed, resource.json.get(), MappingRules::plain(chrono_tz::Europe::Moscow));
             }
         }
     }

@@ -105,7 +105,7 @@ fn declared_for(
         );
     }
     let include = [format!("{kind}:patient"), format!("{kind}:*"), "*".into()];
-    if session.config.include != Include::BatchedReads
+    if session.config.include != Include::Never
         && !resource.search_include.iter().any(|i| include.contains(i))
     {
         report.warn(

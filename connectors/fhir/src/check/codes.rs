@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Coding, Feed};
 
-use super::readable;
 use crate::bundle::ServerPage;
 use crate::fact::{self, resource_type};
+use crate::readable::readable;
 use crate::refusal::Ask;
 use crate::session::FhirSession;
 
@@ -70,10 +70,10 @@ const fn setting(feed: Feed) -> &'static str {
 
 /// The distinct codes of a page's records with their numbers, the most frequent first.
 fn distinct(session: &FhirSession, feed: Feed, page: &ServerPage) -> Vec<String> {
-    let zone = session.config.time_zone.0;
+    let rules = session.mapping_rules();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for resource in &page.matches {
-        let mapped = fact::map(feed, resource.json.get(), zone);
+        let mapped = fact::map(feed, resource.json.get(), rules);
         let mut names: Vec<_> = mapped.fact.codings().iter().filter_map(name).collect();
         if names.is_empty() {
             names.push("(only words)".to_owned());

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Feed};
 
 use super::add_error;
+use crate::config::Links;
 use crate::fact::resource_type;
 use crate::refusal::Ask;
 use crate::session::{FetchedPage, FhirSession};
@@ -17,6 +18,12 @@ pub(super) async fn check(
     report: &mut CheckReport,
 ) {
     let about = format!("{feed}: following pages");
+    if session.config.links == Links::Rewrite && session.addresses().has_written() {
+        report.good(format!(
+            "{feed}: the server writes an address of its own; its links are followed at base_url \
+             (links = \"rewrite\")"
+        ));
+    }
     let next = match session.next_address(first) {
         Err(error) => return add_error(report, &about, &error),
         Ok(None) => return own_address(session, feed, first, report),
@@ -38,7 +45,7 @@ pub(super) async fn check(
 /// Warns where there is one page only, but the server writes other addresses than base_url.
 fn own_address(session: &FhirSession, feed: Feed, first: &FetchedPage, report: &mut CheckReport) {
     let own = first.page.own.as_deref();
-    let Some(Err(error)) = own.map(|own| session.queries.follow(&first.url, own)) else {
+    let Some(Err(error)) = own.map(|own| session.follow(&first.url, own)) else {
         return;
     };
     let connector_kit::SourceError::Misconfigured { help, .. } = error else {

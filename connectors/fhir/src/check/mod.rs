@@ -4,34 +4,33 @@ pub(crate) mod capabilities;
 mod codes;
 mod links;
 pub(crate) mod sample;
-
-use std::collections::BTreeSet;
+mod systems;
 
 use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Feed, IdentifierKind, Person, SourceError};
 
 use crate::bounds;
-use crate::bundle::{PatientEntry, ServerPage};
+use crate::bundle::{PatientEntry, Resource, ServerPage};
 use crate::config::Include;
 use crate::corrected::has_other_patients;
 use crate::fact::{self, MappedResource, resource_type};
+use crate::identity::Lack;
 use crate::patients::{Patients, patient_id};
 use crate::query::Span;
 use crate::refusal::Ask;
 use crate::session::FhirSession;
-use crate::{subjects, unstamped};
+use crate::{linked, unstamped};
+use systems::LackingSystems;
 
 /// Records looked at for each feed: enough to see which identifiers are in use.
 const SAMPLE: u32 = 20;
-/// The most unknown identifier systems that are listed.
-const MAX_SYSTEMS: usize = 20;
 
 pub(crate) async fn run(session: &FhirSession, now: DateTime<Utc>) -> CheckReport {
     let mut check = FhirCheck {
         session,
         now,
         report: CheckReport::default(),
-        unknown_systems: BTreeSet::new(),
+        systems: LackingSystems::default(),
     };
     if bounds::is_plain(&session.config) {
         check.report.warn(
@@ -39,6 +38,13 @@ pub(crate) async fn run(session: &FhirSession, now: DateTime<Utc>) -> CheckRepor
              unless something else encrypts the way",
             "write https:// in base_url and take allow_plain_http out",
         );
+    }
+    match session.http.login.describe(now).await {
+        Ok(way) => check.report.good(way),
+        Err(error) => {
+            add_error(&mut check.report, "logging in", &error);
+            return check.report;
+        }
     }
     match capabilities::check(session, now, &mut check.report).await {
         Ok(()) => check.searches().await,
@@ -52,8 +58,8 @@ struct FhirCheck<'a> {
     session: &'a FhirSession,
     now: DateTime<Utc>,
     report: CheckReport,
-    /// Identifier systems of the patients seen that have no meaning here.
-    unknown_systems: BTreeSet<String>,
+    /// Identifier systems of the patients seen that lack something.
+    systems: LackingSystems,
 }
 
 impl FhirCheck<'_> {
@@ -85,6 +91,9 @@ impl FhirCheck<'_> {
                 add_error(&mut self.report, &about, &error);
             }
         }
+        if let Some(choice) = self.session.include_choice() {
+            self.report.good(choice.words());
+        }
         self.changed_patients().await;
         self.list_unknown_systems();
     }
@@ -94,26 +103,21 @@ impl FhirCheck<'_> {
         let session = self.session;
         stamps(feed, &page, &mut self.report);
         self.unstamped(feed, &page).await;
-        let zone = session.config.time_zone.0;
+        self.bare_numbers(feed, &page);
+        let rules = session.mapping_rules();
         let mapped: Vec<_> = page
             .matches
             .iter()
-            .map(|resource| fact::map(feed, resource.json.get(), zone))
+            .map(|resource| fact::map(feed, resource.json.get(), rules))
             .collect();
-        let mut patients = Patients::new(
-            &session.identifier_systems,
-            session.queries.base(),
-            self.now,
-        );
+        let mut patients =
+            Patients::new(&session.identifier_systems, session.addresses(), self.now);
         self.add_patients(page.patients, &mut patients);
-        if session.config.include != Include::Include {
-            let mut ids = BTreeSet::new();
-            for mapped in &mapped {
-                patients.add_missing(&mapped.subject, &mut ids);
-            }
-            let read = subjects::read(session, ids, patients.count(), self.now).await?;
-            self.add_patients(read.found, &mut patients);
-            patients.hide(read.hidden);
+        if session.config.include != Include::Always {
+            let subjects: Vec<_> = mapped.iter().map(|mapped| &mapped.subject).collect();
+            let lacking = &mut self.systems;
+            let see = |entry: &PatientEntry| lacking.see(&session.identifier_systems, entry);
+            linked::complete(session, &mut patients, &subjects, self.now, see).await?;
         }
         self.records_of_a_patient(feed, &mapped).await;
         let (hidden, readable): (Vec<_>, Vec<_>) = mapped
@@ -135,7 +139,7 @@ impl FhirCheck<'_> {
             .iter()
             .map(|mapped| patients.person(&mapped.subject, &mapped.contained))
             .collect();
-        identities(feed, &persons, &mut self.report);
+        self.identities(feed, &persons);
         Ok(())
     }
 
@@ -169,9 +173,7 @@ impl FhirCheck<'_> {
 
     fn add_patients(&mut self, entries: Vec<PatientEntry>, patients: &mut Patients<'_>) {
         for entry in entries {
-            self.session
-                .identifier_systems
-                .unknown_systems(entry.json.get(), &mut self.unknown_systems);
+            self.systems.see(&self.session.identifier_systems, &entry);
             patients.insert(entry);
         }
     }
@@ -195,10 +197,10 @@ impl FhirCheck<'_> {
     /// Checks that a patient's records can be searched for.
     async fn records_of_a_patient(&mut self, feed: Feed, mapped: &[MappedResource]) {
         let session = self.session;
-        let base = session.queries.base();
+        let addresses = session.addresses();
         let Some(id) = mapped
             .iter()
-            .find_map(|mapped| patient_id(&mapped.subject, base))
+            .find_map(|mapped| patient_id(&mapped.subject, &addresses))
         else {
             return;
         };
@@ -222,23 +224,76 @@ impl FhirCheck<'_> {
     }
 
     fn list_unknown_systems(&mut self) {
-        if self.unknown_systems.is_empty() {
-            return;
+        let known = &self.session.identifier_systems;
+        let told = self.systems.told(Lack::Meaning, known);
+        if !told.is_empty() {
+            self.report.warn(
+                format!("identifier systems without a meaning here (persons): {told}"),
+                "name those that identify a person in identifier_systems, and the others there \
+                 as \"ignored\"",
+            );
         }
-        let shown: Vec<_> = self
-            .unknown_systems
-            .iter()
-            .take(MAX_SYSTEMS)
-            .map(|system| readable(system))
-            .collect();
-        self.report.warn(
-            format!(
-                "identifier systems without a meaning here: {}",
-                shown.join(", ")
-            ),
-            "name those that identify a person in identifier_systems, and the others there \
-             as \"ignored\"",
-        );
+    }
+
+    /// Checks that the records' persons can be known.
+    fn identities(&mut self, feed: Feed, persons: &[Person]) {
+        let count = |has: &dyn Fn(&Person) -> bool| persons.iter().filter(|p| has(p)).count();
+        let nameless = count(&|person| person.identifiers.is_empty());
+        if nameless > 0 {
+            self.report.warn(
+                format!(
+                    "{feed}: {nameless} of the first {} records have no identifier that is known \
+                     here",
+                    persons.len()
+                ),
+                "they will be refused; see identifier_systems, and the account's right to read \
+                 Patient",
+            );
+        }
+        for (kind, what) in [
+            (IdentifierKind::PassportForeign, "a passport"),
+            (IdentifierKind::NationalId, "a national number"),
+        ] {
+            let lacks = |identifier: &connector_kit::Identifier| {
+                identifier.kind == kind && identifier.country.is_none()
+            };
+            let lacking = count(&|person| person.identifiers.iter().any(lacks));
+            if lacking == 0 {
+                continue;
+            }
+            let told = self
+                .systems
+                .told(Lack::Country, &self.session.identifier_systems);
+            let of = if told.is_empty() {
+                String::new()
+            } else {
+                format!("; systems without a country (persons): {told}")
+            };
+            self.report.warn(
+                format!(
+                    "{feed}: {lacking} of the first {} records have {what} of no known country{of}",
+                    persons.len()
+                ),
+                "write the system's country into identifier_countries: \"SYSTEM\" = \"DEU\"",
+            );
+        }
+    }
+
+    /// Checks that tests say what their numbers mean.
+    fn bare_numbers(&mut self, feed: Feed, page: &ServerPage) {
+        let bare = |resource: &&Resource| fact::is_bare_number(resource.json.get());
+        let count = page.matches.iter().filter(bare).count();
+        if feed == Feed::Tests && count > 0 {
+            self.report.warn(
+                format!(
+                    "{feed}: {count} of the first {} records have a number for their result and no \
+                     interpretation",
+                    page.matches.len()
+                ),
+                "a number (a Ct value, a viral load) is no result: they will be refused. Have the \
+                 server send interpretation with them (POS, NEG), or read other test_codes",
+            );
+        }
     }
 }
 
@@ -256,89 +311,10 @@ fn stamps(feed: Feed, page: &ServerPage, report: &mut CheckReport) {
     }
 }
 
-/// Checks that the records' persons can be known.
-fn identities(feed: Feed, persons: &[Person], report: &mut CheckReport) {
-    let nameless = persons
-        .iter()
-        .filter(|person| person.identifiers.is_empty())
-        .count();
-    if nameless > 0 {
-        report.warn(
-            format!(
-                "{feed}: {nameless} of the first {} records have no identifier that is known here",
-                persons.len()
-            ),
-            "they will be refused; see identifier_systems, and the account's right to read Patient",
-        );
-    }
-    let stateless = |identifier: &connector_kit::Identifier| {
-        identifier.kind == IdentifierKind::PassportForeign && identifier.country.is_none()
-    };
-    let stateless = persons
-        .iter()
-        .filter(|person| person.identifiers.iter().any(stateless))
-        .count();
-    if stateless > 0 {
-        report.warn(
-            format!(
-                "{feed}: {stateless} of the first {} records have a passport of no known country",
-                persons.len()
-            ),
-            "name the country of the passports' identifier system in identifier_countries",
-        );
-    }
-}
-
 fn add_error(report: &mut CheckReport, about: &str, error: &SourceError) {
     let (what, help) = match error {
         SourceError::Retry { what, .. } => (what, "try again; see the server and the network"),
         SourceError::Misconfigured { what, help } => (what, help.as_str()),
     };
     report.error(format!("{about}: {what}"), help);
-}
-
-/// The URI of a system, cut; it has to be shown so that somebody can name it in the configuration.
-/// A text that is no URI, or has a number in it that could be a person's, is not repeated.
-fn readable(system: &str) -> &str {
-    const MAX_CHARS: usize = 120;
-    /// Digits, hyphens between them included, that a number of a person may have.
-    const MAX_DIGITS: usize = 8;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":/._-#?=&~+".contains(&byte);
-    let is_uri = system.contains(':') && system.bytes().all(fits);
-    let is_number = |part: &str| part.bytes().filter(u8::is_ascii_digit).count() > MAX_DIGITS;
-    let has_number = system
-        .split(|char: char| !(char.is_ascii_digit() || char == '-'))
-        .any(is_number);
-    match (is_uri, has_number) {
-        (false, _) => "(one that is no URI)",
-        (true, true) => "(one with a long number in it)",
-        (true, false) => &system[..system.len().min(MAX_CHARS)],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_identifier_systems_only_uris_without_long_numbers_are_shown() {
-        for shown in [
-            "urn:oid:1.2.643.2.69.1.1.1.6.223",
-            "http://clinic.example/fhir/card?v=2",
-            "urn:clinic:card-2021",
-        ] {
-            assert_eq!(readable(shown), shown);
-        }
-        for hidden in ["Ivanov", "urn:Иванов", "urn:two words", "urn:x\u{1b}[2J"] {
-            assert_eq!(readable(hidden), "(one that is no URI)", "{hidden}");
-        }
-        for hidden in ["urn:snils:112-233-445-95", "urn:oms:7700000000000008"] {
-            assert_eq!(
-                readable(hidden),
-                "(one with a long number in it)",
-                "{hidden}"
-            );
-        }
-        assert_eq!(readable(&format!("urn:{}", "x".repeat(200))).len(), 120);
-    }
 }

@@ -54,7 +54,7 @@ async fn take(
     now: DateTime<Utc>,
 ) -> Result<Vec<SampledRecord>, SourceError> {
     let most = SAMPLE_RECORDS as usize;
-    let reads_patients = session.config.include != Include::Include;
+    let reads_patients = session.config.include != Include::Always;
     let mut sample = Vec::new();
     let mut fetched = first;
     for _ in 0..MAX_PAGES {

@@ -1,15 +1,17 @@
 //! Mapping of an Immunization, Observation or Condition to a clinic record; whatever is malformed
 //! stays visible as such.
 
+mod condition;
+
 use chrono_tz::Tz;
 use connector_kit::{ClinicDate, ClinicFact, Coding, Feed, Field, FieldFault, RecordStatus};
+use serde::Deserialize as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::config::RecoveredOn;
 use crate::date::{clinic_date, not_a_date};
-use crate::model::{
-    CodeableConcept, Condition, Immunization, Observation, Period, ProtocolApplied, Reference,
-};
+use crate::model::{CodeableConcept, Immunization, Observation, ProtocolApplied, Reference};
 
 /// A resource's content, before its person is looked up.
 pub(crate) struct MappedResource {
@@ -17,6 +19,24 @@ pub(crate) struct MappedResource {
     pub fact: ClinicFact,
     pub subject: Reference,
     pub contained: Vec<Box<RawValue>>,
+}
+
+/// Settings by which resources are mapped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MappingRules {
+    pub zone: Tz,
+    pub recovered_on: RecoveredOn,
+}
+
+#[cfg(test)]
+impl MappingRules {
+    /// The rules of a configuration that says nothing but the zone.
+    pub(crate) fn plain(zone: Tz) -> Self {
+        Self {
+            zone,
+            recovered_on: RecoveredOn::default(),
+        }
+    }
 }
 
 /// The resource type a feed reads.
@@ -30,7 +50,8 @@ pub(crate) const fn resource_type(feed: Feed) -> &'static str {
 
 /// Maps a resource of the feed's type. One of the wrong shape gets the status `Unknown`, so that it
 /// is refused by id.
-pub(crate) fn map(feed: Feed, json: &str, zone: Tz) -> MappedResource {
+pub(crate) fn map(feed: Feed, json: &str, rules: MappingRules) -> MappedResource {
+    let zone = rules.zone;
     // serde would take a JSON list for a struct's fields in order.
     if !json.trim_start().starts_with('{') {
         return malformed(feed);
@@ -40,7 +61,9 @@ pub(crate) fn map(feed: Feed, json: &str, zone: Tz) -> MappedResource {
             serde_json::from_str(json).map(|resource| vaccination(resource, zone))
         }
         Feed::Tests => serde_json::from_str(json).map(|resource| test(resource, zone)),
-        Feed::Recoveries => serde_json::from_str(json).map(|resource| recovery(resource, zone)),
+        Feed::Recoveries => {
+            serde_json::from_str(json).map(|resource| condition::recovery(resource, rules))
+        }
     };
     mapped.unwrap_or_else(|_| malformed(feed))
 }
@@ -120,6 +143,10 @@ fn test(resource: Observation, zone: Tz) -> MappedResource {
         .map(codings)
         .unwrap_or_default();
     result.extend(local(resource.value_string.as_deref()));
+    // Beside a number, such as a Ct value, it is all that there is; beside a word it has to agree.
+    for concept in interpretations(&resource.interpretation) {
+        result.extend(codings(concept));
+    }
     let start = resource.effective_period.and_then(|period| period.start);
     let effective = resource
         .effective_date_time
@@ -138,54 +165,23 @@ fn test(resource: Observation, zone: Tz) -> MappedResource {
     }
 }
 
-fn recovery(resource: Condition, zone: Tz) -> MappedResource {
-    let ended = period_or(
-        resource.abatement_date_time,
-        resource.abatement_period,
-        |period| period.end,
-    );
-    let occurred_on = date_or_text(ended.as_deref(), resource.abatement_string.as_deref(), zone);
-    let began = period_or(resource.onset_date_time, resource.onset_period, |period| {
-        period.start
-    });
-    let status = condition_status(
-        status_code(&resource.verification_status),
-        status_code(&resource.clinical_status),
-        occurred_on.value().is_some(),
-    );
-    let fact = ClinicFact::Recovery {
-        diagnosis: codings(resource.code),
-        began_on: date_or_text(began.as_deref(), resource.onset_string.as_deref(), zone),
-        occurred_on,
+/// The interpretations of an Observation: a list, or one alone, as older versions of FHIR have it.
+fn interpretations(value: &Value) -> Vec<CodeableConcept> {
+    let one_by_one = match value {
+        Value::Array(concepts) => concepts.as_slice(),
+        concept => std::slice::from_ref(concept),
     };
-    MappedResource {
-        status,
-        fact,
-        subject: resource.subject,
-        contained: resource.contained,
-    }
+    let read = |concept: &Value| CodeableConcept::deserialize(concept).ok();
+    one_by_one.iter().filter_map(read).collect()
 }
 
-/// A diagnosis counts once it is not in doubt and the illness is over.
-fn condition_status(
-    verification: Option<&str>,
-    clinical: Option<&str>,
-    has_end: bool,
-) -> RecordStatus {
-    match (verification, clinical) {
-        (Some("entered-in-error"), _) => RecordStatus::Cancelled,
-        (Some("refuted" | "unconfirmed" | "provisional" | "differential"), _) => {
-            RecordStatus::NotAFact
-        }
-        (Some("confirmed") | None, clinical) => match clinical {
-            Some("resolved" | "remission" | "inactive") => RecordStatus::Final,
-            Some("active" | "recurrence" | "relapse") => RecordStatus::NotAFact,
-            None if has_end => RecordStatus::Final,
-            None => RecordStatus::NotAFact,
-            Some(_) => RecordStatus::Unknown,
-        },
-        (Some(_), _) => RecordStatus::Unknown,
-    }
+/// True for an Observation with a number for its result and nothing that says what it means.
+pub(crate) fn is_bare_number(json: &str) -> bool {
+    let resource: Value = serde_json::from_str(json).unwrap_or_default();
+    let numbers = ["valueQuantity", "valueInteger", "valueRange", "valueRatio"];
+    let words = ["valueCodeableConcept", "valueString", "interpretation"];
+    numbers.iter().any(|name| !resource[name].is_null())
+        && words.iter().all(|name| resource[name].is_null())
 }
 
 /// The status word of a resource whose status is `Unknown`; `None` where it has none, or where the
@@ -198,38 +194,7 @@ pub(crate) fn unmapped_status(feed: Feed, json: &str) -> Option<String> {
     if !resource.is_object() {
         return None;
     }
-    let condition: Condition = serde_json::from_str(json).ok()?;
-    let verification = status_code(&condition.verification_status);
-    let word = match condition_status(verification, None, false) {
-        RecordStatus::Unknown => verification,
-        _ => status_code(&condition.clinical_status),
-    };
-    word.map(str::to_owned)
-}
-
-/// Code of a status that FHIR writes as a CodeableConcept: the first one of HL7's own systems,
-/// else the first.
-fn status_code(concept: &CodeableConcept) -> Option<&str> {
-    let official = |coding: &&crate::model::Coding| {
-        coding.system.as_deref().is_some_and(|system| {
-            system.starts_with("http://terminology.hl7.org/CodeSystem/condition-")
-        })
-    };
-    concept
-        .coding
-        .iter()
-        .find(official)
-        .or(concept.coding.first())?
-        .code
-        .as_deref()
-}
-
-fn period_or(
-    date: Option<String>,
-    period: Option<Period>,
-    end: fn(Period) -> Option<String>,
-) -> Option<String> {
-    date.or_else(|| period.and_then(end))
+    condition::unmapped_status(&serde_json::from_str(json).ok()?)
 }
 
 /// A date, or free text in its place, which is never a date.

@@ -8,7 +8,11 @@ use super::*;
 const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
 
 fn mapped(feed: Feed, value: &Value) -> MappedResource {
-    map(feed, &value.to_string(), Tz::Europe__Moscow)
+    map(
+        feed,
+        &value.to_string(),
+        MappingRules::plain(Tz::Europe__Moscow),
+    )
 }
 
 fn day(text: &str) -> Field<ClinicDate> {
@@ -302,4 +306,105 @@ fn the_status_word_that_is_not_understood_is_named() {
         let named = unmapped_status(feed, &resource.to_string());
         assert_eq!(named.as_deref(), word, "{resource}");
     }
+}
+
+#[test]
+fn an_interpretation_beside_a_number_is_the_result() {
+    let v3 = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
+    let result = |extra: Value| {
+        let mut value = json!({"status": "final"});
+        let extra = extra.as_object().unwrap().clone();
+        value.as_object_mut().unwrap().extend(extra);
+        let bare = is_bare_number(&value.to_string());
+        let ClinicFact::Test { result, .. } = mapped(Feed::Tests, &value).fact else {
+            panic!()
+        };
+        (result, bare)
+    };
+    let positive = json!({"coding": [{"system": v3, "code": "POS"}]});
+    let ct = json!({"value": 23.4, "unit": "Ct"});
+    let told = vec![coded(v3, "POS")];
+    assert_eq!(
+        result(json!({"valueQuantity": ct, "interpretation": [positive]})),
+        (told.clone(), false)
+    );
+    assert_eq!(
+        result(json!({"valueQuantity": ct, "interpretation": positive})),
+        (told, false),
+        "one alone, as before R4"
+    );
+    assert_eq!(
+        result(json!({"valueString": "23,4", "interpretation": [{"text": "обнаружено"}]})).0,
+        [Coding::local("23,4"), Coding::local("обнаружено")]
+    );
+    assert_eq!(
+        result(json!({"valueCodeableConcept": {"text": "neg"}, "interpretation": [positive]})).0,
+        [Coding::local("neg"), coded(v3, "POS")],
+        "to be refused as contradictory"
+    );
+    assert_eq!(result(json!({"valueQuantity": ct})), (vec![], true));
+    assert_eq!(
+        result(json!({"valueInteger": 0, "interpretation": 7})),
+        (vec![], false)
+    );
+}
+
+#[test]
+fn a_resolved_condition_without_an_end_has_the_day_that_configuration_says() {
+    let recovered = |recovered_on, extra: Value| {
+        let mut value = json!({"clinicalStatus": {"coding": [{"code": "resolved"}]},
+            "onsetDateTime": "2021-05-01", "meta": {"lastUpdated": "2021-05-20T22:00:00Z"}});
+        let extra = extra.as_object().unwrap().clone();
+        value.as_object_mut().unwrap().extend(extra);
+        let rules = MappingRules {
+            zone: Tz::Europe__Moscow,
+            recovered_on,
+        };
+        let mapped = map(Feed::Recoveries, &value.to_string(), rules);
+        let ClinicFact::Recovery { occurred_on, .. } = mapped.fact else {
+            panic!()
+        };
+        (mapped.status, occurred_on)
+    };
+    let of = |recovered_on, extra| recovered(recovered_on, extra).1;
+    let onset = RecoveredOn::OnsetPlusDays;
+    assert_eq!(of(RecoveredOn::Abatement, json!({})), Field::Missing);
+    assert_eq!(of(RecoveredOn::LastUpdated, json!({})), day("2021-05-21"));
+    assert_eq!(of(onset(14), json!({})), day("2021-05-15"));
+    assert_eq!(
+        of(onset(90), json!({})),
+        day("2021-05-21"),
+        "never later than it was told"
+    );
+    for extra in [
+        json!({"abatementString": "в мае"}),
+        json!({"abatementAge": {"value": 40}}),
+        json!({"abatementRange": {"low": {"value": 40}}}),
+        json!({"abatementPeriod": {"start": "2021-05-02"}}),
+    ] {
+        assert_eq!(of(onset(14), extra.clone()), day("2021-05-15"), "{extra}");
+    }
+    assert_eq!(
+        of(RecoveredOn::Abatement, json!({"abatementString": "в мае"})),
+        not_a_date()
+    );
+    let told = json!({"abatementDateTime": "2021-05-10"});
+    assert_eq!(of(RecoveredOn::LastUpdated, told), day("2021-05-10"));
+    let wrong = json!({"abatementDateTime": "2021-02-30"});
+    assert_eq!(of(onset(14), wrong), not_a_date());
+    for onset_told in [json!("2021-05"), Value::Null] {
+        let extra = json!({"onsetDateTime": onset_told});
+        assert_eq!(of(onset(14), extra), Field::Missing);
+    }
+    let active = json!({"clinicalStatus": {"coding": [{"code": "active"}]}});
+    assert_eq!(
+        recovered(RecoveredOn::LastUpdated, active),
+        (RecordStatus::NotAFact, Field::Missing)
+    );
+    let silent = json!({"clinicalStatus": {}});
+    assert_eq!(
+        recovered(RecoveredOn::LastUpdated, silent),
+        (RecordStatus::NotAFact, Field::Missing),
+        "the day is not taken for the word"
+    );
 }

@@ -1,4 +1,4 @@
-//! The addresses of searches, and the rule that no link leads off the server.
+//! The addresses of searches.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use connector_kit::{Coding, Feed, SourceError};
@@ -12,8 +12,6 @@ use crate::run_window::RunWindow;
 pub(crate) const MAX_BATCH: usize = 50;
 /// Corrected patients whose records are asked for at once; their ids have to fit into a cursor.
 pub(crate) const MAX_CORRECTED: u32 = 20;
-const LOINC: &str = "http://loinc.org";
-const ICD10: &str = "http://hl7.org/fhir/sid/icd-10";
 
 /// Form of a search for keys.
 #[derive(Debug, Clone, Copy)]
@@ -63,9 +61,9 @@ impl Queries {
     pub(crate) fn new(config: &FhirConfig) -> Result<Self, SourceError> {
         Ok(Self {
             base: config.base_url.clone(),
-            vaccine_codes: tokens(&config.vaccine_codes, "", "vaccine_codes")?,
-            test_codes: tokens(&config.test_codes, LOINC, "test_codes")?,
-            diagnosis_codes: tokens(&config.diagnosis_codes, ICD10, "diagnosis_codes")?,
+            vaccine_codes: tokens(&config.vaccine_codes, "vaccine_codes")?,
+            test_codes: tokens(&config.test_codes, "test_codes")?,
+            diagnosis_codes: tokens(&config.diagnosis_codes, "diagnosis_codes")?,
         })
     }
 
@@ -249,8 +247,7 @@ impl Queries {
             || tokens.split(',').any(|token| {
                 codings.iter().any(|coding| {
                     let system = coding.system.as_deref().unwrap_or_default();
-                    match token.split_once('|') {
-                        Some((wanted, "")) => system == wanted,
+                    match token.rsplit_once('|') {
                         Some((wanted, code)) => system == wanted && coding.code == code,
                         None => coding.code == token,
                     }
@@ -263,6 +260,15 @@ impl Queries {
         let mut url = self.at("Patient");
         url.query_pairs_mut()
             .append_pair("_id", &ids.join(","))
+            .append_pair("_count", &MAX_BATCH.to_string());
+        url
+    }
+
+    /// The patients that have a link to one of up to [`MAX_BATCH`] others.
+    pub(crate) fn patients_linking(&self, ids: &[String]) -> Url {
+        let mut url = self.at("Patient");
+        url.query_pairs_mut()
+            .append_pair("link", &ids.join(","))
             .append_pair("_count", &MAX_BATCH.to_string());
         url
     }
@@ -288,36 +294,9 @@ impl Queries {
         self.at("metadata")
     }
 
-    /// The base address as text, with its closing slash.
-    pub(crate) fn base(&self) -> &str {
-        self.base.as_str()
-    }
-
-    /// A link as the server wrote it, relative to the page it stood on.
-    pub(crate) fn follow(&self, page: &Url, link: &str) -> Result<Url, SourceError> {
-        let url = page.join(link).map_err(|_| {
-            SourceError::misconfigured(
-                "the FHIR server's link to the next page is no address",
-                "have the server mended",
-            )
-        })?;
-        if url.origin() != self.base.origin()
-            || !url.username().is_empty()
-            || url.password().is_some()
-        {
-            return Err(SourceError::misconfigured(
-                format!(
-                    "the FHIR server's link to the next page leads to another {}, and is not \
-                     followed",
-                    difference(&self.base, &url)
-                ),
-                "have the server write its links with the address of base_url: set its own server \
-                 address (HAPI: hapi.fhir.server_address), or have the proxy in front of it pass \
-                 on Host and X-Forwarded-Proto, -Host and -Port; or write the address of its links \
-                 into base_url",
-            ));
-        }
-        Ok(url)
+    /// The base address, with its closing slash.
+    pub(crate) const fn base(&self) -> &Url {
+        &self.base
     }
 
     /// Path and query, which with the base address make the whole again.
@@ -346,31 +325,6 @@ impl Queries {
     }
 }
 
-/// Parts in which an address differs, without the host itself.
-fn difference(base: &Url, url: &Url) -> String {
-    let mut parts = Vec::new();
-    if url.scheme() != base.scheme() {
-        let known = matches!(url.scheme(), "http" | "https");
-        let scheme = if known { url.scheme() } else { "neither" };
-        parts.push(format!("scheme ({scheme} instead of {})", base.scheme()));
-    }
-    if url.host() != base.host() {
-        parts.push("host".to_owned());
-    }
-    let port = |url: &Url| {
-        let port = url.port_or_known_default();
-        port.map_or_else(|| "none".to_owned(), |port| port.to_string())
-    };
-    if url.port_or_known_default() != base.port_or_known_default() {
-        parts.push(format!("port ({} instead of {})", port(url), port(base)));
-    }
-    if parts.is_empty() {
-        "account".to_owned()
-    } else {
-        parts.join(", ")
-    }
-}
-
 fn changed_within(url: &mut Url, span: Span, count: u32) {
     let mut query = url.query_pairs_mut();
     for (prefix, bound) in [("ge", span.from), ("le", span.to)] {
@@ -392,29 +346,53 @@ fn include_patient(url: &mut Url, feed: Feed) {
         .append_pair("_include", &format!("{}:patient", resource_type(feed)));
 }
 
-/// FHIR search tokens (R4 search, section 3.1.1.4.10), joined by "or".
-fn tokens(codes: &[String], system: &str, setting: &str) -> Result<String, SourceError> {
-    let bad = |code: &&String| {
-        code.trim().is_empty()
-            || code.len() > 200
-            || code.contains([',', '\\', '$'])
-            || code.matches('|').count() > 1
-    };
-    if let Some(place) = codes.iter().position(|code| bad(&code)) {
-        return Err(SourceError::misconfigured(
-            format!("entry {} of {setting} is no code", place + 1),
-            "write CODE or SYSTEM|CODE, one entry a code",
-        ));
-    }
-    let token = |code: &String| {
-        let code = code.trim();
-        if code.contains('|') || system.is_empty() {
-            code.to_owned()
-        } else {
-            format!("{system}|{code}")
+/// Entries of a list of codes, as FHIR search tokens (R4 search, section 3.1.1.4.10) joined by
+/// "or": `SYSTEM|CODE`, or `CODE` in any system. An entry without an effect is an error.
+fn tokens(codes: &[String], setting: &str) -> Result<String, SourceError> {
+    let codes: Vec<&str> = codes.iter().map(|code| code.trim()).collect();
+    for (place, code) in codes.iter().enumerate() {
+        let wrong = |what: &str, help: &str| {
+            let what = format!("entry {} of {setting} {what}", place + 1);
+            Err(SourceError::misconfigured(what, help))
+        };
+        let form = "write CODE (in any system) or SYSTEM|CODE, one entry a code";
+        if code.is_empty() || code.len() > 200 || code.contains([',', '\\', '$']) {
+            return wrong("is no code", form);
         }
-    };
-    Ok(codes.iter().map(token).collect::<Vec<_>>().join(","))
+        let (system, bare) = code.rsplit_once('|').unwrap_or(("-", code));
+        if bare.trim().is_empty() || system.contains('|') {
+            return wrong("names no code, so that nothing can match it", form);
+        }
+        if system.trim().is_empty() {
+            return wrong("begins with a stroke and names no system", form);
+        }
+        if code.contains(char::is_whitespace) && code.contains('|') {
+            return wrong("has a blank in it, so that nothing can match it", form);
+        }
+        let is_uri = bare.contains("://") || bare.to_ascii_lowercase().starts_with("urn:");
+        if is_uri {
+            return wrong(
+                "is a system without a code, so that nothing can match it",
+                form,
+            );
+        }
+        let says_more = |other: &&str| *other == *code || *other == bare;
+        let before = codes[..place].iter().position(says_more);
+        let behind = codes[place + 1..]
+            .iter()
+            .position(|other| *other == bare && bare != *code);
+        let other = before.or(behind.map(|behind| place + 1 + behind));
+        if let Some(other) = other {
+            return wrong(
+                &format!(
+                    "has no effect beside entry {}, which means it too",
+                    other + 1
+                ),
+                "take one of them out",
+            );
+        }
+    }
+    Ok(codes.join(","))
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::config::Links;
+use crate::links::{self, OwnAddresses};
 
 fn queries() -> Queries {
     let config = json!({
@@ -24,7 +26,7 @@ fn a_search_names_codes_stamp_order_and_size() {
     let url = queries().search(Feed::Recoveries, Span::since(Some(since)), 200, true);
     assert_eq!(url.path(), "/fhir/r4/Condition");
     let expected = [
-        ("code", "http://hl7.org/fhir/sid/icd-10|U07.1,urn:x|77"),
+        ("code", "U07.1,urn:x|77"),
         ("_lastUpdated", "ge2021-07-01T10:00:00.123Z"),
         ("_sort", "_lastUpdated"),
         ("_count", "200"),
@@ -40,6 +42,9 @@ fn a_search_names_codes_stamp_order_and_size() {
 fn a_link_off_the_server_is_not_followed() {
     let queries = queries();
     let page = queries.search(Feed::Tests, Span::default(), 1, false);
+    let addresses = OwnAddresses::new(queries.base().as_str());
+    let follow =
+        |page: &Url, link| links::follow(queries.base(), page, link, Links::Refuse, &addresses);
     for off in [
         "https://mis.example/fhir",
         "http://mis.example:8443/x",
@@ -48,14 +53,11 @@ fn a_link_off_the_server_is_not_followed() {
         "file:///etc/passwd",
     ] {
         assert!(
-            matches!(
-                queries.follow(&page, off),
-                Err(SourceError::Misconfigured { .. })
-            ),
+            matches!(follow(&page, off), Err(SourceError::Misconfigured { .. })),
             "{off}"
         );
     }
-    let on = queries.follow(&page, "?_getpages=1&x=%7C").unwrap();
+    let on = follow(&page, "?_getpages=1&x=%7C").unwrap();
     assert_eq!(Queries::path(&on), "/fhir/r4/Observation?_getpages=1&x=%7C");
     assert_eq!(
         queries.at_path(Queries::path(&on)),
@@ -70,11 +72,64 @@ fn a_link_off_the_server_is_not_followed() {
 }
 
 #[test]
-fn a_code_that_would_change_the_search_is_refused() {
-    for wrong in ["", "a,b", "a|b|c", "a$b", "a\\"] {
-        assert!(
-            tokens(&[wrong.into()], LOINC, "test_codes").is_err(),
-            "{wrong}"
-        );
+fn an_entry_that_can_match_nothing_is_refused() {
+    let of = |codes: &[&str]| {
+        let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        tokens(&codes, "test_codes").map_err(|error| error.to_string())
+    };
+    for (codes, word) in [
+        (&[""][..], "entry 1 of test_codes is no code"),
+        (&["a,b"], "is no code"),
+        (&["a$b"], "is no code"),
+        (&["a\\"], "is no code"),
+        (&["a|b|c"], "names no code"),
+        (
+            &["x", "http://loinc.org|"],
+            "entry 2 of test_codes names no code",
+        ),
+        (&["|94500-6"], "names no system"),
+        (&["http://loinc.org"], "a system without a code"),
+        (&["URN:oid:1.2"], "a system without a code"),
+        (&["http://loinc.org| 94500-6"], "a blank"),
+        (
+            &["a", "b", "a"],
+            "entry 3 of test_codes has no effect beside entry 1",
+        ),
+        (
+            &["urn:x|a", "a"],
+            "entry 1 of test_codes has no effect beside entry 2",
+        ),
+        (
+            &["a", "urn:x|a"],
+            "entry 2 of test_codes has no effect beside entry 1",
+        ),
+    ] {
+        let error = of(codes).unwrap_err();
+        assert!(error.contains(word), "{codes:?}: {error}");
     }
+    let long = "x".repeat(200);
+    assert_eq!(of(&[&long]).as_deref(), Ok(long.as_str()));
+    assert!(of(&[&format!("{long}x")]).is_err());
+    assert_eq!(
+        of(&[" U07.1 ", "urn:x|77", "A B"]).unwrap(),
+        "U07.1,urn:x|77,A B"
+    );
+}
+
+#[test]
+fn a_bare_code_is_meant_in_any_system() {
+    let queries = queries();
+    let asks = |system: Option<&str>, code: &str| {
+        let system = system.map(str::to_owned);
+        let code = code.to_owned();
+        queries.asks_for(Feed::Recoveries, &[Coding { system, code }])
+    };
+    for system in [
+        None,
+        Some("http://hl7.org/fhir/sid/icd-10"),
+        Some("urn:mkb"),
+    ] {
+        assert!(asks(system, "U07.1"), "{system:?}");
+    }
+    assert!(asks(Some("urn:x"), "77") && !asks(Some("urn:y"), "77") && !asks(None, "77"));
 }

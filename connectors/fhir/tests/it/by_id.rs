@@ -71,12 +71,12 @@ async fn records_by_id_are_those_of_the_pages_whatever_the_server_can_do() {
         (
             "ignores _id",
             |server| server.ignore_parameter("Immunization?_id"),
-            json!({"include": "include"}),
+            json!({"include": "always"}),
         ),
         (
             "refuses _id",
             |server| server.refuse_parameter("Immunization?_id"),
-            json!({"include": "include"}),
+            json!({"include": "always"}),
         ),
     ];
     for (shape, set, settings) in shapes {
@@ -212,7 +212,7 @@ async fn records_read_by_their_addresses_have_their_persons_and_gone_is_gone() {
         .respond_with(json_of(&patients))
         .mount(&server)
         .await;
-    let source = connector(&server.uri(), json!({"include": "include"}));
+    let source = connector(&server.uri(), json!({"include": "always"}));
     let asked =
         ["a", "gone", "absent", "CASE", "café", ".."].map(|id| format!("Immunization/{id}"));
     let found = fetch(&source, &asked).await;
@@ -247,7 +247,7 @@ async fn an_endless_answer_to_a_search_for_ids_is_an_error() {
         .respond_with(json_of(&endless))
         .mount(&server)
         .await;
-    let source = connector(&server.uri(), json!({"include": "include"}));
+    let source = connector(&server.uri(), json!({"include": "always"}));
     let asked = ["Immunization/a".to_owned(), "Immunization/b".to_owned()];
     let error = source.fetch(FEED, &asked, now()).await.unwrap_err();
     assert!(error.to_string().contains("do not end"), "{error}");

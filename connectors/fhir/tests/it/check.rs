@@ -52,8 +52,11 @@ async fn a_good_server_is_good() {
 #[tokio::test]
 async fn unknown_systems_nameless_records_and_clocks_are_warned_of() {
     let server = FhirServer::start().await.unwrap();
-    server.put(patient("p", "112-233-445 95"), "2021-07-01T00:00:00Z");
+    for id in ["p", "q"] {
+        server.put(patient(id, "112-233-445 95"), "2021-07-01T00:00:00Z");
+    }
     server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
+    server.put(dose("f", "q"), "2021-07-01T10:00:00Z");
     server.put(dose("e", "nobody"), "2021-07-01T11:00:00Z");
     for include in [true, false] {
         if !include {
@@ -62,7 +65,7 @@ async fn unknown_systems_nameless_records_and_clocks_are_warned_of() {
         let found = findings(&server.base_url(), json!({}), now()).await;
         assert!(has(&found, Level::Warning, "urn:clinic:card"), "{found:?}");
         assert!(
-            has(&found, Level::Warning, "1 of the first 2 records"),
+            has(&found, Level::Warning, "1 of the first 3 records"),
             "{found:?}"
         );
         assert!(has(&found, Level::Warning, "clock is"), "{found:?}");
@@ -97,13 +100,23 @@ async fn a_passport_of_no_known_country_is_warned_of() {
     let v2 = "http://terminology.hl7.org/CodeSystem/v2-0203";
     person["identifier"] = json!([{"system": "urn:passports", "value": "C01X00T47",
         "type": {"coding": [{"system": v2, "code": "PPN"}]}}]);
-    server.put(person, "2021-07-01T00:00:00Z");
+    server.put(person.clone(), "2021-07-01T00:00:00Z");
     server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
     let found = findings(&server.base_url(), json!({}), now()).await;
     assert!(
         has(&found, Level::Warning, "a passport of no known country"),
         "{found:?}"
     );
+    let alone = "systems without a country (persons): (one that a single person has) (1)";
+    assert!(has(&found, Level::Warning, alone), "{found:?}");
+    let mut other = person.clone();
+    other["id"] = json!("q");
+    server.put(other, "2021-07-01T00:00:00Z");
+    server.put(dose("e", "q"), "2021-07-01T10:00:00Z");
+    let found = findings(&server.base_url(), json!({}), now()).await;
+    let several = "2 of the first 2 records have a passport of no known country; systems without \
+                   a country (persons): urn:passports (2)";
+    assert!(has(&found, Level::Warning, several), "{found:?}");
     let named = json!({"identifier_countries": {"urn:passports": "DEU"}});
     let found = findings(&server.base_url(), named, now()).await;
     assert!(!has(&found, Level::Warning, "passport"), "{found:?}");
@@ -200,7 +213,7 @@ async fn a_byte_order_mark_before_the_json_is_no_fault() {
     let read = source.fetch(Feed::Vaccinations, &ids, now()).await;
     assert_eq!(read.unwrap().len(), 1);
     server.refuse_parameter("Immunization?_id");
-    let read = connector(&server.base_url(), json!({"include": "include"}))
+    let read = connector(&server.base_url(), json!({"include": "always"}))
         .fetch(Feed::Vaccinations, &ids, now())
         .await;
     assert_eq!(read.unwrap().len(), 1, "by its address");
@@ -273,14 +286,14 @@ async fn a_search_that_finds_nothing_is_a_warning_with_the_codes_there_are() {
     };
     let told = nothing(&found).unwrap();
     assert!(
-        told.1.contains("http://hl7.org/fhir/sid/icd-10|U07.1"),
+        told.1.contains("0 records match U07.1,840539006"),
         "{told:?}"
     );
     assert!(told.2.contains("no Condition at all"), "{told:?}");
     let codes = [
-        json!([{"system": "http://snomed.info/sct", "code": "840539006"}]),
-        json!([{"system": "http://snomed.info/sct", "code": "840539006"}]),
-        json!([{"system": "urn:clinic:mkb", "code": "U07.1"}]),
+        json!([{"system": "http://snomed.info/sct", "code": "840544004"}]),
+        json!([{"system": "http://snomed.info/sct", "code": "840544004"}]),
+        json!([{"system": "urn:clinic:mkb", "code": "U07.2"}]),
         json!([{"system": "urn:clinic:mkb", "code": "Ivanov Ivan"}]),
         json!([]),
     ];
@@ -294,8 +307,8 @@ async fn a_search_that_finds_nothing_is_a_warning_with_the_codes_there_are() {
     let found = advice(&server, "recoveries").await;
     let told = nothing(&found).unwrap();
     let expected = "among 5 Condition resources there are these codes: \
-        http://snomed.info/sct|840539006 (2), (only words) (1), urn:clinic:mkb|(odd) (1), \
-        urn:clinic:mkb|U07.1 (1). Name those that are meant in diagnosis_codes";
+        http://snomed.info/sct|840544004 (2), (only words) (1), urn:clinic:mkb|(odd) (1), \
+        urn:clinic:mkb|U07.2 (1). Name those that are meant in diagnosis_codes";
     assert!(told.2.contains(expected), "{told:?}");
     assert!(
         !format!("{found:?}").contains("Ivan"),
@@ -324,4 +337,22 @@ async fn resources_without_stamps_among_others_are_counted() {
         has(&found, Level::Warning, "1 of 41 Immunization resources"),
         "{found:?}"
     );
+}
+
+#[tokio::test]
+async fn numbers_that_nothing_interprets_are_warned_of() {
+    let server = FhirServer::start().await.unwrap();
+    server.put(patient("p", "112-233-445 95"), "2021-07-01T00:00:00Z");
+    let mut test = json!({"resourceType": "Observation", "id": "t", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "94500-6"}]},
+        "subject": {"reference": "Patient/p"}, "effectiveDateTime": "2021-06-01",
+        "valueQuantity": {"value": 23.4}});
+    server.put(test.clone(), "2021-07-01T10:00:00Z");
+    let found = findings(&server.base_url(), json!({}), now()).await;
+    let told = "tests: 1 of the first 1 records have a number for their result";
+    assert!(has(&found, Level::Warning, told), "{found:?}");
+    test["interpretation"] = json!([{"coding": [{"code": "POS"}]}]);
+    server.put(test, "2021-07-02T10:00:00Z");
+    let found = findings(&server.base_url(), json!({}), now()).await;
+    assert!(!has(&found, Level::Warning, told), "{found:?}");
 }

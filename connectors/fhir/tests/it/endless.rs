@@ -20,7 +20,7 @@ async fn pages_that_stay_empty_are_given_up() {
     let server = FhirServer::start().await.unwrap();
     server.put(dose("d", "p"), "2021-07-01T10:00:00Z");
     server.endless_pages(Some(EndlessPages::Empty));
-    let source = connector(&server.base_url(), json!({"include": "include"}));
+    let source = connector(&server.base_url(), json!({"include": "always"}));
     let mut cursor = None;
     let error = loop {
         let asked = request(Feed::Vaccinations, cursor.as_ref(), cursor.is_none(), 3);

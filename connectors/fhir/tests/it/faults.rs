@@ -264,7 +264,7 @@ async fn resources_without_a_usable_id_are_refused_one_by_one() {
         &json!({"resourceType": "Bundle", "entry": entries}),
     ))
     .await;
-    let source = connector(&server.uri(), json!({"include": "include"}));
+    let source = connector(&server.uri(), json!({"include": "always"}));
     let records = first(&source, Feed::Vaccinations).await.unwrap().records;
     assert_eq!(
         (records[0].record_id.as_str(), records[0].status),
@@ -288,7 +288,7 @@ async fn a_page_that_is_not_whole_is_no_page() {
         "entry": [{"resource": dose("d", "p")}, {"resource": outcome}]});
     let error = error_of(
         &answering(json_body(&bundle)).await,
-        json!({"include": "include"}),
+        json!({"include": "always"}),
     )
     .await;
     assert!(matches!(&error, SourceError::Retry { .. }), "{error}");
@@ -335,7 +335,7 @@ async fn a_server_that_refuses_include_is_asked_without_it() {
         3 + 2,
         "the second time it knows"
     );
-    let strict = connector(&server.uri(), json!({"include": "include"}));
+    let strict = connector(&server.uri(), json!({"include": "always"}));
     let error = first(&strict, Feed::Vaccinations).await.unwrap_err();
     assert!(error.to_string().contains("not supported"), "{error}");
 }

@@ -362,7 +362,7 @@ async fn records_without_ids_or_stamps_have_the_same_keys_as_their_pages() {
         .respond_with(answer(whole))
         .mount(&server)
         .await;
-    let source = connector(&server.uri(), json!({"include": "include"}));
+    let source = connector(&server.uri(), json!({"include": "always"}));
     let pulled = run(&source, Feed::Vaccinations, None, 10).await;
     let mut expected: Vec<_> = pulled
         .records

@@ -126,7 +126,7 @@ async fn two_runs(total: bool, limit: u32, disturb: impl Fn(&Live)) -> Vec<Strin
     let (live, server) = Live::start(12, 3, total).await;
     let source = connector(
         &server.uri(),
-        json!({"include": "include", "overlap_seconds": 60}),
+        json!({"include": "always", "overlap_seconds": 60}),
     );
     let mut page = source
         .page(request(Feed::Vaccinations, None, true, limit))

@@ -1,8 +1,10 @@
 //! Helpers of the tests: small resources, a connector, and one whole run.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use clock::ManualClock;
 use connector_fhir::FhirConnector;
 use connector_kit::{
     ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest, RecordKey,
@@ -32,7 +34,9 @@ pub(crate) fn try_connector(
         .as_object_mut()
         .unwrap()
         .extend(settings.as_object().unwrap().clone());
-    FhirConnector::new(serde_json::from_value(config).unwrap(), folder)
+    // A clock that stands still: no answer is slow, however busy this machine is.
+    let clock = Arc::new(ManualClock::at(now()));
+    FhirConnector::with_clock(serde_json::from_value(config).unwrap(), folder, clock)
 }
 
 pub(crate) fn request(

@@ -16,6 +16,7 @@ pub(super) fn parameters(kind: &str) -> Vec<(&'static str, &'static str)> {
             ("status", "token"),
             ("patient", "reference"),
         ]),
+        "Patient" => all.push(("link", "reference")),
         "Condition" => all.extend([("code", "token"), ("patient", "reference")]),
         _ => {}
     }

@@ -38,7 +38,10 @@ enum SearchFilter {
     Updated(DateTest),
     Coding(&'static str, String),
     Status(Vec<String>),
+    /// References to patients, as resources may write them.
     Patients(Vec<String>),
+    /// The same, of the links of a Patient.
+    Links(Vec<String>),
 }
 
 impl SearchFilter {
@@ -50,11 +53,16 @@ impl SearchFilter {
             Self::Patients(wanted) => PATIENT_FIELDS
                 .iter()
                 .filter_map(|field| stored.resource[field]["reference"].as_str())
-                .any(|reference| {
-                    wanted
-                        .iter()
-                        .any(|id| reference.strip_prefix("Patient/") == Some(id))
-                }),
+                .any(|reference| wanted.iter().any(|wanted| reference == wanted)),
+            Self::Links(wanted) => {
+                let links = stored.resource["link"]
+                    .as_array()
+                    .map_or(&[][..], Vec::as_slice);
+                links
+                    .iter()
+                    .filter_map(|link| link["other"]["reference"].as_str())
+                    .any(|reference| wanted.iter().any(|wanted| reference == wanted))
+            }
             Self::Status(wanted) => wanted
                 .iter()
                 .any(|status| stored.resource["status"] == status.as_str()),
@@ -226,7 +234,10 @@ impl Search {
                 .push(SearchFilter::Coding("code", value.to_owned())),
             "patient" if is_known => self
                 .filters
-                .push(SearchFilter::Patients(patient_ids(value))),
+                .push(SearchFilter::Patients(patient_references(state, value))),
+            "link" if is_known => self
+                .filters
+                .push(SearchFilter::Links(patient_references(state, value))),
             "status" if is_known => self.filters.push(SearchFilter::Status(list(value))),
             "_sort" if !state.ignores_sort && SORTS.contains(&value) => {
                 self.sort = Some(value.starts_with('-'));
@@ -270,10 +281,15 @@ fn list(value: &str) -> Vec<String> {
     value.split(',').map(str::to_owned).collect()
 }
 
-fn patient_ids(value: &str) -> Vec<String> {
+/// The references that a list of ids or references stands for, with the server's own address and
+/// without.
+fn patient_references(state: &ServerState, value: &str) -> Vec<String> {
+    let bases = state.link_base.iter().map(|base| format!("{base}/"));
+    let bases: Vec<String> = bases.chain([String::new()]).collect();
     value
         .split(',')
-        .map(|text| text.strip_prefix("Patient/").unwrap_or(text).to_owned())
+        .map(|text| text.strip_prefix("Patient/").unwrap_or(text))
+        .flat_map(|id| bases.iter().map(move |base| format!("{base}Patient/{id}")))
         .collect()
 }
 
