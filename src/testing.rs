@@ -103,7 +103,7 @@ impl Rows {
     }
 }
 
-/// Id of a row whose dose number is none, so that its record cannot be sent.
+/// Id of a row whose vaccine is unknown, so that its record cannot be sent.
 pub(crate) const UNSENDABLE: u32 = 999_999;
 
 /// Id of a row whose fact lies in the future until 2021-07-10.
@@ -123,8 +123,12 @@ pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
             unreadable: false,
         },
         fact: ClinicFact::Vaccination {
-            vaccine: vec![Coding::local("sputnik-v")],
-            dose_number: Field::Value(if id == UNSENDABLE { 77 } else { 1 }),
+            vaccine: vec![Coding::local(if id == UNSENDABLE {
+                "неизвестная"
+            } else {
+                "sputnik-v"
+            })],
+            dose_number: Field::Value(1.into()),
             series_doses: Field::Missing,
             occurred_on: Field::Value(ClinicDate::Day(if id == IN_JULY {
                 chrono::NaiveDate::from_ymd_opt(2021, 7, 10).expect("a day")
@@ -314,6 +318,19 @@ impl World {
             signer,
             loaded,
         }
+    }
+
+    /// Gives the source a codes file, `codes.csv` in the folder.
+    pub(crate) fn add_codes_file(&mut self, text: &str) {
+        fs::write(self.folder.path().join("codes.csv"), text).expect("the file is written");
+        let config = self
+            .loaded
+            .config
+            .source
+            .get_mut("mis")
+            .expect("the source");
+        config.policy.codes_file = Some("codes.csv".into());
+        self.gateway.sources = vec![Arc::new(self.source())];
     }
 
     /// Makes the source once more, to be given other settings.

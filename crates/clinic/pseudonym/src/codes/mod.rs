@@ -2,9 +2,12 @@
 //! standards.
 
 mod diagnosis;
+mod dose;
 mod fold;
+mod mapped;
 mod mention;
 mod names;
+mod pattern;
 mod result;
 mod system;
 mod table;
@@ -12,7 +15,10 @@ mod test;
 mod vaccine;
 
 pub(crate) use diagnosis::diagnosis_table;
+pub(crate) use dose::{Counts, DoseTable, DoseWord, MAX_DOSES, counts};
 pub(crate) use fold::Folded;
+pub(crate) use mapped::{Found, KeyFault, Mapped, Spelling, plain_latin};
+pub use pattern::literal_key;
 pub(crate) use result::result_table;
 pub(crate) use table::{CodeTable, Unresolved};
 pub(crate) use test::test_table;
