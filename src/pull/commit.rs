@@ -49,15 +49,15 @@ pub(super) async fn commit_pages(
 /// See [`outbox::Outbox::commit`]; pages behind one that failed must not be committed.
 pub(crate) async fn commit_page(
     run: &FeedRun<'_>,
-    page: SealedPage,
+    mut page: SealedPage,
 ) -> Result<Option<Committed>, PullError> {
-    let Some(prepared) = page.prepared else {
+    let Some(prepared) = page.prepared.take() else {
         return Ok(Some(Committed::default()));
     };
     let Some(committed) = commit_with_space(run, prepared).await? else {
         return Ok(None);
     };
-    count(run, &committed, page.out_of_scope, page.oms_warnings);
+    count(run, &committed, &page);
     if committed.batches > 0 {
         run.gateway.batches_waiting.notify_one();
     }
@@ -85,7 +85,7 @@ async fn commit_with_space(
     }
 }
 
-fn count(run: &FeedRun<'_>, committed: &Committed, out_of_scope: u64, oms_warnings: u64) {
+fn count(run: &FeedRun<'_>, committed: &Committed, page: &SealedPage) {
     let counters = run.counters;
     let refused_again = committed.refused.saturating_sub(committed.refused_new);
     counters.read.fetch_add(committed.read, Ordering::Relaxed);
@@ -99,8 +99,9 @@ fn count(run: &FeedRun<'_>, committed: &Committed, out_of_scope: u64, oms_warnin
         ("refused", &counters.refused, committed.refused_new),
         ("refused-again", &counters.refused_again, refused_again),
         ("parked", &counters.parked, committed.parked),
-        ("out-of-scope", &counters.out_of_scope, out_of_scope),
-        ("oms-check-digit", &counters.oms_warnings, oms_warnings),
+        ("out-of-scope", &counters.out_of_scope, page.out_of_scope),
+        ("oms-check-digit", &counters.oms_warnings, page.oms_warnings),
+        ("dose-dropped", &counters.doses_dropped, page.doses_dropped),
     ];
     for (outcome, counter, count) in outcomes {
         counter.fetch_add(count, Ordering::Relaxed);

@@ -114,7 +114,7 @@ async fn sweep_to_end(run: &FeedRun<'_>) -> Result<FeedSweep, PullError> {
             .outbox
             .begin_or_resume_sweep(&run.source.name, run.feed.as_str(), now)
             .await?;
-        let after = cursor::read(&run.source.settings, begun.cursor.as_deref());
+        let after = cursor::read(&run.source.settings(run.feed), begun.cursor.as_deref());
         let mut pass = SweepPass::new(run, &transformer, after);
         sweep.keys = begun.seen;
         sweep.looks += 1;

@@ -1,6 +1,6 @@
 //! A person to a subject: every usable identifier becomes one pseudonym per open key epoch.
 
-use connector_kit::{Identifier, IdentifierKind, Person};
+use connector_kit::{Identifier, Person};
 use contract::{Epoch, Pseudonym, Scheme, Subject, Suite};
 
 use crate::identifier::{
@@ -41,21 +41,17 @@ struct Reading {
 }
 
 impl Reading {
-    fn note_fault(&mut self, kind: IdentifierKind, fault: IdentifierFault) {
+    fn count_dropped(&mut self) {
         self.warnings.identifiers_dropped = self.warnings.identifiers_dropped.saturating_add(1);
+    }
+
+    fn note_fault(&mut self, scheme: Scheme, fault: IdentifierFault) {
+        self.count_dropped();
         self.first_fault = self.first_fault.or(Some(fault));
-        if kind == IdentifierKind::Snils {
+        if scheme == Scheme::Snils {
             self.wrong_snils = self.wrong_snils.or(Some(fault));
         }
     }
-}
-
-/// Room for one more identifier.
-enum Room {
-    New,
-    /// The identifier is there already.
-    Repeated,
-    None,
 }
 
 /// Returns whether an identifier names one person beyond doubt, so that a mistyped SNILS beside it
@@ -136,15 +132,17 @@ impl PseudonymKeys {
         if person.identifiers.len() > MAX_STATED {
             return Err(RejectionReason::TooManyIdentifiers);
         }
-        let mut stated: Vec<&Identifier> = person.identifiers.iter().collect();
-        stated.sort_by_key(|identifier| scheme(identifier.kind));
         let mut reading = Reading::default();
         let mut normal_form = NormalForm::new();
-        for identifier in stated {
-            match normalise(identifier, rules, &mut normal_form) {
-                Ok(soundness) => self.take(identifier.kind, soundness, &normal_form, &mut reading),
-                Err(fault) if fault.is_missing() => {}
-                Err(fault) => reading.note_fault(identifier.kind, fault),
+        // The strongest first, so that the weakest find no room.
+        for listed in Scheme::ALL {
+            let of_scheme = |identifier: &&Identifier| scheme(identifier.kind) == listed;
+            for identifier in person.identifiers.iter().filter(of_scheme) {
+                match normalise(identifier, rules, &mut normal_form) {
+                    Ok(soundness) => self.take(listed, soundness, &normal_form, &mut reading),
+                    Err(fault) if fault.is_missing() => {}
+                    Err(fault) => reading.note_fault(listed, fault),
+                }
             }
         }
         if let Some(fault) = reading.wrong_snils
@@ -170,47 +168,34 @@ impl PseudonymKeys {
         Ok((subject, reading.warnings))
     }
 
-    /// Takes a usable identifier, unless there is no room for it in an event.
+    /// Takes a usable identifier, unless it is there already, or there is no room for it in an
+    /// event. A SNILS always has room: two of them contradict each other, which is not for this
+    /// function to hide.
     fn take(
         &self,
-        kind: IdentifierKind,
+        scheme: Scheme,
         soundness: Soundness,
         normal_form: &NormalForm,
         reading: &mut Reading,
     ) {
-        let scheme = scheme(kind);
         reading.has_strong |= is_strong(scheme, soundness);
-        match self.room_for(scheme, normal_form, &reading.pseudonyms) {
-            Room::Repeated => {}
-            Room::None => {
-                let dropped = &mut reading.warnings.identifiers_dropped;
-                *dropped = dropped.saturating_add(1);
-                return;
-            }
-            Room::New => reading.pseudonyms.extend(self.of(scheme, normal_form)),
-        }
         reading.warnings.oms_check_digit |= soundness == Soundness::WrongCheckDigit;
-    }
-
-    /// Returns whether one more identifier has room. A SNILS always has: two of them contradict each
-    /// other, which is not for this function to hide.
-    fn room_for(&self, scheme: Scheme, normal_form: &NormalForm, pseudonyms: &[Pseudonym]) -> Room {
-        let Some(pseudonym) = self.of(scheme, normal_form).next() else {
-            return Room::New;
+        let names = &mut reading.pseudonyms;
+        let count = names.len();
+        names.extend(self.of(scheme, normal_form));
+        let Some((others, new)) = names.get(count).map(|new| (&names[..count], *new)) else {
+            return;
         };
-        if pseudonyms.contains(&pseudonym) {
-            return Room::Repeated;
+        let is_there = others.contains(&new);
+        let of_numbering = |other: &&Pseudonym| other.numbering() == new.numbering();
+        let is_full = others.iter().filter(of_numbering).count() >= Subject::MAX_OF_A_SCHEME
+            || names.len() > Subject::MAX;
+        if is_there {
+            names.truncate(count);
+        } else if is_full && scheme != Scheme::Snils {
+            names.truncate(count);
+            reading.count_dropped();
         }
-        let others = pseudonyms
-            .iter()
-            .filter(|other| other.numbering() == pseudonym.numbering())
-            .count();
-        let is_full = others >= Subject::MAX_OF_A_SCHEME
-            || pseudonyms.len() + self.epochs.len() > Subject::MAX;
-        if is_full && scheme != Scheme::Snils {
-            return Room::None;
-        }
-        Room::New
     }
 
     /// A person has one SNILS for life, so one pseudonym of it in each epoch.

@@ -64,7 +64,7 @@ fn tell(
     let today = now.with_timezone(&source.time_zone).date_naive();
     let mut tally = Tally::default();
     for sampled in sample {
-        tally.add(&source.pseudonymiser, sampled, today);
+        tally.add(&source.pseudonymiser(), sampled, today);
     }
     tally.tell(report, feed);
 }

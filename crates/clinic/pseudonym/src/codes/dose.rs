@@ -46,6 +46,11 @@ impl DoseTable {
 
     /// Reads a dose.
     pub(crate) fn read(&self, dose: &Dose) -> DoseWord {
+        if let Dose::Number(count) = dose
+            && self.mapped.is_empty()
+        {
+            return plain(*count);
+        }
         let number;
         let word = match dose {
             Dose::Word(word) => word.trim(),
@@ -59,6 +64,17 @@ impl DoseTable {
             Found::Conflict => DoseWord::Unreadable,
             Found::BySpelling | Found::Nothing => known(word),
         }
+    }
+}
+
+/// Meaning of a number that nobody has mapped.
+fn plain(count: u32) -> DoseWord {
+    match u8::try_from(count) {
+        Ok(number) if (1..=MAX_DOSES).contains(&count) => DoseWord::Counts(Counts {
+            number,
+            series: None,
+        }),
+        _ => DoseWord::Unreadable,
     }
 }
 
@@ -451,6 +467,10 @@ mod tests {
 
     #[test]
     fn numbers_are_words_as_well() {
+        let plain = DoseTable::new([]).expect("nothing is mapped");
+        for (number, expected) in [(0, "?"), (1, "1"), (9, "9"), (10, "?"), (257, "?")] {
+            assert_eq!(shown(plain.read(&Dose::Number(number))), expected);
+        }
         let table = DoseTable::new([("0", DoseWord::NoNumber)]).expect("one key");
         assert_eq!(shown(table.read(&Dose::Number(0))), "-");
         assert_eq!(shown(table.read(&Dose::Number(9))), "9");

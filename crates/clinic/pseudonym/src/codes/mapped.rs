@@ -146,6 +146,11 @@ impl<M: Copy + PartialEq> Mapped<M> {
         Ok(())
     }
 
+    /// Returns whether nothing is mapped.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.patterns.is_empty()
+    }
+
     /// Looks a word up: as it is written, then by its folded spelling, then by the longest pattern.
     pub(crate) fn find(&self, word: &str) -> Found<M> {
         if let Some(meaning) = self.exact.get(word) {

@@ -113,7 +113,22 @@ pub(crate) fn normalise(
     if placeholder::is_absent(identifier.kind, text) {
         return Err(IdentifierFault::Absent);
     }
-    match identifier.kind {
+    let soundness = of_kind(identifier.kind, text, country, rules, out)?;
+    // Look-alikes may hide such a word.
+    if placeholder::is_absent(identifier.kind, out.number()) {
+        return Err(IdentifierFault::Absent);
+    }
+    Ok(soundness)
+}
+
+fn of_kind(
+    kind: IdentifierKind,
+    text: &str,
+    country: Issuer<'_>,
+    rules: &IdentifierRules,
+    out: &mut NormalForm,
+) -> Result<Soundness, IdentifierFault> {
+    match kind {
         IdentifierKind::Snils => snils::normalise(text, out),
         IdentifierKind::Oms => oms::normalise(text, rules.oms_refuse, out),
         IdentifierKind::PassportRu => passport_ru::normalise(text, out),

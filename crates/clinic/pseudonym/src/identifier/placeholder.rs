@@ -99,6 +99,9 @@ fn is_no_number(kind: IdentifierKind, text: &str) -> bool {
         };
         repeats &= digit == first;
         counts_up &= digit == (first + place) % 10;
+        if !repeats && !counts_up {
+            return false;
+        }
         count += 1;
     }
     match first {
