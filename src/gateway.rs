@@ -214,7 +214,7 @@ impl Gateway {
         feed: Feed,
     ) -> Result<Option<Cursor>, OutboxError> {
         let stored = self.outbox.cursor(&source.name, feed.as_str()).await?;
-        Ok(cursor::read(&source.settings, stored.as_deref()))
+        Ok(cursor::read(&source.settings(feed), stored.as_deref()))
     }
 
     /// Does a step that adds batches to the outbox, again after each wait for space while the

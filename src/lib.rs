@@ -9,6 +9,7 @@
 mod backpressure;
 #[cfg(feature = "cli")]
 mod circuits;
+mod codes_file;
 pub mod config;
 mod corrections;
 mod cursor;

@@ -8,6 +8,7 @@ use outbox::{RunOutcome, SweepKind};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::codes_file;
 use crate::corrections;
 use crate::endless;
 use crate::gateway::Gateway;
@@ -160,6 +161,7 @@ impl<'a> SourceRun<'a> {
     /// the pull reached its end, each from where it was left.
     pub(crate) async fn of_feeds(self, turns: &[FeedTurn]) -> RunSummary {
         let _lock = self.source.lock_for_run().await;
+        codes_file::refresh(self.gateway, self.source).await;
         let mut summary = RunSummary::new(RunEnd::Complete);
         let mut read = Vec::new();
         for turn in turns {

@@ -9,10 +9,11 @@ use connector_kit::{ChangeNotice, Connector, Cursor, Feed, SourceError, SweepRea
 use contract::Suite;
 use futures_util::FutureExt as _;
 use outbox::SweepKind;
-use parking_lot::Mutex;
-use pseudonym::{KeyRing, Policy, Pseudonymiser};
+use parking_lot::{Mutex, RwLock};
+use pseudonym::{CodesFile, KeyRing, Policy, Pseudonymiser};
 use tokio::sync::{MutexGuard, Notify};
 
+use crate::codes_file::WatchedCodes;
 use crate::config::{OnRefusedCorrection, Schedule, SourceConfig, SweepConfig};
 use crate::sweep::{Ledger, Pace};
 
@@ -22,11 +23,12 @@ pub struct Source {
     pub name: String,
     /// Connector that fetches its records.
     pub connector: Arc<dyn Connector>,
-    /// Pseudonymiser of its records.
-    pub pseudonymiser: Arc<Pseudonymiser>,
-    /// Digest of the settings that decide how its records are read and transformed; a cursor holds
-    /// for these only.
-    pub settings: String,
+    /// How its records are read and transformed at present; changes only between runs.
+    reading: RwLock<Arc<Reading>>,
+    /// Digest of its settings in the configuration.
+    configured: String,
+    /// File with more of its codes.
+    pub(crate) codes_file: Option<Arc<WatchedCodes>>,
     /// Time zone of the source, in which its instants become dates and "today" is told.
     pub time_zone: chrono_tz::Tz,
     /// Most records in one page.
@@ -57,6 +59,26 @@ pub struct Source {
     failing: Mutex<HashMap<Feed, &'static str>>,
 }
 
+/// Way in which the records of a source are read and transformed.
+struct Reading {
+    pseudonymiser: Arc<Pseudonymiser>,
+    /// Digests of the settings that decide it, in the order of [`Feed::ALL`].
+    settings: [String; Feed::ALL.len()],
+}
+
+impl Reading {
+    fn new(pseudonymiser: Pseudonymiser, configured: &str, codes: Option<&CodesFile>) -> Self {
+        let settings = Feed::ALL.map(|feed| match codes {
+            Some(codes) => pseudonymiser.settings_with_codes(configured, &codes.meaning_for(feed)),
+            None => configured.to_owned(),
+        });
+        Self {
+            pseudonymiser: Arc::new(pseudonymiser),
+            settings,
+        }
+    }
+}
+
 /// Change that a feed's run shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunChange {
@@ -83,14 +105,31 @@ impl Source {
     ) -> Result<Self, SourceError> {
         let help = "correct it in [source.NAME.policy]; `clinic-gateway schema` lists what may \
                     stand there";
-        let policy = Policy::new(&config.policy)
-            .map_err(|error| SourceError::misconfigured(format!("policy: {error}"), help))?;
+        let path = config.policy.codes_file.as_ref();
+        let (codes_file, policy, codes) = match path.map(|path| folder.join(path)) {
+            None => {
+                let policy = Policy::new(&config.policy).map_err(|error| {
+                    SourceError::misconfigured(format!("policy: {error}"), help)
+                })?;
+                (None, policy, None)
+            }
+            Some(path) => {
+                let what = format!("policy.codes_file: {}", path.display());
+                let (watched, policy, codes) =
+                    WatchedCodes::open(path, &config.policy).map_err(|error| {
+                        let help = "correct the file; docs/codes.md says what stands in it";
+                        SourceError::misconfigured(format!("{what}: {error}"), help)
+                    })?;
+                (Some(Arc::new(watched)), policy, Some(codes))
+            }
+        };
         let pseudonymiser = Pseudonymiser::new(ring, suite, name, policy)
             .map_err(|error| SourceError::misconfigured(error.to_string(), help))?;
         let meaning = config.meaning().map_err(|_| {
             SourceError::misconfigured("the settings cannot be written as text", "report this")
         })?;
-        let settings = ring.settings_digest(&format!("{} {meaning}", suite.as_str()));
+        let configured = ring.settings_digest(&format!("{} {meaning}", suite.as_str()));
+        let reading = Reading::new(pseudonymiser, &configured, codes.as_ref());
         let sections = config.sections();
         let section = sections.first().ok_or_else(|| {
             SourceError::misconfigured(
@@ -102,9 +141,10 @@ impl Source {
         verify_sweeps(connector.as_ref(), &config.sweep)?;
         Ok(Self {
             name: name.to_owned(),
-            settings,
             connector,
-            pseudonymiser: Arc::new(pseudonymiser),
+            reading: RwLock::new(Arc::new(reading)),
+            configured,
+            codes_file,
             time_zone: config.time_zone().0,
             page_records: config.page_records(),
             schedule: config.schedule.clone(),
@@ -133,6 +173,27 @@ impl Source {
         self.waiting.load(Ordering::Relaxed) > 0
             || is_notified(&self.wake)
             || is_notified(&self.hint)
+    }
+
+    /// Pseudonymiser of its records.
+    #[must_use]
+    pub fn pseudonymiser(&self) -> Arc<Pseudonymiser> {
+        Arc::clone(&self.reading.read().pseudonymiser)
+    }
+
+    /// Digest of the settings that decide how a feed's records are read and transformed; a cursor
+    /// holds for these only.
+    pub(crate) fn settings(&self, feed: Feed) -> String {
+        let place = Feed::ALL.iter().position(|listed| *listed == feed);
+        let place = place.expect("ALL lists every feed");
+        self.reading.read().settings[place].clone()
+    }
+
+    /// Reads records by another policy from now on. No run of the source may be under way.
+    pub(crate) fn read_by(&self, policy: Policy, codes: Option<&CodesFile>) {
+        let pseudonymiser = self.pseudonymiser().with_policy(policy);
+        let reading = Reading::new(pseudonymiser, &self.configured, codes);
+        *self.reading.write() = Arc::new(reading);
     }
 
     /// Requests a sweep of every feed: each follows the feed's next pull that reaches its end.

@@ -18,12 +18,16 @@ pub(crate) const ROWS_UNANSWERED: &str = "rows-unanswered";
 /// Code of a sweep that would have withdrawn more than it may.
 pub(crate) const WITHDRAWALS_HELD: &str = "withdrawals-held";
 
+/// Code of a codes file that changed, and cannot be used as it is.
+pub(crate) const CODES_FILE: &str = outbox::CODES_FILE;
+
 /// Codes of all surprises.
 #[cfg(feature = "cli")]
-pub(crate) const CODES: [&str; 7] = [
+pub(crate) const CODES: [&str; 8] = [
     connector_kit::SourceSurprise::StampsWentBack.as_str(),
     connector_kit::SourceSurprise::IdsRepeat.as_str(),
     CHANGED_UNNOTICED,
+    CODES_FILE,
     KEYS_INCOMPLETE,
     ROWS_UNANSWERED,
     WITHDRAWALS_HELD,
@@ -86,6 +90,10 @@ pub(crate) fn text(code: &str) -> &'static str {
         WITHDRAWALS_HELD => {
             "more records are gone than may be withdrawn unasked; see `clinic-gateway \
              confirm-withdrawals`"
+        }
+        CODES_FILE => {
+            "policy.codes_file has changed and cannot be used; the codes read before hold until it \
+             is mended: `clinic-gateway check` says where it is wrong"
         }
         crate::endless::CODE => "the source's pages never end",
         _ => "something unusual at the source",

@@ -77,6 +77,19 @@ impl World {
         }
     }
 
+    /// Gives the source a codes file, `codes.csv` in the folder.
+    pub(crate) fn add_codes_file(&mut self, text: &str) {
+        fs::write(self.folder.path().join("codes.csv"), text).expect("the file is written");
+        let config = self
+            .loaded
+            .config
+            .source
+            .get_mut("mis")
+            .expect("the source");
+        config.policy.codes_file = Some("codes.csv".into());
+        self.gateway.sources = vec![Arc::new(self.source())];
+    }
+
     /// Makes the source once more, to be given other settings.
     pub(crate) fn source(&self) -> Source {
         source_over(&self.loaded, &self.rows)

@@ -123,13 +123,14 @@ async fn preview_feed(
         .await
         .map_err(|error| unreadable(&source.name, &error))?;
     let today = now.with_timezone(&source.time_zone).date_naive();
+    let pseudonymiser = source.pseudonymiser();
     let mut tally = Tally::default();
-    let seen = |record| source.pseudonymiser.unknown_value(record, today);
+    let seen = |record| pseudonymiser.unknown_value(record, today);
     let all_seen = page.records.iter().filter_map(seen);
     all_seen.for_each(|seen| tally.add(feed.as_str(), seen));
     let previewed = page.records.iter().map(|record| PreviewedRecord {
         record_id: record.record_id.clone(),
-        preview: source.pseudonymiser.preview(record, today),
+        preview: pseudonymiser.preview(record, today),
     });
     Ok(PreviewedFeed {
         feed,
@@ -155,7 +156,7 @@ async fn stored_cursor(
     match OutboxReader::open(&outbox_file::path(loaded)).await {
         Ok(reader) => {
             let stored = reader.cursor(&source.name, feed.as_str()).await?;
-            Ok(cursor::read(&source.settings, stored.as_deref()))
+            Ok(cursor::read(&source.settings(feed), stored.as_deref()))
         }
         Err(OutboxError::Missing) => Ok(None),
         Err(error) => Err(error.into()),

@@ -136,7 +136,7 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
 }
 
 /// Lists the counters of a pass under their names in JSON.
-fn named_counts(counters: &Counters) -> [(&'static str, u64); 12] {
+fn named_counts(counters: &Counters) -> [(&'static str, u64); 13] {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
         ("read", count(&counters.read)),
@@ -151,6 +151,7 @@ fn named_counts(counters: &Counters) -> [(&'static str, u64); 12] {
         ("swept", count(&counters.swept)),
         ("out_of_scope", count(&counters.out_of_scope)),
         ("oms_check_digit_warnings", count(&counters.oms_warnings)),
+        ("doses_dropped", count(&counters.doses_dropped)),
     ]
 }
 

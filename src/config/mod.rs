@@ -1,5 +1,7 @@
 //! The gateway's configuration file: its types, and what must hold between them.
 
+#[cfg(test)]
+mod examples;
 mod file;
 mod fingerprint;
 mod load;

@@ -12,7 +12,7 @@ use crate::sources::Source;
 use crate::surprise;
 
 /// Outcomes of records, beside each other or not.
-const RECORD_OUTCOMES: [&str; 12] = [
+const RECORD_OUTCOMES: [&str; 13] = [
     "new",
     "corrected",
     "withdrawn",
@@ -25,6 +25,7 @@ const RECORD_OUTCOMES: [&str; 12] = [
     "older-withdrawn",
     "out-of-scope",
     "oms-check-digit",
+    "dose-dropped",
 ];
 
 /// Outcomes of runs that any source may have; others appear when they happen.

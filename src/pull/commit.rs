@@ -49,15 +49,15 @@ pub(super) async fn commit_pages(
 /// See [`outbox::Outbox::commit`]; pages behind one that failed must not be committed.
 pub(crate) async fn commit_page(
     run: &FeedRun<'_>,
-    page: SealedPage,
+    mut page: SealedPage,
 ) -> Result<Option<Committed>, PullError> {
-    let Some(prepared) = page.prepared else {
+    let Some(prepared) = page.prepared.take() else {
         return Ok(Some(Committed::default()));
     };
     let Some(committed) = commit_with_space(run, prepared).await? else {
         return Ok(None);
     };
-    note(run, &committed, page.out_of_scope, page.oms_warnings);
+    note(run, &committed, &page);
     Ok(Some(committed))
 }
 
@@ -75,14 +75,14 @@ pub(crate) enum CommitOnce {
 /// See [`outbox::Outbox::commit`].
 pub(crate) async fn commit_page_once(
     run: &FeedRun<'_>,
-    page: SealedPage,
+    mut page: SealedPage,
 ) -> Result<CommitOnce, PullError> {
-    let Some(prepared) = page.prepared else {
+    let Some(prepared) = page.prepared.take() else {
         return Ok(CommitOnce::Committed(Committed::default()));
     };
     match run.gateway.outbox.commit(prepared).await {
         Ok(committed) => {
-            note(run, &committed, page.out_of_scope, page.oms_warnings);
+            note(run, &committed, &page);
             Ok(CommitOnce::Committed(committed))
         }
         Err(NotCommitted {
@@ -94,8 +94,8 @@ pub(crate) async fn commit_page_once(
 }
 
 /// Counts what was committed, and wakes the publisher.
-fn note(run: &FeedRun<'_>, committed: &Committed, out_of_scope: u64, oms_warnings: u64) {
-    count(run, committed, out_of_scope, oms_warnings);
+fn note(run: &FeedRun<'_>, committed: &Committed, page: &SealedPage) {
+    count(run, committed, page);
     if committed.batches > 0 {
         run.gateway.batches_waiting.notify_one();
     }
@@ -122,7 +122,7 @@ async fn commit_with_space(
     }
 }
 
-fn count(run: &FeedRun<'_>, committed: &Committed, out_of_scope: u64, oms_warnings: u64) {
+fn count(run: &FeedRun<'_>, committed: &Committed, page: &SealedPage) {
     let counters = run.counters;
     let refused_again = committed.refused.saturating_sub(committed.refused_new);
     counters.read.fetch_add(committed.read, Ordering::Relaxed);
@@ -136,8 +136,9 @@ fn count(run: &FeedRun<'_>, committed: &Committed, out_of_scope: u64, oms_warnin
         ("refused", &counters.refused, committed.refused_new),
         ("refused-again", &counters.refused_again, refused_again),
         ("parked", &counters.parked, committed.parked),
-        ("out-of-scope", &counters.out_of_scope, out_of_scope),
-        ("oms-check-digit", &counters.oms_warnings, oms_warnings),
+        ("out-of-scope", &counters.out_of_scope, page.out_of_scope),
+        ("oms-check-digit", &counters.oms_warnings, page.oms_warnings),
+        ("dose-dropped", &counters.doses_dropped, page.doses_dropped),
     ];
     for (outcome, counter, count) in outcomes {
         counter.fetch_add(count, Ordering::Relaxed);

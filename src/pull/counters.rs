@@ -34,6 +34,8 @@ pub struct Counters {
     pub out_of_scope: AtomicU64,
     /// Records sent although the check digit of their OMS number is wrong.
     pub oms_warnings: AtomicU64,
+    /// Numbers of doses that cannot be read, so that records were sent without them.
+    pub doses_dropped: AtomicU64,
 }
 
 impl Counters {

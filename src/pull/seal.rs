@@ -33,6 +33,7 @@ pub(crate) struct SealedPage {
     pub(super) prepared: Option<Prepared>,
     pub(super) out_of_scope: u64,
     pub(super) oms_warnings: u64,
+    pub(super) doses_dropped: u64,
     /// Position in the feed behind the page.
     pub(super) reached: Option<Cursor>,
 }
@@ -53,6 +54,7 @@ impl SealedPage {
         }
         self.out_of_scope += next.out_of_scope;
         self.oms_warnings += next.oms_warnings;
+        self.doses_dropped += next.doses_dropped;
         self.reached = next.reached.or(self.reached.take());
         None
     }
@@ -77,7 +79,7 @@ pub(crate) async fn seal_page(
         } => {
             generation_at_read = Some(generation);
             let stored = page.resume.as_ref().filter(|_| stores_cursor);
-            resume = stored.map(|stored| cursor::write(&run.source.settings, stored));
+            resume = stored.map(|stored| cursor::write(&run.source.settings(run.feed), stored));
             if page.is_empty() && resume.is_none() {
                 return Ok(SealedPage {
                     reached: page.resume,
@@ -104,6 +106,7 @@ pub(crate) async fn seal_page(
         prepared: Some(prepare(run, commit).await?),
         out_of_scope: page.out_of_scope,
         oms_warnings: page.oms_warnings,
+        doses_dropped: page.doses_dropped,
         reached: page.resume,
     })
 }

@@ -29,6 +29,8 @@ pub(crate) struct TransformedPage {
     pub(crate) out_of_scope: u64,
     /// Number of drafts with a wrong check digit in their OMS number.
     pub(crate) oms_warnings: u64,
+    /// Number of doses' numbers that were left out, since they cannot be read.
+    pub(crate) doses_dropped: u64,
     /// Start of the next run once this page is committed.
     pub(crate) resume: Option<Cursor>,
 }
@@ -66,7 +68,7 @@ impl Transformer {
             .has_dead_letters(&run.source.name, run.feed.as_str())
             .await?;
         Ok(Self {
-            pseudonymiser: Arc::clone(&run.source.pseudonymiser),
+            pseudonymiser: run.source.pseudonymiser(),
             today: now.with_timezone(&run.source.time_zone).date_naive(),
             keep_ids: Arc::new(AtomicBool::new(keep_ids)),
             names_all: false,
@@ -105,6 +107,7 @@ impl Transformer {
             match self.pseudonymiser.apply(record, self.today) {
                 RecordOutcome::Draft(draft, warnings) => {
                     page.oms_warnings += u64::from(warnings.oms_check_digit);
+                    page.doses_dropped += u64::from(warnings.doses_dropped);
                     page.accepted.extend(keep_ids.then(|| record_id.clone()));
                     if self.names_all || matches!(draft.body, Body::Asserted { .. }) {
                         let record = draft.record;

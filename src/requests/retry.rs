@@ -10,6 +10,7 @@ use tracing::Instrument;
 use super::answer::{Retried, RetryOutcome};
 use super::error::RequestError;
 use super::sweep::sweep;
+use crate::codes_file;
 use crate::corrections;
 use crate::gateway::Gateway;
 use crate::pull::{
@@ -107,6 +108,7 @@ fn find<'a>(gateway: &'a Gateway, source: &str, feed: &str) -> Option<(&'a Sourc
 /// Reads rows again, and commits those that are well; returns the outcome of each id.
 async fn reread(run: &FeedRun<'_>, ids: &[String]) -> Result<Outcomes, PullError> {
     let _lock = run.source.lock_for_run().await;
+    codes_file::refresh(run.gateway, run.source).await;
     let transformer = Transformer::new(run).await?;
     let records = fetch_by_id(run, ids).await?;
     let gone = ids.iter().map(|id| (id.clone(), RetryOutcome::Gone));

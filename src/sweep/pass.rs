@@ -109,7 +109,7 @@ impl<'a> SweepPass<'a> {
             letter_names: unnamed.collect(),
             record_names: record_names.collect(),
             seen: found.seen,
-            cursor: next.map(|next| cursor::write(&source.settings, next)),
+            cursor: next.map(|next| cursor::write(&source.settings(run.feed), next)),
             ..SweepStep::default()
         };
         let sealed = seal_page(run, transformed, PageOrigin::Sweep(step)).await?;
@@ -130,8 +130,8 @@ fn keep_newest(keys: &mut Vec<RecordKey>) {
 
 /// Digests and change stamps of a page of keys.
 fn digests(run: &FeedRun<'_>, keys: &[RecordKey]) -> Vec<(RecordDigest, Option<i64>)> {
+    let pseudonymiser = run.source.pseudonymiser();
     let digest = |key: &RecordKey| {
-        let pseudonymiser = &run.source.pseudonymiser;
         (
             pseudonymiser.record_digest(run.feed, &key.record_id),
             key.stamp,

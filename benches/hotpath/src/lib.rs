@@ -127,8 +127,8 @@ fn record(index: u32) -> ClinicRecord {
             vaccine: vec![Coding::local(
                 ["Спутник V", "ЭпиВакКорона", "КовиВак"][(index / 3 % 3) as usize],
             )],
-            dose_number: Field::Value(1 + index / 3 % 2),
-            series_doses: Field::Value(2),
+            dose_number: Field::Value((1 + index / 3 % 2).into()),
+            series_doses: Field::Value(2.into()),
             occurred_on: occurred_on(0),
         },
         1 => ClinicFact::Test {

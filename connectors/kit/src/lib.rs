@@ -26,7 +26,7 @@ pub use cursor::Cursor;
 pub use cycle::CycleDetector;
 pub use error::SourceError;
 pub use record::{
-    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, FieldFault, Identifier,
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Dose, Feed, Field, FieldFault, Identifier,
     IdentifierKind, Person, RecordStatus,
 };
 pub use sample::{SAMPLE_RECORDS, SampledInstant, SampledRecord, add_newest};

@@ -104,6 +104,21 @@ impl Coding {
     }
 }
 
+/// Number of a dose, or of doses, as the source writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dose {
+    /// A whole number.
+    Number(u32),
+    /// Anything else: `Booster`, `2/2`, `1.5`.
+    Word(String),
+}
+
+impl From<u32> for Dose {
+    fn from(number: u32) -> Self {
+        Self::Number(number)
+    }
+}
+
 /// Numbering that a person's identifier belongs to. The list is closed: a free name could name an
 /// institution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,7 +148,7 @@ pub struct Identifier {
     pub kind: IdentifierKind,
     /// The number, unnormalised.
     pub value: SecretString,
-    /// ISO 3166-1 alpha-2 or alpha-3 code of the issuing country, where the source has one.
+    /// Issuing country, where the source has one: a code, a number or a name, as it is written.
     pub country: Option<String>,
 }
 
@@ -174,9 +189,9 @@ pub enum ClinicFact {
         /// The vaccine, in any number of code systems.
         vaccine: Vec<Coding>,
         /// Number of the dose in the course, from 1.
-        dose_number: Field<u32>,
+        dose_number: Field<Dose>,
         /// Number of doses in the course.
-        series_doses: Field<u32>,
+        series_doses: Field<Dose>,
         /// Day on which the dose was given.
         occurred_on: Field<ClinicDate>,
     },

@@ -1,6 +1,8 @@
 //! The documented column names: what each means, which types it accepts, and the nearest one to a
 //! misspelt name.
 
+use std::sync::LazyLock;
+
 use connector_kit::{Feed, IdentifierKind};
 
 use crate::value::Kind;
@@ -11,12 +13,14 @@ pub(crate) enum Role {
     RecordId,
     ChangedAt,
     Identifier(IdentifierKind),
-    /// Issuing country of the identifiers of this kind.
-    Country(IdentifierKind),
+    /// Identifiers in one value.
+    List(IdentifierKind),
+    /// Issuing country of what is in the column before.
+    Country,
     Status,
     Code,
     System,
-    Number,
+    Dose,
     Date,
 }
 
@@ -44,57 +48,75 @@ const fn optional(name: &'static str, role: Role) -> Column {
     }
 }
 
-/// Columns of every feed.
-const COMMON: [Column; 15] = [
+/// Identifiers of a person: the column's name, the numbering, and whether it has a column for the
+/// issuing country.
+const IDENTIFIERS: [(&str, IdentifierKind, bool); 8] = [
+    ("person_snils", IdentifierKind::Snils, false),
+    ("person_oms", IdentifierKind::Oms, false),
+    ("person_passport", IdentifierKind::PassportRu, false),
+    (
+        "person_passport_foreign",
+        IdentifierKind::PassportForeign,
+        true,
+    ),
+    ("person_national_id", IdentifierKind::NationalId, true),
+    ("person_ehic", IdentifierKind::Ehic, false),
+    (
+        "person_residence_permit",
+        IdentifierKind::ResidencePermit,
+        true,
+    ),
+    (
+        "person_birth_certificate",
+        IdentifierKind::BirthCertificate,
+        true,
+    ),
+];
+
+/// Numbers of further columns of one numbering, such as `person_passport_2`.
+const FURTHER: std::ops::RangeInclusive<u8> = 2..=9;
+
+/// End of the name of a column with any number of identifiers.
+const LIST: &str = "_list";
+
+/// End of the name of a column with the issuing country of the column before it.
+pub(crate) const COUNTRY: &str = "_country";
+
+/// Names of the columns for persons, with their parts.
+static PERSON: LazyLock<Vec<(String, Role)>> = LazyLock::new(|| {
+    let mut columns = Vec::new();
+    let firsts = IDENTIFIERS.map(|(name, kind, _)| (name.to_owned(), Role::Identifier(kind)));
+    let further = IDENTIFIERS.into_iter().flat_map(|(name, kind, _)| {
+        FURTHER.map(move |number| (format!("{name}_{number}"), Role::Identifier(kind)))
+    });
+    let lists = IDENTIFIERS.map(|(name, kind, _)| (format!("{name}{LIST}"), Role::List(kind)));
+    for (name, role) in firsts.into_iter().chain(further).chain(lists) {
+        let (Role::Identifier(kind) | Role::List(kind)) = role else {
+            continue;
+        };
+        let has_country = IDENTIFIERS
+            .iter()
+            .any(|(_, other, has_country)| *other == kind && *has_country);
+        let country = has_country.then(|| (format!("{name}{COUNTRY}"), Role::Country));
+        columns.push((name, role));
+        columns.extend(country);
+    }
+    columns
+});
+
+/// Keys of every feed.
+const KEYS: [Column; 2] = [
     required("record_id", Role::RecordId),
     required("changed_at", Role::ChangedAt),
-    optional("person_snils", Role::Identifier(IdentifierKind::Snils)),
-    optional("person_oms", Role::Identifier(IdentifierKind::Oms)),
-    optional(
-        "person_passport",
-        Role::Identifier(IdentifierKind::PassportRu),
-    ),
-    optional(
-        "person_passport_foreign",
-        Role::Identifier(IdentifierKind::PassportForeign),
-    ),
-    optional(
-        "person_passport_foreign_country",
-        Role::Country(IdentifierKind::PassportForeign),
-    ),
-    optional(
-        "person_national_id",
-        Role::Identifier(IdentifierKind::NationalId),
-    ),
-    optional(
-        "person_national_id_country",
-        Role::Country(IdentifierKind::NationalId),
-    ),
-    optional("person_ehic", Role::Identifier(IdentifierKind::Ehic)),
-    optional(
-        "person_residence_permit",
-        Role::Identifier(IdentifierKind::ResidencePermit),
-    ),
-    optional(
-        "person_residence_permit_country",
-        Role::Country(IdentifierKind::ResidencePermit),
-    ),
-    optional(
-        "person_birth_certificate",
-        Role::Identifier(IdentifierKind::BirthCertificate),
-    ),
-    optional(
-        "person_birth_certificate_country",
-        Role::Country(IdentifierKind::BirthCertificate),
-    ),
-    optional("status", Role::Status),
 ];
+
+const STATUS: [Column; 1] = [optional("status", Role::Status)];
 
 const VACCINATIONS: [Column; 5] = [
     required("vaccine_code", Role::Code),
     optional("vaccine_system", Role::System),
-    optional("dose_number", Role::Number),
-    optional("series_doses", Role::Number),
+    optional("dose_number", Role::Dose),
+    optional("series_doses", Role::Dose),
     required("occurred_on", Role::Date),
 ];
 
@@ -120,7 +142,9 @@ pub(crate) fn of(feed: Feed) -> impl Iterator<Item = Column> {
         Feed::Tests => &TESTS,
         Feed::Recoveries => &RECOVERIES,
     };
-    COMMON.iter().chain(own).copied()
+    let person = PERSON.iter().map(|(name, role)| optional(name, *role));
+    let keys = KEYS.into_iter().chain(person);
+    keys.chain(STATUS).chain(own.iter().copied())
 }
 
 /// The documented name that looks most like `name`, if any is near.
@@ -154,16 +178,30 @@ impl Role {
                     Text | FixedText | Bytes | Integer | Unsigned | Decimal | Dynamic | Other
                 )
             }
-            Self::Country(_) | Self::System => {
+            Self::Country => {
+                matches!(
+                    kind,
+                    Text | FixedText | Bytes | Dynamic | Other | Integer | Unsigned
+                )
+            }
+            Self::System | Self::List(_) => {
                 matches!(kind, Text | FixedText | Bytes | Dynamic | Other)
             }
             Self::Status | Self::Code => {
                 !matches!(kind, Date | Timestamp | TimestampTz | Float | Year)
             }
-            Self::Number => {
+            Self::Dose => {
                 matches!(
                     kind,
-                    Integer | Unsigned | Decimal | Float | Text | FixedText | Bytes | Dynamic
+                    Integer
+                        | Unsigned
+                        | Decimal
+                        | Float
+                        | Text
+                        | FixedText
+                        | Bytes
+                        | Dynamic
+                        | Other
                 )
             }
             Self::Date => {
@@ -181,9 +219,11 @@ impl Role {
             Self::RecordId => "a whole number, decimal, text, uuid or bytes",
             Self::ChangedAt => "a timestamp with or without time zone, or a date",
             Self::Identifier(_) => "text, or a whole number",
-            Self::Country(_) | Self::System => "text",
+            Self::Country => "text, or a whole number",
+            Self::List(_) => "an array, a JSON array, or text with a ; between identifiers",
+            Self::System => "text",
             Self::Status | Self::Code => "text, or a whole number",
-            Self::Number => "a whole number",
+            Self::Dose => "a whole number, or text",
             Self::Date => "a date, a timestamp, or text such as 2021-07-01 or 01.07.2021",
         }
     }
@@ -194,20 +234,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_of_another_country_have_its_column() {
-        let countries: Vec<_> = of(Feed::Tests)
-            .filter(|column| matches!(column.role, Role::Country(_)))
-            .map(|column| column.name)
-            .collect();
-        assert_eq!(
-            countries,
-            [
-                "person_passport_foreign_country",
-                "person_national_id_country",
-                "person_residence_permit_country",
-                "person_birth_certificate_country",
-            ]
-        );
+    fn every_numbering_has_further_columns_and_a_list() {
+        let names: Vec<&str> = of(Feed::Tests).map(|column| column.name).collect();
+        for (name, _, has_country) in IDENTIFIERS {
+            for end in ["", "_2", "_9", "_list"] {
+                let column = format!("{name}{end}");
+                assert!(names.contains(&column.as_str()), "{column}");
+                let country = format!("{column}_country");
+                assert_eq!(names.contains(&country.as_str()), has_country, "{country}");
+            }
+            for end in ["_1", "_10", "_0"] {
+                assert!(
+                    !names.contains(&format!("{name}{end}").as_str()),
+                    "{name}{end}"
+                );
+            }
+        }
+        let mut distinct = names.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), names.len());
     }
 
     #[test]

@@ -30,6 +30,11 @@ macro_rules! with_common_settings {
             /// that is not UTF-8.
             #[serde(default)]
             pub encoding: Encoding,
+            /// Formats of dates that the tables keep as text: `["d.M.yyyy", "yyyyMMdd"]`. Without
+            /// any, the usual ones: docs/codes.md lists them.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            #[schemars(length(max = 10))]
+            pub date_formats: Vec<String>,
             /// Seconds that each run looks back behind the last stamp it has seen, for rows that
             /// were committed late.
             #[serde(default = "default_overlap")]
@@ -58,6 +63,7 @@ macro_rules! with_common_settings {
                 Common {
                     time_zone: self.time_zone.0,
                     encoding: self.encoding,
+                    date_formats: self.date_formats.clone(),
                     overlap_seconds: self.overlap_seconds,
                     listen_overlap_seconds: self.overlap_seconds,
                     statement_timeout_seconds: self.statement_timeout_seconds,
@@ -147,6 +153,10 @@ pub struct FeedConfig {
     /// matter, `""` stands for an empty status. A word that is not listed holds its record back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub status_words: BTreeMap<String, StatusWord>,
+    /// Formats of the feed's dates that are kept as text, in place of the source's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 10))]
+    pub date_formats: Option<Vec<String>>,
 }
 
 /// Meaning of a word of the status column.
@@ -157,7 +167,8 @@ pub enum StatusWord {
     Final,
     /// The fact is taken back.
     Cancelled,
-    /// Planned, refused, preliminary: not a fact (yet).
+    /// Planned, refused, preliminary: not a fact (yet). `ignore` is the same.
+    #[serde(alias = "ignore")]
     NotAFact,
 }
 
@@ -233,6 +244,7 @@ impl TlsMode {
 pub(crate) struct Common {
     pub time_zone: chrono_tz::Tz,
     pub encoding: Encoding,
+    pub date_formats: Vec<String>,
     pub overlap_seconds: u32,
     /// Seconds that runs begun by a hint look back.
     pub listen_overlap_seconds: u32,

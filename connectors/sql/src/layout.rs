@@ -2,7 +2,7 @@
 
 use connector_kit::{Feed, IdentifierKind};
 
-use crate::columns::{self, Column, Role};
+use crate::columns::{self, COUNTRY, Column, Role};
 use crate::driver::Described;
 use crate::value::Kind;
 
@@ -30,6 +30,8 @@ pub(crate) struct IdentifierColumn {
     pub kind: IdentifierKind,
     /// Ordinal of the column with the issuing country.
     pub country: Option<usize>,
+    /// True if a value holds any number of identifiers.
+    pub is_list: bool,
 }
 
 /// Something wrong with a query's columns.
@@ -51,15 +53,12 @@ impl Layout {
         self.columns.iter().position(|column| column.name == name)
     }
 
-    /// Ordinal of the column with the issuing country of a numbering.
-    fn country(&self, kind: IdentifierKind) -> Option<usize> {
-        let of_kind = |column: &Column| column.role == Role::Country(kind);
-        self.columns.iter().position(of_kind)
-    }
-
+    /// Joins each column of identifiers with that of their issuing country.
     fn join_countries(&mut self) {
         for place in 0..self.identifiers.len() {
-            self.identifiers[place].country = self.country(self.identifiers[place].kind);
+            let name = self.columns[self.identifiers[place].ordinal].name;
+            let country = format!("{name}{COUNTRY}");
+            self.identifiers[place].country = self.ordinal(&country);
         }
     }
 
@@ -124,11 +123,12 @@ fn take(column: Column, described: &Described, layout: &mut Layout, errors: &mut
             ),
         });
     }
-    if let Role::Identifier(kind) = column.role {
+    if let Role::Identifier(kind) | Role::List(kind) = column.role {
         layout.identifiers.push(IdentifierColumn {
             ordinal: layout.columns.len(),
             kind,
             country: None,
+            is_list: matches!(column.role, Role::List(_)),
         });
     }
     layout.columns.push(column);
@@ -182,18 +182,18 @@ fn check_person(layout: &Layout, found: &mut Resolution) {
             let name = layout.columns[column.ordinal].name;
             found.warnings.push(Problem {
                 what: format!("{name} stands without {name}_country"),
-                help: "add the issuing country (ISO 3166-1 alpha-2 or alpha-3): without it such a \
-                    number is nobody's"
+                help: "add the issuing country (a code, a number or a name): without it such a number \
+                    is nobody's"
                     .into(),
             });
         }
     }
     for column in &layout.columns {
-        let Role::Country(kind) = column.role else {
+        let number = column.name.strip_suffix(COUNTRY);
+        let Some(number) = number.filter(|_| column.role == Role::Country) else {
             continue;
         };
-        if layout.identifiers.iter().all(|other| other.kind != kind) {
-            let number = column.name.trim_end_matches("_country");
+        if layout.ordinal(number).is_none() {
             found.warnings.push(Problem {
                 what: format!("{} stands without {number}", column.name),
                 help: "add the number, or leave the country out".into(),

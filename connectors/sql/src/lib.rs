@@ -18,6 +18,7 @@ mod driver;
 mod forms;
 mod ids;
 mod layout;
+mod list;
 mod native;
 mod page;
 mod present;

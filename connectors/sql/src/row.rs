@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use chrono_tz::Tz;
 use connector_kit::{
-    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person,
-    RecordKey, RecordStatus,
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Dose, Feed, Field, Identifier, IdentifierKind,
+    Person, RecordKey, RecordStatus,
 };
 use secrecy::SecretString;
 
 use crate::config::{Encoding, StatusWord};
 use crate::date;
 use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
+use crate::list;
 use crate::settings::{FeedSettings, SqlSettings};
 use crate::stamp;
 use crate::table::Row;
@@ -127,8 +128,8 @@ impl<'s> Reader<'s> {
         match self.feed.feed {
             Feed::Vaccinations => ClinicFact::Vaccination {
                 vaccine: self.codings(row, &self.fact.code),
-                dose_number: self.number(row, self.fact.dose_number),
-                series_doses: self.number(row, self.fact.series_doses),
+                dose_number: self.dose(row, self.fact.dose_number),
+                series_doses: self.dose(row, self.fact.series_doses),
                 occurred_on: self.date(row, self.fact.occurred_on),
             },
             Feed::Tests => ClinicFact::Test {
@@ -191,12 +192,16 @@ impl<'s> Reader<'s> {
                 }
                 Text::Value(text) => text,
             };
-            let Some(value) = identifier(text, cell.kind, column.kind) else {
-                continue;
-            };
             let country = column
                 .country
                 .and_then(|country| self.text(row.cell(country)));
+            if column.is_list {
+                push_listed(&text, country.as_deref(), column.kind, &mut person);
+                continue;
+            }
+            let Some(value) = identifier(text, cell.kind, column.kind) else {
+                continue;
+            };
             if person.identifiers.is_empty() {
                 person
                     .identifiers
@@ -230,16 +235,51 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn number(&self, row: Option<Row<'_>>, ordinal: Option<usize>) -> Field<u32> {
+    fn dose(&self, row: Option<Row<'_>>, ordinal: Option<usize>) -> Field<Dose> {
         let cell = row.zip(ordinal).map(|(row, ordinal)| row.cell(ordinal));
-        cell.map_or(Field::Missing, |cell| date::number(cell, self.encoding))
+        cell.map_or(Field::Missing, |cell| date::dose(cell, self.encoding))
     }
 
     fn date(&self, row: Option<Row<'_>>, ordinal: Option<usize>) -> Field<ClinicDate> {
         let cell = row.zip(ordinal).map(|(row, ordinal)| row.cell(ordinal));
         cell.map_or(Field::Missing, |cell| {
-            date::date(cell, self.zone, self.encoding)
+            self.feed.formats.date(cell, self.zone, self.encoding)
         })
+    }
+}
+
+/// Adds the identifiers of a list. Their country is one for all, or a list of as many.
+fn push_listed(text: &str, country: Option<&str>, kind: IdentifierKind, person: &mut Person) {
+    let Some(values) = list::elements(text) else {
+        person.unreadable = true;
+        return;
+    };
+    let countries = country.and_then(list::elements).unwrap_or_default();
+    let country_of = |place: usize| {
+        let listed = match countries.as_slice() {
+            [one] => one.as_ref(),
+            all if all.len() == values.len() => all[place].as_ref(),
+            _ => None,
+        };
+        listed.map(|country| country.text.clone().into_owned())
+    };
+    for (place, value) in values.iter().enumerate() {
+        let Some(value) = value else {
+            continue;
+        };
+        let written_as = if value.is_number {
+            Kind::Integer
+        } else {
+            Kind::Text
+        };
+        let Some(number) = identifier(Cow::Borrowed(&*value.text), written_as, kind) else {
+            continue;
+        };
+        person.identifiers.push(Identifier {
+            kind,
+            value: SecretString::from(number),
+            country: country_of(place),
+        });
     }
 }
 
@@ -267,7 +307,40 @@ fn identifier(text: Cow<'_, str>, kind: Kind, numbering: IdentifierKind) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
+
+    #[test]
+    fn a_list_has_one_country_or_as_many() {
+        let read = |text: &str, country: Option<&str>| {
+            let mut person = Person::default();
+            push_listed(text, country, IdentifierKind::NationalId, &mut person);
+            let shown = |one: &Identifier| {
+                let country = one.country.as_deref().unwrap_or("-");
+                format!("{country}:{}", one.value.expose_secret())
+            };
+            let identifiers: Vec<String> = person.identifiers.iter().map(shown).collect();
+            (identifiers.join(" "), person.unreadable)
+        };
+        for (text, country, expected) in [
+            ("1234;5678", Some("CZ"), "CZ:1234 CZ:5678"),
+            ("1234;;5678", Some("CZ;;SK"), "CZ:1234 SK:5678"),
+            ("1234;5678", Some("CZ;SK;PL"), "-:1234 -:5678"),
+            ("{1234,5678}", Some("{CZ,SK}"), "CZ:1234 SK:5678"),
+            ("[\"1234\"]", None, "-:1234"),
+        ] {
+            assert_eq!(read(text, country), (expected.to_owned(), false), "{text}");
+        }
+        assert_eq!(read("[\"1234", None), (String::new(), true));
+        let mut person = Person::default();
+        push_listed("[12344595, 0]", None, IdentifierKind::Snils, &mut person);
+        let values = person
+            .identifiers
+            .iter()
+            .map(|one| one.value.expose_secret());
+        assert_eq!(values.collect::<Vec<_>>(), ["00012344595"]);
+    }
 
     #[test]
     fn identifiers_kept_as_numbers_get_their_zeros_back() {

@@ -14,6 +14,7 @@ use settings::SecretSource;
 use crate::config::{Common, Encoding, FeedConfig};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::config::{TlsConfig, TlsMode};
+use crate::date::DateFormats;
 use crate::statement::{Statement, Syntax};
 
 /// Longest look back of a run that a hint began.
@@ -37,6 +38,8 @@ pub(crate) struct FeedSettings {
     pub feed: Feed,
     pub statement: Statement,
     pub config: FeedConfig,
+    /// Forms of dates that are kept as text.
+    pub formats: DateFormats,
 }
 
 impl SqlSettings {
@@ -56,7 +59,7 @@ impl SqlSettings {
         let mut feeds = Vec::new();
         for (feed, config) in Feed::ALL.into_iter().zip(common.feeds) {
             if let Some(config) = config {
-                feeds.push(feed_settings(feed, config, syntax)?);
+                feeds.push(feed_settings(feed, config, syntax, &common.date_formats)?);
             }
         }
         if feeds.is_empty() {
@@ -89,11 +92,19 @@ fn feed_settings(
     feed: Feed,
     mut config: FeedConfig,
     syntax: Syntax,
+    date_formats: &[String],
 ) -> Result<FeedSettings, SourceError> {
     let statement = Statement::parse(&config.query, syntax).map_err(|problem| {
         SourceError::misconfigured(
             format!("feed {feed}: {problem}"),
             "write one plain SELECT … FROM … whose column aliases are the documented names",
+        )
+    })?;
+    let formats = config.date_formats.as_deref().unwrap_or(date_formats);
+    let formats = DateFormats::new(formats).map_err(|problem| {
+        SourceError::misconfigured(
+            format!("feed {feed}: date_formats: {problem}"),
+            "write letters such as \"d.M.yyyy\" or \"yyyyMMdd\"; docs/codes.md has examples",
         )
     })?;
     let words = std::mem::take(&mut config.status_words);
@@ -105,6 +116,7 @@ fn feed_settings(
         feed,
         statement,
         config,
+        formats,
     })
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 use connector_kit::{
-    ClinicDate, ClinicFact, ClinicRecord, Coding, Feed, Field, Identifier, IdentifierKind, Person,
-    RecordStatus,
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Dose, Feed, Field, Identifier, IdentifierKind,
+    Person, RecordStatus,
 };
 use contract::{Draft, Event, RecordDigest, Suite};
 use pseudonym::{CodesConfig, KeyRing, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
@@ -155,8 +155,8 @@ fn clinic_fact(fields: &[Option<&str>]) -> Option<ClinicFact> {
             Some("done"),
         ] => Some(ClinicFact::Vaccination {
             vaccine: code(vaccine),
-            dose_number: Field::Value(dose.parse().ok()?),
-            series_doses: Field::Value(doses.parse().ok()?),
+            dose_number: Field::Value(Dose::Number(dose.parse().ok()?)),
+            series_doses: Field::Value(Dose::Number(doses.parse().ok()?)),
             occurred_on: Field::Value(ClinicDate::Day(given.parse().ok()?)),
         }),
         [Some(kind), Some(result), Some(taken), Some("done")] => Some(ClinicFact::Test {

@@ -4,7 +4,7 @@
 mod condition;
 
 use chrono_tz::Tz;
-use connector_kit::{ClinicDate, ClinicFact, Coding, Feed, Field, FieldFault, RecordStatus};
+use connector_kit::{ClinicDate, ClinicFact, Coding, Dose, Feed, Field, FieldFault, RecordStatus};
 use serde::Deserialize as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -115,8 +115,8 @@ fn vaccination(resource: Immunization, zone: Tz) -> MappedResource {
     } = protocol;
     let fact = ClinicFact::Vaccination {
         vaccine: codings(resource.vaccine_code),
-        dose_number: number(dose_number_positive_int.or(dose_number_string)),
-        series_doses: number(series_doses_positive_int.or(series_doses_string)),
+        dose_number: dose(dose_number_positive_int.or(dose_number_string)),
+        series_doses: dose(series_doses_positive_int.or(series_doses_string)),
         occurred_on: date_or_text(
             resource.occurrence_date_time.as_deref(),
             resource.occurrence_string.as_deref(),
@@ -237,17 +237,26 @@ fn local(text: Option<&str>) -> Option<Coding> {
         .map(Coding::local)
 }
 
-/// A positive whole number, as a JSON number or as text.
-fn number(value: Option<Value>) -> Field<u32> {
-    let number = match value {
+/// Longest word for a dose, in characters; a longer one is no number of a dose.
+const MAX_DOSE_CHARS: usize = 128;
+
+/// A number of doses: a JSON number, or text, which may be a number or a word for one.
+fn dose(value: Option<Value>) -> Field<Dose> {
+    let dose = match value {
         None | Some(Value::Null) => return Field::Missing,
-        Some(Value::String(text)) if text.trim().is_empty() => return Field::Missing,
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        Some(value) => value.as_u64().and_then(|number| u32::try_from(number).ok()),
+        Some(Value::String(text)) => match text.trim() {
+            "" => return Field::Missing,
+            word => word.parse().map(Dose::Number).ok().or_else(|| {
+                let is_short = word.chars().nth(MAX_DOSE_CHARS).is_none();
+                is_short.then(|| Dose::Word(word.to_owned()))
+            }),
+        },
+        Some(value) => value
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .map(Dose::Number),
     };
-    number
-        .filter(|number| *number > 0)
-        .map_or(Field::Invalid(FieldFault::NotANumber), Field::Value)
+    dose.map_or(Field::Invalid(FieldFault::NotANumber), Field::Value)
 }
 
 #[cfg(test)]

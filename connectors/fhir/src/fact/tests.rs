@@ -58,7 +58,7 @@ fn a_dose() {
     assert_eq!(vaccine, expected);
     assert_eq!(
         (dose_number, series_doses),
-        (Field::Value(2), Field::Value(2))
+        (Field::Value(2.into()), Field::Value(2.into()))
     );
     assert_eq!(occurred_on, day("2021-07-01"));
 }
@@ -75,9 +75,15 @@ fn dose_numbers_that_are_none() {
     };
     assert_eq!(dose(json!({})), Field::Missing);
     assert_eq!(dose(json!({"doseNumberString": ""})), Field::Missing);
-    assert_eq!(dose(json!({"doseNumberString": "1"})), Field::Value(1));
+    assert_eq!(
+        dose(json!({"doseNumberString": "1"})),
+        Field::Value(1.into())
+    );
+    assert_eq!(
+        dose(json!({"doseNumberPositiveInt": 0})),
+        Field::Value(0.into())
+    );
     for wrong in [
-        json!(0),
         json!(-1),
         json!(1.5),
         json!(4_294_967_296_u64),
@@ -89,13 +95,22 @@ fn dose_numbers_that_are_none() {
             Field::Invalid(FieldFault::NotANumber)
         );
     }
-    for wrong in ["0", "V2", "первая", "1 of 2"] {
+    for word in ["V2", "первая", "1 of 2"] {
         assert_eq!(
-            dose(json!({"doseNumberString": wrong})),
-            Field::Invalid(FieldFault::NotANumber),
-            "{wrong}"
+            dose(json!({"doseNumberString": word})),
+            Field::Value(Dose::Word(word.into())),
+            "{word}"
         );
     }
+    let long = "x".repeat(MAX_DOSE_CHARS + 1);
+    assert_eq!(
+        dose(json!({"doseNumberString": long})),
+        Field::Invalid(FieldFault::NotANumber)
+    );
+    assert_eq!(
+        dose(json!({"doseNumberString": long[1..]})),
+        Field::Value(Dose::Word(long[1..].to_owned()))
+    );
 }
 
 #[test]

@@ -287,21 +287,13 @@ pub(super) fn ids_of(subject: &dyn Subject, rows: &[Row]) -> BTreeSet<String> {
 
 /// True for a record that `pseudonym` will refuse: it was handed over as unusable.
 pub(super) fn is_unusable(record: &ClinicRecord) -> bool {
-    let ClinicFact::Vaccination {
-        dose_number,
-        series_doses,
-        occurred_on,
-        ..
-    } = &record.fact
-    else {
+    let ClinicFact::Vaccination { occurred_on, .. } = &record.fact else {
         return true;
     };
     matches!(
         record.status,
         RecordStatus::Unknown | RecordStatus::Unreadable | RecordStatus::PersonHidden
     ) || record.person.unreadable
-        || matches!(dose_number, Field::Invalid(_))
-        || matches!(series_doses, Field::Invalid(_))
         || matches!(occurred_on, Field::Invalid(_))
 }
 

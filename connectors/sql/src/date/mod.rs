@@ -2,7 +2,12 @@
 
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
-use connector_kit::{ClinicDate, Field, FieldFault};
+mod format;
+mod formats;
+
+pub(crate) use formats::DateFormats;
+
+use connector_kit::{ClinicDate, Dose, Field, FieldFault};
 
 use crate::config::Encoding;
 use crate::native;
@@ -43,8 +48,14 @@ impl EpochUnit {
 /// A date and time as written, with the offset if one is written.
 pub(crate) type Written = (NaiveDateTime, Option<FixedOffset>);
 
-/// Reads a cell as a date in the clinic's time zone.
-pub(crate) fn date(cell: Cell<'_>, zone: Tz, encoding: Encoding) -> Field<ClinicDate> {
+/// Reads a cell as a date in the clinic's time zone; `of_text` reads text, and whole numbers where
+/// it knows them.
+fn date_of(
+    cell: Cell<'_>,
+    zone: Tz,
+    encoding: Encoding,
+    of_text: impl Fn(&str) -> Option<ClinicDate>,
+) -> Field<ClinicDate> {
     if let Some(date) = native_date(cell, zone) {
         return Field::Value(date);
     }
@@ -65,7 +76,7 @@ pub(crate) fn date(cell: Cell<'_>, zone: Tz, encoding: Encoding) -> Field<Clinic
             .parse()
             .ok()
             .and_then(|number| year_or_epoch(number, zone)),
-        Kind::Text | Kind::FixedText | Kind::Bytes => text_date(&text, zone),
+        Kind::Text | Kind::FixedText | Kind::Bytes => of_text(&text),
         _ => None,
     };
     date.map_or(Field::Invalid(FieldFault::NotADate), Field::Value)
@@ -123,21 +134,20 @@ pub(crate) fn wall_clock(cell: Cell<'_>, encoding: Encoding) -> Option<NaiveDate
     (offset.is_none() && text.len() > DAY_CHARS).then_some(time)
 }
 
-/// Reads a cell as a whole number.
-pub(crate) fn number(cell: Cell<'_>, encoding: Encoding) -> Field<u32> {
-    if let Value::Whole(number) = cell.value {
-        return u32::try_from(number).map_or(Field::Invalid(FieldFault::NotANumber), Field::Value);
+/// Reads a cell as a number of doses: a whole number, or the word that stands there.
+pub(crate) fn dose(cell: Cell<'_>, encoding: Encoding) -> Field<Dose> {
+    if let Value::Whole(number) = cell.value
+        && let Ok(number) = u32::try_from(number)
+    {
+        return Field::Value(Dose::Number(number));
     }
     let text = match text::read(cell, encoding) {
         Text::Missing => return Field::Missing,
         Text::Unreadable(_) => return Field::Invalid(FieldFault::BadEncoding),
         Text::Value(text) => text,
     };
-    let number = match cell.kind {
-        Kind::Boolean => None,
-        _ => whole(&text, cell.kind).and_then(|digits| digits.parse().ok()),
-    };
-    number.map_or(Field::Invalid(FieldFault::NotANumber), Field::Value)
+    let number = whole(&text, cell.kind).and_then(|digits| digits.parse().ok());
+    Field::Value(number.map_or_else(|| Dose::Word(text.into_owned()), Dose::Number))
 }
 
 /// The digits of a number that is whole and not negative, without leading zeros: `007` → `7`,

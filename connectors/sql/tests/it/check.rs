@@ -55,7 +55,10 @@ async fn wrong_columns_are_told_by_name_with_what_to_write_instead() {
     has(
         &found,
         Level::Error,
-        &["column `dose_number` is of type bool", "a whole number"],
+        &[
+            "column `dose_number` is of type bool",
+            "a whole number, or text",
+        ],
     );
     has(
         &found,

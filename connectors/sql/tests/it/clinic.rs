@@ -5,8 +5,8 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use connector_kit::{
-    ClinicDate, ClinicFact, ClinicRecord, Connector, Cursor, Feed, Field, KeysRequest, PageRequest,
-    RecordKey, SourceError, SourceSurprise,
+    ClinicDate, ClinicFact, ClinicRecord, Connector, Cursor, Dose, Feed, Field, KeysRequest,
+    PageRequest, RecordKey, SourceError, SourceSurprise,
 };
 use connector_sql::{MySqlConfig, PostgresConfig, SqlConnector, SqliteConfig};
 use secrecy::ExposeSecret;
@@ -331,7 +331,8 @@ pub(crate) fn short(record: &ClinicRecord) -> String {
         .collect();
     let dose = match dose_number {
         Field::Missing => "-".into(),
-        Field::Value(number) => number.to_string(),
+        Field::Value(Dose::Number(number)) => number.to_string(),
+        Field::Value(Dose::Word(word)) => format!("«{word}»"),
         Field::Invalid(fault) => format!("{fault:?}"),
     };
     let codes: Vec<&str> = vaccine.iter().map(|coding| coding.code.as_str()).collect();

@@ -33,7 +33,7 @@ async fn every_type_has_the_meaning_the_readme_gives() {
              varchar(5), given datetime, state enum('выполнена', 'отменена')",
             "42.00, '2021-07-01', x'98', 'b', x'd1efb3f2ede8ea', '1.5', '2021-07-01 23:59:59', \
              'отменена'",
-            "42 Cancelled b! Спітник NotANumber 2021-07-01",
+            "42 Cancelled b! Спітник «1.5» 2021-07-01",
         ),
         (
             "id varbinary(16), changed datetime, snils text, oms text, vaccine text, dose double, \

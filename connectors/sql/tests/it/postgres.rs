@@ -49,7 +49,7 @@ async fn every_type_has_the_meaning_the_readme_gives() {
         (
             text,
             "7, now(), '1', '2', NULL, -1, 'infinity', 'странно'",
-            "7 Unknown 1+2  NotANumber NotADate",
+            "7 Unknown 1+2  «-1» NotADate",
         ),
         (
             "id bigint, changed timestamp, snils bigint, oms numeric(16), vaccine int, dose \
@@ -63,7 +63,7 @@ async fn every_type_has_the_meaning_the_readme_gives() {
              given timestamp, state boolean",
             "'0b6e2b3c-9d0a-4d6f-8a3e-1f2d3c4b5a69', '2021-07-01', 'a', 'b', '\\xd1efb3f2ede8ea', \
              '1.5', '2021-07-01 23:59:59', true",
-            "0b6e2b3c-9d0a-4d6f-8a3e-1f2d3c4b5a69 Final a+b Спітник NotANumber 2021-07-01",
+            "0b6e2b3c-9d0a-4d6f-8a3e-1f2d3c4b5a69 Final a+b Спітник «1.5» 2021-07-01",
         ),
         (
             "id numeric(20,2), changed timestamptz, snils bytea, oms text, vaccine text, dose \
@@ -313,4 +313,43 @@ async fn an_hour_that_comes_twice_is_paged_to_the_microsecond() {
         run_at(&connector, first.stored, 1, later).await.ids,
         ["2", "1", "0"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrays_and_json_are_lists_of_identifiers() {
+    let clinic = Clinic::postgres().await;
+    clinic
+        .run(
+            "CREATE TABLE t (id int, passports text[], ids jsonb, countries text); \
+             INSERT INTO t VALUES (1, '{4509 123456,\"4510, 654321\",NULL}', \
+             '[\"740104/0020\", \"81\"]', 'CZ;SK'), (2, '{}', NULL, NULL), (3, NULL, '{\"a\": 1}', \
+             NULL)",
+        )
+        .await;
+    let query = "SELECT id AS record_id, timestamp '2021-07-01 10:00' AS changed_at, passports AS person_passport_list, \
+        ids AS person_national_id_list, countries AS person_national_id_list_country, '45' AS \
+        person_passport_9, 'x' AS vaccine_code, '1.7.2021' AS occurred_on, '2/2' AS dose_number \
+        FROM t";
+    let connector = clinic
+        .connector_with(&format!(
+            "date_formats = ['d.M.yyyy']\n[vaccinations]\nquery = \"\"\"{query}\"\"\"\n"
+        ))
+        .expect("a connector");
+    let records = run(&connector, None, 10).await.records;
+    let shown: Vec<String> = records.iter().map(short).collect();
+    assert_eq!(
+        shown,
+        [
+            "1 Final 45+4509 123456+4510, 654321+740104/0020+81 x «2/2» 2021-07-01",
+            "2 Final 45 x «2/2» 2021-07-01",
+            "3 Final 45! x «2/2» 2021-07-01",
+        ]
+    );
+    let countries: Vec<_> = records[0]
+        .person
+        .identifiers
+        .iter()
+        .map(|one| one.country.as_deref())
+        .collect();
+    assert_eq!(countries, [None, None, None, Some("CZ"), Some("SK")]);
 }

@@ -25,7 +25,7 @@ async fn every_storage_class_has_the_meaning_the_readme_gives() {
         (
             "x'00ff', '2021-07-01T10:00:00Z', x'98', '', CAST(x'd1efb3f2ede8ea' AS TEXT), '1.5', \
              '2021-07-01T21:30:00Z', ''",
-            "00ff NotAFact ! Спітник NotANumber 2021-07-02",
+            "00ff NotAFact ! Спітник «1.5» 2021-07-02",
         ),
         (
             "'a', '2021-07-01', '1', 'b', x'd1efb3f2ede8ea', NULL, '31.06.2021', 'иное'",
@@ -33,7 +33,7 @@ async fn every_storage_class_has_the_meaning_the_readme_gives() {
         ),
         (
             "1, '2021-07-01', 11223344595.0, NULL, NULL, -1, 2021, 'отменена'",
-            "1 Cancelled 11223344595  NotANumber 2021",
+            "1 Cancelled 11223344595  «-1» 2021",
         ),
     ] {
         clinic

@@ -62,8 +62,11 @@ impl ChangeNotice {
 }
 
 /// Code of the surprise that a source's pages never end, which the next good run disproves; a sweep
-/// disproves all others.
+/// disproves all others but [`CODES_FILE`].
 pub const SOURCE_ENDLESS: &str = "source-endless";
+
+/// Code of the surprise that a source's codes file cannot be used; it is over when the file can.
+pub const CODES_FILE: &str = "codes-file";
 
 /// The feeds, over the outbox file.
 #[derive(Debug)]
@@ -202,6 +205,28 @@ impl Feeds {
         .await?;
         transaction.commit().await
     }
+
+    /// Notes that a surprise of a feed is over, if it was noted.
+    pub(crate) async fn end_surprise(
+        &self,
+        source: &str,
+        feed: &str,
+        code: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        let mut transaction = self.database.begin().await?;
+        sqlx::query(
+            "UPDATE surprise SET mended_at_ms = ?4 WHERE code = ?3 AND mended_at_ms IS NULL \
+             AND feed_id = (SELECT id FROM feed WHERE source = ?1 AND feed = ?2)",
+        )
+        .bind(source)
+        .bind(feed)
+        .bind(code)
+        .bind(to_ms(now))
+        .execute(transaction.connection())
+        .await?;
+        transaction.commit().await
+    }
 }
 
 /// Notes that a surprise of this code is over.
@@ -231,13 +256,14 @@ pub(crate) async fn mend_surprises_before(
     now_ms: i64,
 ) -> Result<(), OutboxError> {
     sqlx::query(
-        "UPDATE surprise SET mended_at_ms = ?3 WHERE feed_id = ?1 AND code <> ?4 \
+        "UPDATE surprise SET mended_at_ms = ?3 WHERE feed_id = ?1 AND code NOT IN (?4, ?5) \
          AND last_seen_at_ms <= ?2 AND mended_at_ms IS NULL",
     )
     .bind(feed_id)
     .bind(sweep_begun_at_ms)
     .bind(now_ms)
     .bind(SOURCE_ENDLESS)
+    .bind(CODES_FILE)
     .execute(connection)
     .await?;
     Ok(())

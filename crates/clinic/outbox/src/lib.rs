@@ -32,7 +32,7 @@ pub use dead_letters::{
     DATE_FUTURE, DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, PERSON_HIDDEN,
     RECORD_UNREADABLE, Refused, SUPERSEDED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
 };
-pub use feeds::{ChangeNotice, RunOutcome, SOURCE_ENDLESS};
+pub use feeds::{CODES_FILE, ChangeNotice, RunOutcome, SOURCE_ENDLESS};
 pub use file::{KeyFingerprints, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner};
 pub use limits::{
     BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, LOST_STATE_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,

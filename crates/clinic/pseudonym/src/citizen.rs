@@ -4,6 +4,7 @@ use connector_kit::{Identifier, IdentifierKind, Person};
 use contract::{Pseudonym, Suite};
 use secrecy::SecretString;
 
+use crate::identifier::{IdentifierFault, IdentifierRules, NormalForm, normalise};
 use crate::keys::SharedKeys;
 use crate::policy::Policy;
 use crate::rejection::RejectionReason;
@@ -49,9 +50,26 @@ impl CitizenPseudonyms {
             identifiers: identifiers.collect(),
             unreadable: false,
         };
-        let (subject, _) = self.keys.subject(&person, &self.policy.identifiers)?;
-        Ok(subject.pseudonyms().to_vec())
+        let rules = &self.policy.identifiers;
+        match self.keys.subject(&person, rules) {
+            Ok((subject, _)) => Ok(subject.pseudonyms().to_vec()),
+            // At a clinic such a number says that there is none; a citizen is told.
+            Err(RejectionReason::IdentifierMissing) if states_placeholder(&person, rules) => {
+                Err(RejectionReason::IdentifierPlaceholder)
+            }
+            Err(reason) => Err(reason),
+        }
     }
+}
+
+/// Returns whether a number is there that is none.
+fn states_placeholder(person: &Person, rules: &IdentifierRules) -> bool {
+    let mut normal_form = NormalForm::new();
+    let mut faults = person
+        .identifiers
+        .iter()
+        .map(|identifier| normalise(identifier, rules, &mut normal_form));
+    faults.any(|fault| fault == Err(IdentifierFault::Absent))
 }
 
 #[cfg(test)]
@@ -97,6 +115,19 @@ mod tests {
         let typed = vec![stated(IdentifierKind::Snils, " 501-377-201 39", None)];
         let citizen = portal(&ring.shared()).of(typed);
         assert_eq!(citizen.as_deref(), Ok(subject.pseudonyms()));
+    }
+
+    #[test]
+    fn a_citizen_is_told_that_a_number_is_none() {
+        let portal = portal(&KeyRing::generate().shared());
+        for (value, reason) in [
+            ("000-000-000 00", RejectionReason::IdentifierPlaceholder),
+            ("нет", RejectionReason::IdentifierPlaceholder),
+            (" - ", RejectionReason::IdentifierMissing),
+        ] {
+            let typed = vec![stated(IdentifierKind::Snils, value, None)];
+            assert_eq!(portal.of(typed), Err(reason), "{value}");
+        }
     }
 
     #[test]

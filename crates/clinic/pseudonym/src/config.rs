@@ -1,15 +1,20 @@
 //! The policy as an administrator writes it: date precision, code mappings, identifier rules.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use contract::{Precision, TestCode, TestResult, Vaccine};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::codes::MAX_DOSES;
 use crate::identifier::Limits;
 
 /// The word that maps a code to "nothing to do with COVID-19".
 pub(crate) const NOT_COVID: &str = "not-covid";
+
+/// The word that says that a code, a result, a dose or a country is none of our business.
+pub(crate) const IGNORE: &str = "ignore";
 
 /// The word that maps a diagnosis to a recovery from COVID-19.
 pub(crate) const RECOVERY: &str = "recovery";
@@ -22,6 +27,12 @@ pub struct PolicyConfig {
     pub dates: DatesConfig,
     /// Meanings of the clinic's own codes.
     pub codes: CodesConfig,
+    /// A CSV file with more of them: columns `table`, `code` and `meaning`. A relative path starts
+    /// from the configuration file's folder. A running gateway reads the file again when it
+    /// changes.
+    // What it maps counts for what feeds are recognised by, not where it is.
+    #[serde(skip_serializing)]
+    pub codes_file: Option<PathBuf>,
     /// Identifiers that are accepted.
     pub identifiers: IdentifiersConfig,
 }
@@ -52,7 +63,8 @@ pub enum DatePrecision {
 }
 
 /// The clinic's own codes and words, each with the contract's name for it. A key `SYSTEM|CODE` is a
-/// code of that code system; `not-covid` marks a code as none of our business.
+/// code of that code system; a `*` at the beginning or the end of a key stands for any text (`\*`
+/// is the character). `ignore`, or `not-covid`, marks a code as none of our business.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CodesConfig {
@@ -68,6 +80,18 @@ pub struct CodesConfig {
     /// Diagnoses: `"ковид подтв." = "recovery"`.
     #[schemars(schema_with = "diagnoses_schema")]
     pub diagnoses: BTreeMap<String, String>,
+    /// Words for doses: `"Бустер 1" = 3`, `"вторая и последняя" = "2/2"`; with `"ignore"` the fact
+    /// leaves without the number.
+    #[serde(
+        deserialize_with = "numbers_or_texts",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    #[schemars(schema_with = "doses_schema")]
+    pub doses: BTreeMap<String, String>,
+    /// Words for issuing countries, by a code of ISO 3166-1 or ICAO: `"Западный Берлин" = "DE"`;
+    /// with `"ignore"` the identifier does not count.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub countries: BTreeMap<String, String>,
 }
 
 /// Rules for identifiers. They decide what is accepted, never how a pseudonym is computed.
@@ -76,6 +100,9 @@ pub struct CodesConfig {
 pub struct IdentifiersConfig {
     /// Consequence of a wrong check digit in the number of an OMS policy.
     pub oms_check: OmsCheck,
+    /// Consequence of a wrong SNILS beside other identifiers.
+    #[serde(skip_serializing_if = "OnInvalidIdentifier::is_refuse")]
+    pub on_invalid_identifier: OnInvalidIdentifier,
     /// Numbers of persons in other countries; 4 to 20 letters and digits by default.
     #[serde(skip_serializing_if = "LimitsConfig::is_default")]
     pub national_id: LimitsConfig,
@@ -98,6 +125,27 @@ pub enum OmsCheck {
     Warn,
     /// The policy number is not used.
     Refuse,
+}
+
+/// Consequence of a SNILS that is wrong: its control number shows that a digit is mistyped, so the
+/// record may be about somebody else. Other identifiers that cannot be used are left out where one
+/// can.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnInvalidIdentifier {
+    /// The record is refused.
+    #[default]
+    Refuse,
+    /// The SNILS is left out where the record has another strong identifier that is right: an OMS
+    /// policy with a right check digit, a Russian or foreign passport, a national number.
+    Drop,
+}
+
+impl OnInvalidIdentifier {
+    /// Returns whether this is the default, which is left out of what feeds are recognised by.
+    fn is_refuse(&self) -> bool {
+        *self == Self::Refuse
+    }
 }
 
 /// Limits on a document number without its separators; what is left out keeps the scheme's default.
@@ -144,6 +192,30 @@ impl From<DatePrecision> for Precision {
     }
 }
 
+/// Reads a map whose values are numbers or texts.
+fn numbers_or_texts<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "a number such as 2, or a text such as \"2/2\" or \"ignore\""
+    )]
+    enum Value {
+        Number(i64),
+        Text(String),
+    }
+    let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
+    let text = |value| match value {
+        Value::Number(number) => number.to_string(),
+        Value::Text(text) => text,
+    };
+    Ok(values
+        .into_iter()
+        .map(|(key, value)| (key, text(value)))
+        .collect())
+}
+
 fn map_onto<'a>(names: impl IntoIterator<Item = &'a str>) -> Schema {
     let names: Vec<&str> = names.into_iter().collect();
     json_schema!({ "type": "object", "additionalProperties": { "enum": names } })
@@ -154,7 +226,7 @@ fn vaccines_schema(_: &mut SchemaGenerator) -> Schema {
         Vaccine::ALL
             .map(Vaccine::as_str)
             .into_iter()
-            .chain([NOT_COVID]),
+            .chain([IGNORE, NOT_COVID]),
     )
 }
 
@@ -163,14 +235,26 @@ fn tests_schema(_: &mut SchemaGenerator) -> Schema {
         TestCode::ALL
             .map(TestCode::loinc)
             .into_iter()
-            .chain([NOT_COVID]),
+            .chain([IGNORE, NOT_COVID]),
     )
 }
 
 fn results_schema(_: &mut SchemaGenerator) -> Schema {
-    map_onto(TestResult::ALL.map(TestResult::as_str))
+    map_onto(
+        TestResult::ALL
+            .map(TestResult::as_str)
+            .into_iter()
+            .chain([IGNORE]),
+    )
 }
 
 fn diagnoses_schema(_: &mut SchemaGenerator) -> Schema {
-    map_onto([RECOVERY, NOT_COVID])
+    map_onto([RECOVERY, IGNORE, NOT_COVID])
+}
+
+fn doses_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "additionalProperties": { "oneOf": [
+        { "type": "integer", "minimum": 1, "maximum": MAX_DOSES },
+        { "type": "string", "pattern": "^([1-9](/[1-9])?|ignore)$" },
+    ] } })
 }

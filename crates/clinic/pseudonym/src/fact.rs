@@ -6,18 +6,27 @@ use contract::{Fact, FactKind, PartialDate};
 
 use crate::codes::{CodeTable, Unresolved};
 use crate::dates;
+use crate::doses::Doses;
 use crate::policy::Policy;
 use crate::rejection::RejectionReason;
 
-/// Doses and courses go from 1 to this.
-const MAX_DOSES: u32 = 9;
+/// What a record states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Converted {
+    /// The fact as it leaves, and the number of its doses' numbers that are left out.
+    Fact(Fact, u8),
+    /// Something else than COVID-19.
+    OutOfScope,
+    /// A test without a result (yet).
+    NoResult,
+}
 
-/// The fact as it leaves; `None` when it is about something else than COVID-19.
+/// The fact as it leaves, if it is one.
 pub(crate) fn convert(
     policy: &Policy,
     fact: &ClinicFact,
     today: NaiveDate,
-) -> Result<Option<Fact>, RejectionReason> {
+) -> Result<Converted, RejectionReason> {
     match fact {
         ClinicFact::Vaccination {
             vaccine,
@@ -29,18 +38,18 @@ pub(crate) fn convert(
             let Some(vaccine) =
                 in_scope(&policy.vaccines, vaccine, RejectionReason::VaccineUnknown)?
             else {
-                return Ok(None);
+                return Ok(Converted::OutOfScope);
             };
             let occurred_on =
                 dates::required(occurred_on, FactKind::Vaccination, today)?.generalised_to(most);
-            let dose_number = doses(dose_number)?;
-            let series_doses = doses(series_doses)?;
-            Ok(Some(Fact::Vaccination {
+            let doses = Doses::read(&policy.doses, dose_number, series_doses);
+            let fact = Fact::Vaccination {
                 vaccine,
-                dose_number,
-                series_doses,
+                dose_number: doses.number,
+                series_doses: doses.series,
                 occurred_on,
-            }))
+            };
+            Ok(Converted::Fact(fact, doses.unread()))
         }
         ClinicFact::Test {
             test,
@@ -48,18 +57,25 @@ pub(crate) fn convert(
             occurred_on,
         } => {
             let most = policy.precision(FactKind::Test);
-            let Some(test) = in_scope(&policy.tests, test, RejectionReason::TestUnknown)? else {
-                return Ok(None);
-            };
-            let result = in_scope(&policy.results, result, RejectionReason::ResultUnknown)?
-                .ok_or(RejectionReason::ResultUnknown)?;
+            let test = in_scope(&policy.tests, test, RejectionReason::TestUnknown);
+            if test == Ok(None) {
+                return Ok(Converted::OutOfScope);
+            }
+            // What the test was matters only once it has a result.
+            let result = in_scope(&policy.results, result, RejectionReason::ResultUnknown);
+            if result == Ok(None) {
+                return Ok(Converted::NoResult);
+            }
+            let test = test?.ok_or(RejectionReason::TestUnknown)?;
+            let result = result?.ok_or(RejectionReason::ResultUnknown)?;
             let occurred_on =
                 dates::required(occurred_on, FactKind::Test, today)?.generalised_to(most);
-            Ok(Some(Fact::Test {
+            let fact = Fact::Test {
                 test,
                 result,
                 occurred_on,
-            }))
+            };
+            Ok(Converted::Fact(fact, 0))
         }
         ClinicFact::Recovery {
             diagnosis,
@@ -74,14 +90,15 @@ pub(crate) fn convert(
             )?
             .is_none()
             {
-                return Ok(None);
+                return Ok(Converted::OutOfScope);
             }
             let (began, ended) = illness(began_on, occurred_on, today)?;
             let began_on = began.map(|date| date.generalised_to(most));
-            Ok(Some(Fact::Recovery {
+            let fact = Fact::Recovery {
                 began_on,
                 occurred_on: ended.generalised_to(most),
-            }))
+            };
+            Ok(Converted::Fact(fact, 0))
         }
     }
 }
@@ -112,18 +129,6 @@ pub(crate) fn in_scope<T: Copy + PartialEq>(
         Err(Unresolved::OutOfScope) => Ok(None),
         Err(Unresolved::Unknown) => Err(unknown),
         Err(Unresolved::Conflict) => Err(RejectionReason::CodeConflict),
-    }
-}
-
-/// A number of doses, if there is one: 1 to 9.
-pub(crate) fn doses(field: &Field<u32>) -> Result<Option<u8>, RejectionReason> {
-    match field {
-        Field::Missing => Ok(None),
-        Field::Value(number) => match u8::try_from(*number) {
-            Ok(small) if (1..=MAX_DOSES).contains(number) => Ok(Some(small)),
-            _ => Err(RejectionReason::DoseInvalid),
-        },
-        Field::Invalid(_) => Err(RejectionReason::DoseInvalid),
     }
 }
 

@@ -9,8 +9,11 @@ mod apply;
 mod canonical;
 mod citizen;
 mod codes;
+mod codes_file;
 mod config;
+mod csv;
 mod dates;
+mod doses;
 mod fact;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -29,9 +32,11 @@ pub use apply::{
     MAX_RECORD_ID_BYTES, MAX_SOURCE_ID_BYTES, NewError, Pseudonymiser, RecordOutcome, fact_kind,
 };
 pub use citizen::{CitizenPseudonyms, StatedIdentifier};
+pub use codes::literal_key;
+pub use codes_file::{CodesFile, CodesFileError, MAX_CODES_FILE_BYTES};
 pub use config::{
     CodesConfig, DatePrecision, DatesConfig, IdentifiersConfig, LimitsConfig, OmsCheck,
-    PolicyConfig,
+    OnInvalidIdentifier, PolicyConfig,
 };
 pub use connector_kit::IdentifierKind;
 pub use contract::{Pseudonym, Suite};

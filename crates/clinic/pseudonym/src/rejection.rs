@@ -97,12 +97,12 @@ reasons! {
     /// More identifiers than an event may carry.
     TooManyIdentifiers = "too-many-identifiers", "The person has more identifiers than one event \
         may carry: remove outdated documents at the clinic or from the query.";
-    /// A foreign passport without its issuing country.
-    CountryMissing = "country-missing", "A foreign passport counts only with its issuing country: \
-        fill it in, or add the country column to the query.";
+    /// A foreign passport or national number without its issuing country.
+    CountryMissing = "country-missing", "A foreign passport or national number counts only with \
+        its issuing country: fill it in, or add the country column to the query.";
     /// An issuing country on no list.
-    CountryUnknown = "country-unknown", "The issuing country is no ISO 3166 code of two or three \
-        letters: map it in the query.";
+    CountryUnknown = "country-unknown", "The issuing country is no name or code that is known: add \
+        it to the country codes of the configuration.";
     /// No vaccine, or one that is not mapped.
     VaccineUnknown = "vaccine-unknown", "The vaccine is missing or its code is not mapped: add it \
         to the vaccine codes of the configuration, as a vaccine or as not-covid.";
@@ -118,9 +118,9 @@ reasons! {
     /// Codes that contradict each other.
     CodeConflict = "code-conflict", "Two codes of one field mean different things: correct the \
         record, or the code mappings of the configuration.";
-    /// A dose number that is none.
-    DoseInvalid = "dose-invalid", "A dose number is no whole number from 1 to 9: correct it at \
-        the clinic.";
+    /// A dose number that cannot be read: the fact leaves without it.
+    DoseInvalid = "dose-invalid", "A dose cannot be read as a number from 1 to 9, so the fact \
+        leaves without it: add its word to the dose codes of the configuration.";
     /// No date.
     DateMissing = "date-missing", "The date of the fact is missing: fill it in at the clinic.";
     /// A date that cannot be read or does not exist.

@@ -1,6 +1,6 @@
 //! A person to a subject: every usable identifier becomes one pseudonym per open key epoch.
 
-use connector_kit::{IdentifierKind, Person};
+use connector_kit::{Identifier, Person};
 use contract::{Epoch, Pseudonym, Scheme, Subject, Suite};
 
 use crate::identifier::{
@@ -18,8 +18,52 @@ const DOMAIN: &str = "clinic-gateway/pseudonym/v1";
 pub struct Warnings {
     /// An OMS policy's check digit does not fit.
     pub oms_check_digit: bool,
-    /// Number of identifiers that were unusable and left out.
+    /// Number of identifiers that were unusable, or more than one event may have, and left out.
     pub identifiers_dropped: u8,
+    /// Number of doses' numbers that cannot be read, and were left out.
+    pub doses_dropped: u8,
+}
+
+/// Most identifiers of one person that are looked at.
+const MAX_STATED: usize = 128;
+
+/// What was found of a person's identifiers so far.
+#[derive(Default)]
+struct Reading {
+    pseudonyms: Vec<Pseudonym>,
+    warnings: Warnings,
+    /// Fault of a SNILS.
+    wrong_snils: Option<IdentifierFault>,
+    /// Fault of the strongest identifier that has one.
+    first_fault: Option<IdentifierFault>,
+    /// True if another identifier names the person beyond doubt.
+    has_strong: bool,
+}
+
+impl Reading {
+    fn count_dropped(&mut self) {
+        self.warnings.identifiers_dropped = self.warnings.identifiers_dropped.saturating_add(1);
+    }
+
+    fn note_fault(&mut self, scheme: Scheme, fault: IdentifierFault) {
+        self.count_dropped();
+        self.first_fault = self.first_fault.or(Some(fault));
+        if scheme == Scheme::Snils {
+            self.wrong_snils = self.wrong_snils.or(Some(fault));
+        }
+    }
+}
+
+/// Returns whether an identifier names one person beyond doubt, so that a mistyped SNILS beside it
+/// says nothing of whom the record is about: a state gives the number to one person, and the form
+/// or a check digit shows most typing errors. Numbers of cards, permits and certificates are
+/// neither checked nor the first thing that a clinic asks for.
+const fn is_strong(scheme: Scheme, soundness: Soundness) -> bool {
+    match scheme {
+        Scheme::Oms => matches!(soundness, Soundness::Sound),
+        Scheme::Snils | Scheme::PassportRu | Scheme::NationalId | Scheme::PassportForeign => true,
+        Scheme::Ehic | Scheme::ResidencePermit | Scheme::BirthCertificate => false,
+    }
 }
 
 /// The keyed states of one suite, for each open epoch and each scheme.
@@ -76,83 +120,82 @@ impl PseudonymKeys {
     /// The whole person.
     ///
     /// A SNILS that is given must be right: its control number catches typing errors, and a wrong
-    /// one shows that the record may be about somebody else. Other unusable identifiers are left
-    /// out as long as one is usable, and of one numbering all after the first
-    /// [`Subject::MAX_OF_A_SCHEME`].
+    /// one shows that the record may be about somebody else. Configuration may have it left out
+    /// beside another strong identifier. Other unusable identifiers are left out as long as one is
+    /// usable; of one numbering all after the first [`Subject::MAX_OF_A_SCHEME`], and of all the
+    /// weakest that one event has no room for.
     pub(crate) fn subject(
         &self,
         person: &Person,
         rules: &IdentifierRules,
     ) -> Result<(Subject, Warnings), RejectionReason> {
-        if person.identifiers.len() > Subject::MAX {
+        if person.identifiers.len() > MAX_STATED {
             return Err(RejectionReason::TooManyIdentifiers);
         }
-        let mut pseudonyms: Vec<Pseudonym> =
-            Vec::with_capacity(person.identifiers.len() * self.epochs.len());
-        let mut warnings = Warnings::default();
-        let mut first_fault = None;
+        let mut reading = Reading::default();
         let mut normal_form = NormalForm::new();
-        for identifier in &person.identifiers {
-            match normalise(identifier, rules, &mut normal_form) {
-                Ok(soundness) => {
-                    warnings.oms_check_digit |= soundness == Soundness::WrongCheckDigit;
-                    let scheme = scheme(identifier.kind);
-                    if self.is_one_more_than_may_leave(scheme, &normal_form, &pseudonyms) {
-                        warnings.identifiers_dropped =
-                            warnings.identifiers_dropped.saturating_add(1);
-                    } else {
-                        pseudonyms.extend(self.of(scheme, &normal_form));
-                    }
-                }
-                Err(IdentifierFault::Empty) => {}
-                Err(fault) if identifier.kind == IdentifierKind::Snils => {
-                    return Err(fault.reason());
-                }
-                Err(fault) => {
-                    warnings.identifiers_dropped = warnings.identifiers_dropped.saturating_add(1);
-                    first_fault = first_fault.or(Some(fault.reason()));
+        // The strongest first, so that the weakest find no room.
+        for listed in Scheme::ALL {
+            let of_scheme = |identifier: &&Identifier| scheme(identifier.kind) == listed;
+            for identifier in person.identifiers.iter().filter(of_scheme) {
+                match normalise(identifier, rules, &mut normal_form) {
+                    Ok(soundness) => self.take(listed, soundness, &normal_form, &mut reading),
+                    Err(fault) if fault.is_missing() => {}
+                    Err(fault) => reading.note_fault(listed, fault),
                 }
             }
         }
-        if pseudonyms.is_empty() {
+        if let Some(fault) = reading.wrong_snils
+            && !(rules.drop_invalid && reading.has_strong)
+        {
+            return Err(fault.reason());
+        }
+        if reading.pseudonyms.is_empty() {
             let unreadable = person
                 .unreadable
                 .then_some(RejectionReason::IdentifierUnreadable);
-            return Err(first_fault
+            return Err(reading
+                .first_fault
+                .map(IdentifierFault::reason)
                 .or(unreadable)
                 .unwrap_or(RejectionReason::IdentifierMissing));
         }
-        if self.has_two_snils(&pseudonyms) {
+        if self.has_two_snils(&reading.pseudonyms) {
             return Err(RejectionReason::IdentifierConflict);
         }
-        let subject = Subject::new(pseudonyms).ok_or(RejectionReason::TooManyIdentifiers)?;
-        Ok((subject, warnings))
+        let subject =
+            Subject::new(reading.pseudonyms).ok_or(RejectionReason::TooManyIdentifiers)?;
+        Ok((subject, reading.warnings))
     }
 
-    /// Returns whether as many others of its scheme are there as may leave. Never for a SNILS: two
-    /// of them contradict each other, which is not for this function to hide.
-    fn is_one_more_than_may_leave(
+    /// Takes a usable identifier, unless it is there already, or there is no room for it in an
+    /// event. A SNILS always has room: two of them contradict each other, which is not for this
+    /// function to hide.
+    fn take(
         &self,
         scheme: Scheme,
+        soundness: Soundness,
         normal_form: &NormalForm,
-        pseudonyms: &[Pseudonym],
-    ) -> bool {
-        let Some(epoch) = self.epochs.first().map(|(epoch, _)| *epoch) else {
-            return false;
+        reading: &mut Reading,
+    ) {
+        reading.has_strong |= is_strong(scheme, soundness);
+        reading.warnings.oms_check_digit |= soundness == Soundness::WrongCheckDigit;
+        let names = &mut reading.pseudonyms;
+        let count = names.len();
+        names.extend(self.of(scheme, normal_form));
+        let Some((others, new)) = names.get(count).map(|new| (&names[..count], *new)) else {
+            return;
         };
-        let mut others: Vec<Pseudonym> = pseudonyms
-            .iter()
-            .filter(|other| other.scheme == scheme && other.epoch == epoch)
-            .copied()
-            .collect();
-        others.sort_unstable();
-        others.dedup();
-        scheme != Scheme::Snils
-            && others.len() >= Subject::MAX_OF_A_SCHEME
-            && self
-                .of(scheme, normal_form)
-                .next()
-                .is_some_and(|pseudonym| !others.contains(&pseudonym))
+        let is_there = others.contains(&new);
+        let of_numbering = |other: &&Pseudonym| other.numbering() == new.numbering();
+        let is_full = others.iter().filter(of_numbering).count() >= Subject::MAX_OF_A_SCHEME
+            || names.len() > Subject::MAX;
+        if is_there {
+            names.truncate(count);
+        } else if is_full && scheme != Scheme::Snils {
+            names.truncate(count);
+            reading.count_dropped();
+        }
     }
 
     /// A person has one SNILS for life, so one pseudonym of it in each epoch.

@@ -71,7 +71,7 @@ fn tell(
     let today = now.with_timezone(&source.time_zone).date_naive();
     let mut tally = Tally::default();
     for sampled in sample {
-        tally.add(&source.pseudonymiser, sampled, today);
+        tally.add(&source.pseudonymiser(), sampled, today);
     }
     let place = Place {
         source: &source.name,

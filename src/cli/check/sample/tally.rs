@@ -20,6 +20,8 @@ pub(super) struct Tally {
     /// Planned, refused by the person, not over yet.
     no_facts: usize,
     out_of_scope: usize,
+    /// Rows that would leave without a number of a dose, which cannot be read.
+    doses_dropped: usize,
     refused: BTreeMap<RejectionReason, Refused>,
 }
 
@@ -44,8 +46,11 @@ impl Tally {
         self.rows += 1;
         match pseudonymiser.apply(sampled.record, today) {
             RecordOutcome::OutOfScope(_) => self.out_of_scope += 1,
-            RecordOutcome::Draft(draft, _) => match draft.body {
-                Body::Asserted { .. } => self.leave += 1,
+            RecordOutcome::Draft(draft, warnings) => match draft.body {
+                Body::Asserted { .. } => {
+                    self.leave += 1;
+                    self.doses_dropped += usize::from(warnings.doses_dropped > 0);
+                }
                 Body::Withdrawn { .. } if draft.only_if_sent => self.no_facts += 1,
                 Body::Withdrawn { .. } => self.taken_back += 1,
             },
@@ -114,6 +119,10 @@ impl Tally {
             (self.taken_back, "cancelled, so taken back"),
             (self.no_facts, "no facts (yet)"),
             (self.out_of_scope, "not about COVID-19"),
+            (
+                self.doses_dropped,
+                "without a dose number that cannot be read (map its word in policy.codes.doses)",
+            ),
         ];
         let others: Vec<String> = others
             .iter()

@@ -323,6 +323,21 @@ impl Outbox {
         feeds.note_surprise(source, feed, code, count, now).await
     }
 
+    /// Notes that a surprise of a feed is over.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn end_surprise(
+        &self,
+        source: &str,
+        feed: &str,
+        code: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), OutboxError> {
+        let feeds = &self.subjects.feeds;
+        feeds.end_surprise(source, feed, code, now).await
+    }
+
     /// Leases up to `max` batches that are due, oldest first, for `lease_for` (at most
     /// [`crate::MAX_WAIT_MS`]); after that an unsettled batch is due again. A delivered batch whose
     /// receipt has not come in time is due as well, the very same bytes. Empty when nothing is due.

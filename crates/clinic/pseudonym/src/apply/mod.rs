@@ -1,5 +1,7 @@
 //! A clinic's record in, a draft event or a rejection out.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 use connector_kit::{ClinicRecord, Feed, RecordStatus};
 use contract::{Body, ContentDigest, Draft, Fact, FactKind, RecordDigest, Subject, Suite};
@@ -7,7 +9,7 @@ use contract::{Body, ContentDigest, Draft, Fact, FactKind, RecordDigest, Subject
 use record_secrets::RecordSecrets;
 
 use crate::canonical::Canonical;
-use crate::fact;
+use crate::fact::{self, Converted};
 use crate::keys::KeyRing;
 use crate::mac::Keyed;
 use crate::policy::Policy;
@@ -22,6 +24,9 @@ pub const MAX_RECORD_ID_BYTES: usize = 512;
 
 /// Begins every keyed input of a record digest.
 const RECORD_DOMAIN: &str = "clinic-gateway/record/v1";
+
+/// Begins the keyed input of a codes file's digest.
+const CODES_FILE_DOMAIN: &[u8] = b"clinic-gateway/codes-file/v1\0";
 
 /// Result of pseudonymising one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +51,12 @@ pub enum NewError {
 /// Turns the records of one source into drafts. Cheap to share between threads; holds keys, so
 /// never printed.
 pub struct Pseudonymiser {
-    keys: PseudonymKeys,
+    keys: Arc<PseudonymKeys>,
     /// HMAC-SHA-256 under the record key, one for each feed with everything but the record id taken
     /// in.
     records: [Keyed; Feed::ALL.len()],
+    /// HMAC-SHA-256 under the record key, for the digest of a codes file.
+    codes_files: Keyed,
     secrets: RecordSecrets,
     policy: Policy,
 }
@@ -83,11 +90,37 @@ impl Pseudonymiser {
             keyed.clone().absorb(prefix.as_bytes())
         });
         Ok(Self {
-            keys: PseudonymKeys::new(ring, suite),
+            keys: Arc::new(PseudonymKeys::new(ring, suite)),
             records,
+            codes_files: keyed.absorb(CODES_FILE_DOMAIN),
             secrets: ring.record_secrets(),
             policy,
         })
+    }
+
+    /// The same pseudonymiser under another policy.
+    #[must_use]
+    pub fn with_policy(&self, policy: Policy) -> Self {
+        Self {
+            keys: Arc::clone(&self.keys),
+            records: self.records.clone(),
+            codes_files: self.codes_files.clone(),
+            secrets: self.secrets.clone(),
+            policy,
+        }
+    }
+
+    /// Digest of a source's settings together with what a codes file maps for one feed; see
+    /// [`KeyRing::settings_digest`].
+    #[must_use]
+    pub fn settings_with_codes(&self, settings: &str, codes: &str) -> String {
+        let digest = self
+            .codes_files
+            .digest(format!("{settings}\0{codes}").as_bytes());
+        digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Turns one record into what leaves, or says why it does not. `today` is the clinic's local
@@ -150,15 +183,21 @@ impl Pseudonymiser {
             RecordStatus::NotAFact => return Ok(RecordMeaning::Withdrawn { only_if_sent: true }),
         }
         // The fact comes first: an influenza shot with a mistyped SNILS is nobody's concern here.
-        let Some(fact) = fact::convert(&self.policy, &record.fact, today)? else {
-            return Ok(RecordMeaning::OutOfScope);
+        let (fact, doses_dropped) = match fact::convert(&self.policy, &record.fact, today)? {
+            Converted::Fact(fact, doses_dropped) => (fact, doses_dropped),
+            Converted::OutOfScope => return Ok(RecordMeaning::OutOfScope),
+            Converted::NoResult => return Ok(RecordMeaning::Withdrawn { only_if_sent: true }),
         };
         if record.status == RecordStatus::PersonHidden {
             return Err(RejectionReason::PersonHidden);
         }
-        let (subject, warnings) = self
+        let (subject, of_subject) = self
             .keys
             .subject(&record.person, &self.policy.identifiers)?;
+        let warnings = Warnings {
+            doses_dropped,
+            ..of_subject
+        };
         Ok(RecordMeaning::Asserted(subject, fact, warnings))
     }
 
@@ -196,7 +235,7 @@ impl Pseudonymiser {
         self.record_digest(record.fact.feed(), &record.record_id)
     }
 
-    pub(crate) const fn keys(&self) -> &PseudonymKeys {
+    pub(crate) fn keys(&self) -> &PseudonymKeys {
         &self.keys
     }
 

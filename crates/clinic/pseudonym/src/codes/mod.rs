@@ -5,9 +5,12 @@ mod cvx;
 mod diagnosis;
 #[cfg(test)]
 mod docs;
+mod dose;
 mod fold;
+mod mapped;
 mod mention;
 mod names;
+mod pattern;
 mod result;
 mod system;
 mod table;
@@ -18,7 +21,10 @@ mod vaccine_codes;
 mod vaccine_names;
 
 pub(crate) use diagnosis::diagnosis_table;
+pub(crate) use dose::{Counts, DoseTable, DoseWord, MAX_DOSES, counts};
 pub(crate) use fold::Folded;
+pub(crate) use mapped::{Found, KeyFault, Mapped, Spelling, plain_latin};
+pub use pattern::literal_key;
 pub(crate) use result::result_table;
 pub(crate) use table::{CodeTable, Unresolved};
 pub(crate) use test::test_table;

@@ -6,7 +6,7 @@ use connector_kit::Coding;
 
 use super::mention::mentions_covid;
 use super::system::System;
-use super::{Folded, Meaning, narrower};
+use super::{Folded, Found, KeyFault, Mapped, Meaning, Spelling, narrower};
 
 /// Most codings of one field that are looked at.
 const MAX_CODINGS: usize = 32;
@@ -48,12 +48,12 @@ enum Ground {
 
 /// Lookups for one field. Configured entries prevail over built-in ones.
 pub(crate) struct CodeTable<T> {
-    /// By the exact code, configured for sources without a code system.
-    exact: HashMap<Box<str>, Meaning<T>>,
-    /// By folded word: built-in names, and configured codes whose folding is theirs alone.
-    folded: HashMap<Box<str>, Meaning<T>>,
+    /// Words and codes without a code system, as configuration maps them.
+    mapped: Mapped<Meaning<T>>,
     /// By code system and code, configured as `system|code`.
-    of_system: HashMap<Box<str>, HashMap<Box<str>, Meaning<T>>>,
+    of_system: HashMap<Box<str>, Mapped<Meaning<T>>>,
+    /// Built-in names, folded.
+    names: HashMap<Box<str>, T>,
     standards: Standards<T>,
 }
 
@@ -63,48 +63,47 @@ impl<T: Copy + PartialEq> CodeTable<T> {
         names: impl IntoIterator<Item = (Box<str>, T)>,
         standards: Standards<T>,
     ) -> Self {
-        let folded = names
-            .into_iter()
-            .map(|(name, item)| (name, Meaning::Is(item)))
-            .collect();
         Self {
-            exact: HashMap::new(),
-            folded,
+            mapped: Mapped::new(Spelling::Folded),
             of_system: HashMap::new(),
+            names: names.into_iter().collect(),
             standards,
         }
     }
 
     /// Adds all of a configuration's entries.
+    ///
+    /// # Errors
+    /// The first key that cannot be used, and why.
     pub(crate) fn configure<'a>(
         &mut self,
         entries: impl IntoIterator<Item = (&'a str, Meaning<T>)>,
-    ) {
-        let mut of_configuration: HashMap<Box<str>, Option<Meaning<T>>> = HashMap::new();
+    ) -> Result<(), (String, KeyFault)> {
         for (key, meaning) in entries {
-            let key = key.trim();
-            if let Some((system, code)) = key
-                .rsplit_once('|')
-                .filter(|(system, _)| !system.is_empty())
-            {
-                let codes = self.of_system.entry(system.trim().into()).or_default();
-                codes.insert(code.trim().into(), meaning);
-                continue;
-            }
-            self.exact.insert(key.into(), meaning);
-            if let Some(folded) = Folded::new(key) {
-                // "A+" and "A-" fold to the same: then only the exact spelling counts.
-                let entry = of_configuration
-                    .entry(folded.as_str().into())
-                    .or_insert(Some(meaning));
-                *entry = entry.filter(|other| *other == meaning);
-            }
+            let fault = |fault| (key.to_owned(), fault);
+            let added = match key.trim().rsplit_once('|') {
+                Some((system, code)) if !system.is_empty() => {
+                    self.configure_code(system.trim(), code.trim(), meaning)
+                }
+                _ => self.mapped.add(key, meaning),
+            };
+            added.map_err(fault)?;
         }
-        for (folded, meaning) in of_configuration {
-            // No built-in meaning is left to a spelling that configuration tells from another.
-            let meaning = meaning.unwrap_or(Meaning::Unrecognised);
-            self.folded.insert(folded, meaning);
+        Ok(())
+    }
+
+    fn configure_code(
+        &mut self,
+        system: &str,
+        code: &str,
+        meaning: Meaning<T>,
+    ) -> Result<(), KeyFault> {
+        if code.is_empty() {
+            return Err(KeyFault::NoCode);
         }
+        let codes = || Mapped::new(Spelling::Exact);
+        let codes = self.of_system.entry(system.into()).or_insert_with(codes);
+        codes.add(code, meaning)
     }
 
     /// Resolves all codings of one field to one meaning.
@@ -119,7 +118,7 @@ impl<T: Copy + PartialEq> CodeTable<T> {
         let mut other = false;
         let mut other_by_choice = false;
         for coding in codings {
-            let (meaning, ground) = self.meaning(coding);
+            let (meaning, ground) = self.meaning(coding)?;
             match meaning {
                 Meaning::Is(item) => {
                     let before = found.unwrap_or(item);
@@ -156,12 +155,12 @@ impl<T: Copy + PartialEq> CodeTable<T> {
 
     /// Folded names of the list's entries, built in or configured.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&str, T)> {
-        self.folded
-            .iter()
-            .filter_map(|(name, meaning)| match meaning {
-                Meaning::Is(item) => Some((&**name, *item)),
-                _ => None,
-            })
+        let configured = self.mapped.folded().filter_map(|(name, meaning)| match meaning {
+            Meaning::Is(item) => Some((name, item)),
+            _ => None,
+        });
+        let built_in = self.names.iter().map(|(name, item)| (&**name, *item));
+        configured.chain(built_in)
     }
 
     /// Returns whether a person has nothing to decide about these codings.
@@ -175,37 +174,55 @@ impl<T: Copy + PartialEq> CodeTable<T> {
     pub(crate) fn undecided<'a>(&self, codings: &'a [Coding]) -> Option<&'a Coding> {
         let codings = &codings[..codings.len().min(MAX_CODINGS)];
         let written = || codings.iter().filter(|it| !it.code.trim().is_empty());
-        let of = |meaning| written().find(|coding| self.meaning(coding).0 == meaning);
+        let of = |wanted| {
+            let is_wanted = |coding: &&Coding| {
+                let meaning = self.meaning(coding);
+                meaning.is_ok_and(|(meaning, _)| meaning == wanted)
+            };
+            written().find(is_wanted)
+        };
         of(Meaning::Unlisted)
             .or_else(|| of(Meaning::Unrecognised))
             .or_else(|| written().find(|coding| mentions_covid(&coding.code)))
     }
 
-    fn meaning(&self, coding: &Coding) -> (Meaning<T>, Ground) {
+    fn meaning(&self, coding: &Coding) -> Result<(Meaning<T>, Ground), Unresolved> {
         let code = coding.code.trim();
         let Some(uri) = coding.system.as_deref() else {
             return self.local(code);
         };
-        if let Some(meaning) = self.of_system.get(uri).and_then(|codes| codes.get(code)) {
-            return (*meaning, Ground::Mapped);
+        match self.of_system.get(uri).map(|codes| codes.find(code)) {
+            Some(Found::Is(meaning)) => return Ok((meaning, Ground::Mapped)),
+            Some(Found::Conflict) => return Err(Unresolved::Conflict),
+            Some(Found::BySpelling | Found::Nothing) | None => {}
         }
         match System::of(uri) {
-            Some(system) => ((self.standards.coded)(system, code), Ground::Standard),
+            Some(system) => Ok(((self.standards.coded)(system, code), Ground::Standard)),
             None => self.local(code),
         }
     }
 
-    fn local(&self, code: &str) -> (Meaning<T>, Ground) {
-        if let Some(meaning) = self.exact.get(code) {
-            return (*meaning, Ground::Word);
+    fn local(&self, code: &str) -> Result<(Meaning<T>, Ground), Unresolved> {
+        let mut other_spelling = false;
+        match self.mapped.find(code) {
+            Found::Is(meaning) => return Ok((meaning, Ground::Word)),
+            Found::Conflict => return Err(Unresolved::Conflict),
+            // No built-in meaning is left to a spelling that configuration tells from another.
+            Found::BySpelling => other_spelling = true,
+            Found::Nothing => {
+                let folded = Folded::new(code);
+                let named = folded.and_then(|name| self.names.get(name.as_str()));
+                if let Some(item) = named {
+                    return Ok((Meaning::Is(*item), Ground::Word));
+                }
+            }
         }
-        let folded = Folded::new(code);
-        if let Some(meaning) = folded.and_then(|folded| self.folded.get(folded.as_str())) {
-            return (*meaning, Ground::Word);
-        }
-        match (self.standards.bare)(code) {
-            Meaning::Unrecognised => ((self.standards.phrase)(code), Ground::Word),
+        Ok(match (self.standards.bare)(code) {
+            Meaning::Unrecognised if !other_spelling => {
+                ((self.standards.phrase)(code), Ground::Word)
+            }
             meaning => (meaning, Ground::Standard),
+        })
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::document::{Letters, Limits, is_empty, push_chars, push_country, push_number};
 use super::normal::NormalForm;
 use super::spelled::{Spelled, cyrillic_letter, digit, roman};
-use super::{IdentifierFault, Soundness};
+use super::{IdentifierFault, Issuer, Soundness};
 
 /// Digits of a Russian certificate's number.
 const NUMBER_DIGITS: usize = 6;
@@ -15,7 +15,7 @@ const MAX_ROMAN: usize = 7;
 /// `XXX:SERIESNUMBER`; Russian series are a Roman numeral and two Cyrillic letters.
 pub(super) fn normalise(
     text: &str,
-    country: Option<&str>,
+    country: Issuer<'_>,
     limits: &Limits,
     out: &mut NormalForm,
 ) -> Result<Soundness, IdentifierFault> {

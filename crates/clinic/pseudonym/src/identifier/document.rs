@@ -1,7 +1,7 @@
 //! Rules that documents with letters share: case, look-alikes, length limits, the country in front.
 
 use super::normal::{NormalForm, is_placeholder, significant};
-use super::{IdentifierFault, country};
+use super::{IdentifierFault, Issuer};
 
 /// Form of a document's number; a rule of acceptance, never part of the normal form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +29,11 @@ pub(super) enum Letters {
 /// Writes `XXX:`, the issuing country's three letters, and returns these; `default` is used where
 /// the source names none.
 pub(super) fn push_country(
-    code: Option<&str>,
+    issuer: Issuer<'_>,
     default: Option<&'static str>,
     out: &mut NormalForm,
 ) -> Result<&'static str, IdentifierFault> {
-    let three = match code.map(str::trim).filter(|code| !code.is_empty()) {
-        Some(code) => country::alpha3(code).ok_or(IdentifierFault::CountryUnknown)?,
-        None => default.ok_or(IdentifierFault::CountryMissing)?,
-    };
+    let three = issuer.resolve(default)?;
     three
         .chars()
         .chain([':'])

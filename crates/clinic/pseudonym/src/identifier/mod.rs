@@ -10,6 +10,7 @@ mod normal;
 mod oms;
 mod passport_foreign;
 mod passport_ru;
+mod placeholder;
 mod residence_permit;
 mod snils;
 mod spelled;
@@ -18,6 +19,8 @@ use connector_kit::{Identifier, IdentifierKind};
 use contract::Scheme;
 use secrecy::ExposeSecret;
 
+use country::Issuer;
+pub(crate) use country::{Countries, CountryMeaning, alpha3};
 pub(crate) use document::Limits;
 pub(crate) use normal::NormalForm;
 
@@ -27,6 +30,10 @@ use crate::rejection::RejectionReason;
 pub(crate) struct IdentifierRules {
     /// True: a wrong OMS check digit is a fault, not a warning.
     pub(crate) oms_refuse: bool,
+    /// True: a wrong SNILS is left out beside another strong identifier.
+    pub(crate) drop_invalid: bool,
+    /// Words for issuing countries.
+    pub(crate) countries: Countries,
     pub(crate) national_id: Limits,
     pub(crate) passport_foreign: Limits,
     pub(crate) ehic: Limits,
@@ -47,6 +54,10 @@ pub(crate) enum Soundness {
 pub(crate) enum IdentifierFault {
     /// Text of separators only, which is no identifier at all.
     Empty,
+    /// A word or number by which clinics say that there is none.
+    Absent,
+    /// Identifier of a country that configuration ignores.
+    Ignored,
     Malformed,
     /// A number typed where there is none; it would make one person of many.
     Placeholder,
@@ -56,9 +67,14 @@ pub(crate) enum IdentifierFault {
 }
 
 impl IdentifierFault {
+    /// Returns whether there is nothing to mend: the source has no such identifier.
+    pub(crate) const fn is_missing(self) -> bool {
+        matches!(self, Self::Empty | Self::Absent | Self::Ignored)
+    }
+
     pub(crate) const fn reason(self) -> RejectionReason {
         match self {
-            Self::Empty => RejectionReason::IdentifierMissing,
+            Self::Empty | Self::Absent | Self::Ignored => RejectionReason::IdentifierMissing,
             Self::Malformed => RejectionReason::IdentifierInvalid,
             Self::Placeholder => RejectionReason::IdentifierPlaceholder,
             Self::CheckDigit => RejectionReason::IdentifierCheckDigit,
@@ -90,8 +106,29 @@ pub(crate) fn normalise(
 ) -> Result<Soundness, IdentifierFault> {
     out.clear();
     let text = identifier.value.expose_secret();
-    let country = identifier.country.as_deref();
-    match identifier.kind {
+    let country = Issuer {
+        text: identifier.country.as_deref(),
+        countries: &rules.countries,
+    };
+    if placeholder::is_absent(identifier.kind, text) {
+        return Err(IdentifierFault::Absent);
+    }
+    let soundness = of_kind(identifier.kind, text, country, rules, out)?;
+    // Look-alikes may hide such a word.
+    if placeholder::is_absent(identifier.kind, out.number()) {
+        return Err(IdentifierFault::Absent);
+    }
+    Ok(soundness)
+}
+
+fn of_kind(
+    kind: IdentifierKind,
+    text: &str,
+    country: Issuer<'_>,
+    rules: &IdentifierRules,
+    out: &mut NormalForm,
+) -> Result<Soundness, IdentifierFault> {
+    match kind {
         IdentifierKind::Snils => snils::normalise(text, out),
         IdentifierKind::Oms => oms::normalise(text, rules.oms_refuse, out),
         IdentifierKind::PassportRu => passport_ru::normalise(text, out),

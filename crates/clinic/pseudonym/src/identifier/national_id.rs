@@ -2,7 +2,7 @@
 
 use super::document::{Letters, Limits, push_chars, push_country};
 use super::normal::{NormalForm, significant};
-use super::{IdentifierFault, Soundness};
+use super::{IdentifierFault, Issuer, Soundness};
 
 /// `XXX:NUMBER`; the country is required.
 ///
@@ -11,7 +11,7 @@ use super::{IdentifierFault, Soundness};
 /// have Cyrillic letters.
 pub(super) fn normalise(
     text: &str,
-    country: Option<&str>,
+    country: Issuer<'_>,
     limits: &Limits,
     out: &mut NormalForm,
 ) -> Result<Soundness, IdentifierFault> {

@@ -33,6 +33,12 @@ impl NormalForm {
         &self.bytes[..self.len]
     }
 
+    /// The number in it, without the country.
+    pub(super) fn number(&self) -> &str {
+        let text = std::str::from_utf8(self.as_bytes()).expect("only whole characters are pushed");
+        text.split_once(':').map_or(text, |(_, number)| number)
+    }
+
     pub(super) fn push(&mut self, char: char) -> Result<(), IdentifierFault> {
         if char.is_ascii() {
             *self

@@ -2,7 +2,7 @@
 
 use super::document::{Letters, Limits, is_empty, push_country, push_number};
 use super::normal::NormalForm;
-use super::{IdentifierFault, Soundness};
+use super::{IdentifierFault, Issuer, Soundness};
 
 /// `XXX:NUMBER`; the country is required.
 ///
@@ -10,7 +10,7 @@ use super::{IdentifierFault, Soundness};
 /// Other countries do not tell the two apart by the form of the number.
 pub(super) fn normalise(
     text: &str,
-    country: Option<&str>,
+    country: Issuer<'_>,
     limits: &Limits,
     out: &mut NormalForm,
 ) -> Result<Soundness, IdentifierFault> {

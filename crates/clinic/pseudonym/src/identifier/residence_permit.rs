@@ -3,7 +3,7 @@
 use super::document::{Letters, Limits, is_empty, push_chars, push_country, push_number};
 use super::normal::NormalForm;
 use super::spelled::{Spelled, digit};
-use super::{IdentifierFault, Soundness};
+use super::{IdentifierFault, Issuer, Soundness};
 
 /// Digits of a Russian permit's series.
 const SERIES_DIGITS: usize = 2;
@@ -13,7 +13,7 @@ const NUMBER_DIGITS: usize = 7;
 /// `XXX:NUMBER`; Russian numbers are a series of two digits and seven more.
 pub(super) fn normalise(
     text: &str,
-    country: Option<&str>,
+    country: Issuer<'_>,
     limits: &Limits,
     out: &mut NormalForm,
 ) -> Result<Soundness, IdentifierFault> {

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use contract::{FactKind, Precision, TestCode, TestResult, Vaccine};
 
 use crate::codes::{
-    CodeTable, Folded, Meaning, diagnosis_table, result_table, test_table, vaccine_table,
+    CodeTable, DoseTable, DoseWord, Folded, KeyFault, Mapped, Meaning, Spelling, counts,
+    diagnosis_table, result_table, test_table, vaccine_table,
 };
 use crate::config::{
-    CodesConfig, DatesConfig, IdentifiersConfig, LimitsConfig, NOT_COVID, OmsCheck, PolicyConfig,
-    RECOVERY,
+    CodesConfig, DatesConfig, IGNORE, IdentifiersConfig, LimitsConfig, NOT_COVID, OmsCheck,
+    OnInvalidIdentifier, PolicyConfig, RECOVERY,
 };
-use crate::identifier::{IdentifierRules, Limits};
+use crate::identifier::{Countries, CountryMeaning, IdentifierRules, Limits, alpha3};
 
 /// Most entries in one table of code mappings.
-const MAX_MAPPINGS: usize = 10_000;
+pub(crate) const MAX_MAPPINGS: usize = 10_000;
 
 /// Largest number of characters a document number may be allowed.
 const MAX_DOCUMENT_LENGTH: usize = 30;
@@ -25,6 +26,7 @@ pub struct Policy {
     pub(crate) tests: CodeTable<TestCode>,
     pub(crate) results: CodeTable<TestResult>,
     pub(crate) diagnoses: CodeTable<()>,
+    pub(crate) doses: DoseTable,
     pub(crate) identifiers: IdentifierRules,
     dates: DatesConfig,
 }
@@ -36,7 +38,7 @@ pub enum PolicyError {
     #[error("codes.{table}: {key:?} is mapped to {name:?}, which is not one of: \
         {allowed}{}", hint(.nearest))]
     UnknownName {
-        /// `vaccines`, `tests`, `results` or `diagnoses`.
+        /// `vaccines`, `tests`, `results`, `diagnoses`, `doses` or `countries`.
         table: &'static str,
         /// The clinic's code, from the configuration.
         key: String,
@@ -52,6 +54,16 @@ pub enum PolicyError {
     EmptyCode {
         /// Name of the table.
         table: &'static str,
+    },
+    /// A key that cannot be what was meant.
+    #[error("codes.{table}: the key {key:?} {why}")]
+    Key {
+        /// Name of the table.
+        table: &'static str,
+        /// Key of the configuration.
+        key: String,
+        /// What is wrong with it, and what to write.
+        why: &'static str,
     },
     /// Too many mappings.
     #[error(
@@ -95,42 +107,39 @@ impl Policy {
             tests: of_tests,
             results: of_results,
             diagnoses: of_diagnoses,
+            doses: of_doses,
+            countries: of_countries,
         } = &config.codes;
         Ok(Self {
             vaccines: configured(
                 "vaccines",
                 vaccine_table(),
                 of_vaccines,
-                &[
-                    named(&Vaccine::ALL, Vaccine::as_str),
-                    vec![(NOT_COVID, Meaning::OutOfScope)],
-                ],
+                &[named(&Vaccine::ALL, Vaccine::as_str), out_of_scope()],
             )?,
             tests: configured(
                 "tests",
                 test_table(),
                 of_tests,
-                &[
-                    named(&TestCode::ALL, TestCode::loinc),
-                    vec![(NOT_COVID, Meaning::OutOfScope)],
-                ],
+                &[named(&TestCode::ALL, TestCode::loinc), out_of_scope()],
             )?,
             results: configured(
                 "results",
                 result_table(),
                 of_results,
-                &[named(&TestResult::ALL, TestResult::as_str)],
+                &[
+                    named(&TestResult::ALL, TestResult::as_str),
+                    vec![(IGNORE, Meaning::OutOfScope)],
+                ],
             )?,
             diagnoses: configured(
                 "diagnoses",
                 diagnosis_table(),
                 of_diagnoses,
-                &[vec![
-                    (RECOVERY, Meaning::Is(())),
-                    (NOT_COVID, Meaning::OutOfScope),
-                ]],
+                &[vec![(RECOVERY, Meaning::Is(()))], out_of_scope()],
             )?,
-            identifiers: identifier_rules(&config.identifiers)?,
+            doses: doses(of_doses)?,
+            identifiers: identifier_rules(&config.identifiers, of_countries)?,
             dates: config.dates,
         })
     }
@@ -156,6 +165,44 @@ fn named<T: Copy>(items: &[T], name: fn(T) -> &'static str) -> Names<T> {
         .collect()
 }
 
+/// Words for what is none of our business.
+fn out_of_scope<T>() -> Names<T> {
+    vec![
+        (IGNORE, Meaning::OutOfScope),
+        (NOT_COVID, Meaning::OutOfScope),
+    ]
+}
+
+/// Checks the number of a table's mappings.
+fn bounded(table: &'static str, mappings: &BTreeMap<String, String>) -> Result<(), PolicyError> {
+    if mappings.len() > MAX_MAPPINGS {
+        return Err(PolicyError::TooManyCodes { table });
+    }
+    Ok(())
+}
+
+/// The error for a key, in words.
+fn key_error(table: &'static str, (key, fault): (String, KeyFault)) -> PolicyError {
+    let why = match fault {
+        KeyFault::Empty => return PolicyError::EmptyCode { table },
+        KeyFault::StarInside => {
+            "has a * that is neither its beginning nor its end: write \\* for the character itself"
+        }
+        KeyFault::OnlyStar => "can have no effect: a pattern needs letters or digits besides its *",
+        KeyFault::TooLong => "can have no effect: values are cut at 1024 characters",
+        KeyFault::Repeated => {
+            "can have no effect: another key matches the same words and is mapped to something \
+             else; remove one of them"
+        }
+        KeyFault::NoCode => "can have no effect: no code stands after its |",
+        KeyFault::TooManyPatterns => {
+            "is one pattern too many: a table has at most 500 keys with a *; write the words \
+             themselves"
+        }
+    };
+    PolicyError::Key { table, key, why }
+}
+
 /// Adds a configuration's mappings to a table; names are compared as they are, but guessed at when
 /// they differ.
 fn configured<T: Copy + PartialEq>(
@@ -164,15 +211,10 @@ fn configured<T: Copy + PartialEq>(
     mappings: &BTreeMap<String, String>,
     allowed: &[Names<T>],
 ) -> Result<CodeTable<T>, PolicyError> {
-    if mappings.len() > MAX_MAPPINGS {
-        return Err(PolicyError::TooManyCodes { table });
-    }
+    bounded(table, mappings)?;
     let allowed = allowed.concat();
     let mut entries = Vec::with_capacity(mappings.len());
     for (key, name) in mappings {
-        if key.trim().is_empty() {
-            return Err(PolicyError::EmptyCode { table });
-        }
         let Some((_, meaning)) = allowed.iter().find(|(listed, _)| listed == name) else {
             let names: Vec<&'static str> = allowed.iter().map(|(listed, _)| *listed).collect();
             return Err(PolicyError::UnknownName {
@@ -185,8 +227,54 @@ fn configured<T: Copy + PartialEq>(
         };
         entries.push((key.as_str(), *meaning));
     }
-    codes.configure(entries);
+    codes
+        .configure(entries)
+        .map_err(|fault| key_error(table, fault))?;
     Ok(codes)
+}
+
+fn doses(mappings: &BTreeMap<String, String>) -> Result<DoseTable, PolicyError> {
+    let table = "doses";
+    bounded(table, mappings)?;
+    let mut entries = Vec::with_capacity(mappings.len());
+    for (key, value) in mappings {
+        let meaning = match value.as_str() {
+            IGNORE => DoseWord::NoNumber,
+            value => counts(value).map(DoseWord::Counts).ok_or_else(|| {
+                let allowed = "1 to 9, two of them such as \"2/2\", ignore";
+                unknown_name(table, key, value, allowed)
+            })?,
+        };
+        entries.push((key.as_str(), meaning));
+    }
+    DoseTable::new(entries).map_err(|fault| key_error(table, fault))
+}
+
+fn countries(mappings: &BTreeMap<String, String>) -> Result<Countries, PolicyError> {
+    let table = "countries";
+    bounded(table, mappings)?;
+    let mut entries = Vec::with_capacity(mappings.len());
+    for (key, value) in mappings {
+        let meaning = match value.as_str() {
+            IGNORE => CountryMeaning::Ignored,
+            value => alpha3(value).map(CountryMeaning::Is).ok_or_else(|| {
+                let allowed = "codes of ISO 3166-1 such as DE or DEU, of ICAO such as XXA, ignore";
+                unknown_name(table, key, value, allowed)
+            })?,
+        };
+        entries.push((key.as_str(), meaning));
+    }
+    Mapped::of(Spelling::Folded, entries).map_err(|fault| key_error(table, fault))
+}
+
+fn unknown_name(table: &'static str, key: &str, name: &str, allowed: &str) -> PolicyError {
+    PolicyError::UnknownName {
+        table,
+        key: key.to_owned(),
+        name: name.to_owned(),
+        allowed: allowed.to_owned(),
+        nearest: None,
+    }
 }
 
 /// The listed name that was probably meant, if one is near.
@@ -205,7 +293,10 @@ fn nearest(name: &str, listed: &[&'static str]) -> Option<&'static str> {
         .map(|(_, listed)| listed)
 }
 
-fn identifier_rules(config: &IdentifiersConfig) -> Result<IdentifierRules, PolicyError> {
+fn identifier_rules(
+    config: &IdentifiersConfig,
+    of_countries: &BTreeMap<String, String>,
+) -> Result<IdentifierRules, PolicyError> {
     let lettered = |min_length| Limits {
         min_length,
         max_length: 20,
@@ -218,6 +309,8 @@ fn identifier_rules(config: &IdentifiersConfig) -> Result<IdentifierRules, Polic
     };
     Ok(IdentifierRules {
         oms_refuse: config.oms_check == OmsCheck::Refuse,
+        drop_invalid: config.on_invalid_identifier == OnInvalidIdentifier::Drop,
+        countries: countries(of_countries)?,
         national_id: limits("national_id", &config.national_id, lettered(4))?,
         passport_foreign: limits("passport_foreign", &config.passport_foreign, lettered(4))?,
         ehic: limits("ehic", &config.ehic, ehic)?,

@@ -1,12 +1,15 @@
 //! Preview of a record as it would leave, field by field, without showing who it is about.
 
 use chrono::NaiveDate;
-use connector_kit::{ClinicDate, ClinicFact, ClinicRecord, Field, Identifier, IdentifierKind};
+use connector_kit::{
+    ClinicDate, ClinicFact, ClinicRecord, Dose, Field, Identifier, IdentifierKind,
+};
 use contract::{FactKind, PartialDate, Pseudonym, TestCode, TestResult, Vaccine};
 use serde::Serialize;
 
 use crate::apply::{Pseudonymiser, RecordMeaning, fact_kind};
 use crate::codes::CodeTable;
+use crate::doses::Doses;
 use crate::identifier::{IdentifierFault, NormalForm, Soundness, normalise, scheme};
 use crate::rejection::RejectionReason;
 use crate::{dates, fact};
@@ -163,6 +166,7 @@ impl Pseudonymiser {
                 ));
             }
             Err(IdentifierFault::Empty) => {}
+            Err(fault) if fault.is_missing() => fields.push(FieldPreview::dropped(name, None)),
             Err(fault) => fields.push(FieldPreview::dropped(name, Some(fault.reason()))),
         }
     }
@@ -184,8 +188,24 @@ impl Pseudonymiser {
                     unknown,
                     Vaccine::as_str,
                 ));
-                fields.extend(number("dose_number", dose_number));
-                fields.extend(number("series_doses", series_doses));
+                let doses = Doses::read(&policy.doses, dose_number, series_doses);
+                let numbers = [
+                    (
+                        "dose_number",
+                        dose_number,
+                        doses.number,
+                        doses.number_unread,
+                    ),
+                    (
+                        "series_doses",
+                        series_doses,
+                        doses.series,
+                        doses.series_unread,
+                    ),
+                ];
+                for (name, field, number, is_unread) in numbers {
+                    fields.extend(dose(name, field, number, is_unread));
+                }
                 fields.extend(self.date("occurred_on", occurred_on, FactKind::Vaccination, today));
             }
             ClinicFact::Test {
@@ -267,12 +287,27 @@ fn coded<T: Copy + PartialEq>(
     }
 }
 
-fn number(name: &'static str, field: &Field<u32>) -> Option<FieldPreview> {
-    match fact::doses(field) {
-        Ok(number) => {
-            number.map(|number| FieldPreview::new(name, Treatment::Kept, number.to_string()))
+/// A number of doses; `None` where the record states none.
+fn dose(
+    name: &'static str,
+    field: &Field<Dose>,
+    number: Option<u8>,
+    is_unread: bool,
+) -> Option<FieldPreview> {
+    match (number, field) {
+        (Some(number), Field::Value(Dose::Number(_))) => {
+            let outgoing = number.to_string();
+            Some(FieldPreview::new(name, Treatment::Kept, outgoing))
         }
-        Err(reason) => Some(FieldPreview::dropped(name, Some(reason))),
+        (Some(number), _) => {
+            let outgoing = number.to_string();
+            Some(FieldPreview::new(name, Treatment::Coded, outgoing))
+        }
+        (None, Field::Missing) => None,
+        (None, _) => {
+            let reason = is_unread.then_some(RejectionReason::DoseInvalid);
+            Some(FieldPreview::dropped(name, reason))
+        }
     }
 }
 

@@ -49,7 +49,7 @@ fn record(status: RecordStatus) -> ClinicRecord {
         },
         fact: ClinicFact::Vaccination {
             vaccine: vec![Coding::local("Спутник V, серия 1234")],
-            dose_number: Field::Value(1),
+            dose_number: Field::Value(1.into()),
             series_doses: Field::Missing,
             occurred_on: Field::Value(ClinicDate::Day("2021-07-04".parse().unwrap())),
         },

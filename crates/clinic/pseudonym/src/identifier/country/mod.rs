@@ -1,5 +1,11 @@
-//! Issuing countries: ISO 3166-1 alpha-2 and alpha-3, and the issuers of ICAO Doc 9303, all to
+//! Issuing countries: codes of ISO 3166-1 and ICAO Doc 9303, numbers of UN M49, and names, all to
 //! three letters.
+
+mod issuer;
+mod names;
+
+pub(super) use issuer::Issuer;
+pub(crate) use issuer::{Countries, CountryMeaning};
 
 /// ISO 3166-1 as alpha-2 followed by alpha-3, sorted, one space between entries.
 const ISO_3166_1: &str = "\
@@ -21,29 +27,57 @@ TRTUR TTTTO TVTUV TWTWN TZTZA UAUKR UGUGA UMUMI USUSA UYURY UZUZB VAVAT VCVCT VE
 VNVNM VUVUT WFWLF WSWSM YEYEM YTMYT ZAZAF ZMZMB ZWZWE";
 
 /// Issuers that print no ISO code on a passport's machine-readable line (ICAO Doc 9303 part 3,
-/// section 5).
-const DOC_9303: [(&str, &str); 10] = [
+/// section 5), and codes that stand beside ISO's in common use: `EL` and `UK` of the European
+/// Union, `ROM` from before 2002.
+///
+/// Kinds of British nationals are those of one issuer, whose numbers are of one series.
+const BESIDE_ISO: [(&str, &str); 30] = [
     ("D", "DEU"),
+    ("EL", "GRC"),
     ("EUE", "EUE"),
+    ("GBD", "GBR"),
+    ("GBN", "GBR"),
+    ("GBO", "GBR"),
+    ("GBP", "GBR"),
+    ("GBS", "GBR"),
     ("RKS", "XKX"),
+    ("ROM", "ROU"),
+    ("UK", "GBR"),
     ("UNA", "UNA"),
     ("UNK", "UNK"),
     ("UNO", "UNO"),
-    ("XK", "XKX"),
-    ("XKX", "XKX"),
+    // Stateless persons, and refugees.
+    ("XXA", "XXA"),
+    ("XXB", "XXB"),
+    ("XXC", "XXC"),
+    // Organisations.
+    ("XBA", "XBA"),
+    ("XCC", "XCC"),
+    ("XCE", "XCE"),
+    ("XCO", "XCO"),
+    ("XDC", "XDC"),
+    ("XEC", "XEC"),
+    ("XES", "XES"),
+    ("XIM", "XIM"),
+    ("XMP", "XMP"),
     ("XOM", "XOM"),
     ("XPO", "XPO"),
+    ("XK", "XKX"),
+    ("XKX", "XKX"),
 ];
+
+/// Code of ICAO Doc 9303 for an unspecified country, which is none.
+const UNSPECIFIED: &str = "XXX";
 
 /// Bytes of one entry of [`ISO_3166_1`] with its space.
 const ENTRY_BYTES: usize = 6;
 
 /// The three letters for a code of one to three letters in any case; `None` when it is not on the
 /// lists.
-pub(super) fn alpha3(code: &str) -> Option<&'static str> {
+pub(crate) fn alpha3(code: &str) -> Option<&'static str> {
     let code = code.trim();
     let same = |listed: &str| listed.eq_ignore_ascii_case(code);
-    if let Some((_, three)) = DOC_9303.iter().find(|(listed, _)| same(listed)) {
+    if let Some((_, three)) = BESIDE_ISO.iter().find(|(listed, _)| same(listed)) {
         return Some(three);
     }
     let entries = || {
@@ -60,32 +94,18 @@ pub(super) fn alpha3(code: &str) -> Option<&'static str> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_has_every_country_once_and_in_order() {
-        let entries: Vec<&str> = ISO_3166_1.split(' ').collect();
-        assert_eq!(entries.len(), 249);
-        assert!(entries.iter().all(|entry| entry.len() == ENTRY_BYTES - 1));
-        assert!(entries.is_sorted() && entries.windows(2).all(|pair| pair[0] != pair[1]));
-    }
-
-    #[test]
-    fn two_and_three_letters_in_any_case_mean_the_same() {
-        for code in ["DE", "de", " DEU", "deu ", "D"] {
-            assert_eq!(alpha3(code), Some("DEU"), "{code}");
-        }
-        assert_eq!(alpha3("ad"), Some("AND"));
-        assert_eq!(alpha3("ZWE"), Some("ZWE"));
-        assert_eq!(alpha3("UNO"), Some("UNO"));
-    }
-
-    #[test]
-    fn what_is_on_no_list_is_not_guessed() {
-        for code in ["", "Q", "QQ", "QQQ", "Germany", "ДЕ", "D E", "276"] {
-            assert_eq!(alpha3(code), None, "{code}");
-        }
+/// The three letters for a code, number or name; `None` when it is not on the lists.
+fn known(text: &str) -> Option<&'static str> {
+    let text = text.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.len() {
+        // Numbers lose their leading zeros in columns of numbers.
+        1..=3 if is_number => names::of_number(text),
+        _ if is_number => None,
+        1..=3 => alpha3(text).or_else(|| names::of_name(text)),
+        _ => names::of_name(text),
     }
 }
+
+#[cfg(test)]
+mod tests;
