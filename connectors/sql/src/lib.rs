@@ -7,6 +7,7 @@
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod build;
+mod changes;
 mod check;
 mod closing;
 mod columns;
@@ -18,6 +19,7 @@ mod driver;
 mod forms;
 mod ids;
 mod layout;
+mod load;
 mod native;
 mod page;
 mod present;
@@ -32,6 +34,7 @@ mod sweep;
 mod table;
 mod text;
 mod value;
+mod whole;
 mod without_key;
 
 #[cfg(feature = "mysql")]
@@ -40,5 +43,5 @@ pub use config::MySqlConfig;
 pub use config::PostgresConfig;
 #[cfg(feature = "sqlite")]
 pub use config::SqliteConfig;
-pub use config::{Encoding, FeedConfig, StatusWord, TlsConfig, TlsMode};
+pub use config::{ChangeDetection, Encoding, FeedConfig, StatusWord, TlsConfig, TlsMode};
 pub use connector::SqlConnector;
