@@ -158,6 +158,11 @@ pub(crate) fn nearest(feed: Feed, name: &str) -> Option<&'static str> {
 }
 
 impl Role {
+    /// True for a column by which rows are ordered.
+    pub(crate) const fn is_key(self) -> bool {
+        matches!(self, Self::RecordId | Self::ChangedAt)
+    }
+
     /// True when a column of this kind can play this part.
     pub(crate) fn accepts(self, kind: Kind) -> bool {
         use Kind::{

@@ -47,6 +47,14 @@ macro_rules! with_common_settings {
             #[serde(default = "default_connect_timeout")]
             #[schemars(range(min = 1, max = 300))]
             pub connect_timeout_seconds: u32,
+            // Where it is cut says nothing of what a record becomes: it stays out of what a cursor
+            // is kept with.
+            /// Seconds for which one statement may stay open that reads a whole feed (a first load,
+            /// a sweep); what is left is read by the next one. By default 300, of an SQLite file
+            /// 20.
+            #[serde(default, skip_serializing)]
+            #[schemars(range(min = 1, max = 86_400))]
+            pub max_read_seconds: Option<u32>,
             /// Query for vaccinations.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub vaccinations: Option<FeedConfig>,
@@ -68,6 +76,7 @@ macro_rules! with_common_settings {
                     listen_overlap_seconds: self.overlap_seconds,
                     statement_timeout_seconds: self.statement_timeout_seconds,
                     connect_timeout_seconds: self.connect_timeout_seconds,
+                    max_read_seconds: self.max_read_seconds,
                     feeds: [self.vaccinations.clone(), self.tests.clone(), self.recoveries.clone()],
                 }
             }
@@ -149,6 +158,19 @@ pub struct FeedConfig {
     /// A plain SELECT whose column aliases are the documented names, such as `record_id` and
     /// `changed_at`.
     pub query: String,
+    /// How the gateway notices that a row has changed: `stamp` by the query's `changed_at`,
+    /// `several-stamps` by the queries under `changes`, `content` by comparing whole rows in
+    /// sweeps. Absent: `several-stamps` where there are `changes`, otherwise `stamp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_detection: Option<ChangeDetection>,
+    /// Short queries with the columns `record_id` and `changed_at`, one for each table whose rows
+    /// make records change, each under a name of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changes: BTreeMap<String, String>,
+    // What a sweep reads says nothing of what a record becomes.
+    /// Lets sweeps compare whole rows, where stamps do not always move.
+    #[serde(default, skip_serializing)]
+    pub sweep_contents: bool,
     /// Meanings of the words of the `status` column; capital letters and outer blanks do not
     /// matter, `""` stands for an empty status. A word that is not listed holds its record back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -157,6 +179,18 @@ pub struct FeedConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 10))]
     pub date_formats: Option<Vec<String>>,
+}
+
+/// Way in which changes of a feed are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeDetection {
+    /// By the query's own `changed_at`.
+    Stamp,
+    /// By one short query for each table.
+    SeveralStamps,
+    /// By comparing whole rows in sweeps.
+    Content,
 }
 
 /// Meaning of a word of the status column.
@@ -250,6 +284,7 @@ pub(crate) struct Common {
     pub listen_overlap_seconds: u32,
     pub statement_timeout_seconds: u32,
     pub connect_timeout_seconds: u32,
+    pub max_read_seconds: Option<u32>,
     /// Feeds in the order of [`connector_kit::Feed::ALL`].
     pub feeds: [Option<FeedConfig>; 3],
 }

@@ -1,4 +1,4 @@
-//! The connector: one page at a time, in a read-only transaction, and where the next run begins.
+//! The connector: one page at a time, by the way in which the feed's changes are noticed.
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use std::path::Path;
@@ -6,21 +6,20 @@ use std::path::Path;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use connector_kit::{
-    CheckReport, ClinicRecord, Connector, Cursor, Feed, KeysPage, KeysRequest, Page, PageRequest,
-    SampledRecord, SourceError, SourceSurprise,
+    CheckReport, ClinicRecord, Connector, ContentsPage, Feed, KeysPage, KeysRequest, Page,
+    PageRequest, SampledRecord, SourceError, SourceSurprise, SweepReads,
 };
 
-use crate::closing::Lateness;
-use crate::cursor::{self, Position};
-use crate::driver::Driver;
-use crate::layout::{CHANGED_AT, Layout};
-use crate::pull::Pull;
+use crate::config::ChangeDetection;
+use crate::cursor::{self, ChangesPosition, Columns, LoadPosition, LoadedPosition};
+use crate::driver::{Driver, Failure};
+use crate::layout::Layout;
+use crate::load::Resume;
 use crate::row::Reader;
 use crate::settings::FeedSettings;
 use crate::source::{SqlSource, source_error};
-use crate::value::Key;
 use crate::without_key::RowsWithoutKey;
-use crate::{check, pull, stamp, sweep};
+use crate::{changes, check, load, pull, sweep};
 
 /// Most rows in a page, whatever is asked for.
 const MAX_PAGE_ROWS: u32 = 10_000;
@@ -81,72 +80,131 @@ impl SqlConnector {
         })
     }
 
-    /// The cursor at which the next run begins once these rows are safe: the last stamp that can be
-    /// read and is not of the future. Rows stamped later than now come again with every run, until
-    /// their time has come.
-    fn resume(
-        &self,
-        layout: &Layout,
-        pull: &Pull,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Cursor>, SourceError> {
-        let settings = &self.source.settings;
-        let is_past = |key: &Key| stamp::not_after(key, now, settings.zone).as_ref() == Some(key);
-        let rows = pull.rows.rows.rows().rev();
-        let mut stamps = rows.filter_map(|row| row.cell(CHANGED_AT).key());
-        // The last page of a run may be empty, which shows that the one before it was the last.
-        let behind = pull.behind.clone().filter(|_| pull.rows.next.is_none());
-        let Some(at) = stamps.find(is_past).or(behind.filter(is_past)) else {
-            return Ok(None);
-        };
-        let lateness = pull.run.lateness(&at, pull.seen, settings);
-        let mut position = Position::new(layout, at);
-        position.closed.clone_from(&pull.run.closed);
-        match (lateness, &pull.rows.next) {
-            (Lateness::Open(seen), _) => position.seen = seen,
-            (Lateness::Closed, None) => position.closed = Some(position.at.clone()),
-            (Lateness::Closed, Some(last)) if last.at.as_ref() == Some(&position.at) => {
-                position.id = Some(last.id.clone());
-            }
-            (Lateness::Closed, Some(_)) => {}
-        }
-        cursor::write(&position).map(Some)
-    }
-
-    fn page_of(
+    /// A page of a feed that goes by one stamp; a load from the very beginning where there is no
+    /// position among stamps.
+    async fn by_stamp(
         &self,
         feed: &FeedSettings,
-        layout: &Layout,
-        pull: Pull,
-        now: DateTime<Utc>,
+        request: &PageRequest,
     ) -> Result<Page, SourceError> {
-        let resume = self.resume(layout, &pull, now)?;
-        let Pull {
-            rows,
-            until,
-            run,
-            surprise,
-            ..
-        } = pull;
-        let reader = Reader::new(layout, feed, &self.source.settings);
-        let next = rows.next.as_ref().and_then(|place| {
-            let at = place.at.clone()?;
-            let mut position = Position::new(layout, at);
-            position.id = Some(place.id.clone());
-            position.until = until;
-            position.run = Some(run);
-            Some(position)
-        });
-        let records: Vec<ClinicRecord> = rows.rows.rows().map(|row| reader.record(row)).collect();
-        let ids = records.iter().map(|record| record.record_id.as_str());
-        let repeats = sweep::repeat(ids).then_some(SourceSurprise::IdsRepeat);
+        let pull = pull::read(&self.source, feed, request).await;
+        let (layout, pull) = pull.map_err(|failure| source_error(feed, &failure))?;
+        let Some(pull) = pull else {
+            return self.load(feed, None, request).await;
+        };
+        let (settings, now) = (&self.source.settings, request.now);
+        let resume = pull.resume(&layout, settings, now);
+        let next = pull.next(&layout);
+        self.log_without_key(feed, &layout, request).await;
+        let reader = Reader::new(&layout, feed, settings);
+        let rows = pull.rows.rows.rows();
+        let records: Vec<ClinicRecord> = rows.map(|row| reader.record(row)).collect();
         Ok(Page {
+            surprise: pull.surprise.or(repeated(&records)),
             records,
             next: next.as_ref().map(cursor::write).transpose()?,
-            resume,
-            surprise: surprise.or(repeats),
+            resume: resume.as_ref().map(cursor::write).transpose()?,
         })
     }
+
+    /// A load from the very beginning, since the cursor says nothing.
+    async fn start_over(
+        &self,
+        feed: &FeedSettings,
+        request: &PageRequest,
+    ) -> Result<Page, SourceError> {
+        pull::log_not_understood(feed);
+        self.load(feed, None, request).await
+    }
+
+    /// A page of a first load.
+    async fn load(
+        &self,
+        feed: &FeedSettings,
+        position: Option<LoadPosition>,
+        request: &PageRequest,
+    ) -> Result<Page, SourceError> {
+        let page = load::page(&self.source, feed, position, request).await;
+        let page = page.map_err(|failure| source_error(feed, &failure))?;
+        self.log_without_key(feed, &page.layout, request).await;
+        let reader = Reader::new(&page.layout, feed, &self.source.settings);
+        let records: Vec<ClinicRecord> = page.rows.rows().map(|row| reader.record(row)).collect();
+        let resume = page.resume.as_ref().map(Resume::write).transpose()?;
+        Ok(Page {
+            surprise: repeated(&records),
+            records,
+            next: resume.clone().filter(|_| page.has_more),
+            resume,
+        })
+    }
+
+    /// A page of a feed that goes by several stamps.
+    async fn by_changes(
+        &self,
+        feed: &FeedSettings,
+        position: ChangesPosition,
+        request: &PageRequest,
+    ) -> Result<Page, SourceError> {
+        let page = changes::page(&self.source, feed, position, request).await;
+        let page = page.map_err(|failure| source_error(feed, &failure))?;
+        let Some(page) = page else {
+            return self.load(feed, None, request).await;
+        };
+        Ok(Page {
+            records: page.records,
+            next: page.next.as_ref().map(cursor::write).transpose()?,
+            resume: page.resume.as_ref().map(cursor::write).transpose()?,
+            surprise: page.surprise,
+        })
+    }
+
+    /// An empty page of a feed whose changes only sweeps notice, once it is loaded: a look at its
+    /// columns, and at no row.
+    async fn loaded(
+        &self,
+        feed: &FeedSettings,
+        position: &LoadedPosition,
+        request: &PageRequest,
+    ) -> Result<Page, SourceError> {
+        let goes_on = self.has_columns(feed, position).await;
+        if !goes_on.map_err(|failure| source_error(feed, &failure))? {
+            return self.load(feed, None, request).await;
+        }
+        Ok(Page {
+            records: Vec::new(),
+            next: None,
+            resume: None,
+            surprise: None,
+        })
+    }
+
+    async fn has_columns(
+        &self,
+        feed: &FeedSettings,
+        position: &LoadedPosition,
+    ) -> Result<bool, Failure> {
+        let mut lent = self.source.sessions.lend().await?;
+        let layout = self.source.layout(feed, &mut lent).await?;
+        lent.give_back().await?;
+        let goes_on = pull::has_columns(&self.source, feed, &layout, &position.columns)?;
+        self.source.remember(feed, Columns::of(&layout));
+        Ok(goes_on)
+    }
+
+    async fn log_without_key(&self, feed: &FeedSettings, layout: &Layout, request: &PageRequest) {
+        if request.first_of_run && !request.hinted && layout.has_stamp {
+            let log = self
+                .without_key
+                .log(&self.source, feed, layout, request.now);
+            log.await;
+        }
+    }
+}
+
+/// Ids that stand twice in a page, as a surprise.
+fn repeated(records: &[ClinicRecord]) -> Option<SourceSurprise> {
+    let ids = records.iter().map(|record| record.record_id.as_str());
+    sweep::repeat(ids).then_some(SourceSurprise::IdsRepeat)
 }
 
 #[async_trait]
@@ -171,15 +229,25 @@ impl Connector for SqlConnector {
     async fn page(&self, mut request: PageRequest) -> Result<Page, SourceError> {
         let feed = self.source.feed(request.feed, request.limit)?;
         request.limit = request.limit.min(MAX_PAGE_ROWS);
-        let pull = pull::read(&self.source, feed, &request).await;
-        let (layout, pull) = pull.map_err(|failure| source_error(feed, &failure))?;
-        if request.first_of_run && !request.hinted {
-            let log = self
-                .without_key
-                .log(&self.source, feed, &layout, request.now);
-            log.await;
+        let Some(cursor) = &request.after else {
+            return self.load(feed, None, &request).await;
+        };
+        if let Some(position) = cursor::read::<LoadPosition>(cursor) {
+            return self.load(feed, Some(position), &request).await;
         }
-        self.page_of(feed, &layout, pull, request.now)
+        // A sweep's open statement has rows that may be older than those of this page.
+        self.source.whole.close(feed.feed);
+        match feed.detection {
+            ChangeDetection::Stamp => self.by_stamp(feed, &request).await,
+            ChangeDetection::SeveralStamps => match cursor::read(cursor) {
+                Some(position) => self.by_changes(feed, position, &request).await,
+                None => self.start_over(feed, &request).await,
+            },
+            ChangeDetection::Content => match cursor::read(cursor) {
+                Some(position) => self.loaded(feed, &position, &request).await,
+                None => self.start_over(feed, &request).await,
+            },
+        }
     }
 
     async fn keys(&self, request: KeysRequest) -> Result<KeysPage, SourceError> {
@@ -193,22 +261,43 @@ impl Connector for SqlConnector {
         .await
     }
 
+    fn sweep_reads(&self, feed: Feed) -> SweepReads {
+        let mut feeds = self.source.settings.feeds.iter();
+        let has_stamps = feeds
+            .find(|known| known.feed == feed)
+            .is_none_or(|feed| feed.has_stamp() && !feed.config.sweep_contents);
+        if has_stamps {
+            SweepReads::Stamps
+        } else {
+            SweepReads::Contents
+        }
+    }
+
+    async fn contents(&self, request: KeysRequest) -> Result<ContentsPage, SourceError> {
+        let feed = self.source.feed(request.feed, request.limit)?;
+        let limit = request.limit.min(MAX_PAGE_ROWS);
+        sweep::contents(&self.source, feed, &request, limit).await
+    }
+
     async fn fetch(
         &self,
         feed: Feed,
         ids: &[String],
         _now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
-        sweep::fetch(&self.source, self.source.feed(feed, 1)?, ids).await
+        let settings = self.source.feed(feed, 1)?;
+        // Its rows may be older than those that are read here.
+        self.source.whole.close_contents(feed);
+        sweep::fetch(&self.source, settings, ids).await
     }
 
     async fn sample(
         &self,
         feed: Feed,
-        now: DateTime<Utc>,
+        _now: DateTime<Utc>,
     ) -> Result<Vec<SampledRecord>, SourceError> {
         let feed = self.source.feed(feed, 1)?;
-        check::sample::read(&self.source, feed, now)
+        check::sample::read(&self.source, feed)
             .await
             .map_err(|failure| source_error(feed, &failure))
     }

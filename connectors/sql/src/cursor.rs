@@ -43,6 +43,72 @@ pub(crate) struct Position {
     pub run: Option<RunStart>,
 }
 
+/// A place within a first load, which reads the rows in the order of `record_id`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoadPosition {
+    /// Columns that the rows were read with.
+    pub columns: Columns,
+    pub load: Load,
+}
+
+/// How far a first load has come, and where runs begin once it is done.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Load {
+    /// The last row's `record_id`; `None` at the very beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Key>,
+    /// The newest stamp that was seen in the snapshot that the load began with, and was not of the
+    /// future.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Key>,
+    /// The newest stamp of all that were seen, and were not of the future.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<Key>,
+    /// Second since 1970 up to which the source had everything as the load began; `None` where it
+    /// does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<i64>,
+    /// Positions in the change queries from before the load.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub noted: BTreeMap<String, Position>,
+}
+
+/// State of a feed that was loaded, and whose changes only sweeps notice.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoadedPosition {
+    /// Columns that the rows were read with.
+    pub columns: Columns,
+    /// True; tells this cursor from others.
+    pub loaded: bool,
+}
+
+/// Positions in the change queries of a feed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangesPosition {
+    /// Columns that rows of the feed's own query were read with.
+    pub columns: Columns,
+    /// Stored positions, by the names of the queries; a query that had no row yet has none.
+    pub changes: BTreeMap<String, Position>,
+    /// Place of the next page, in a cursor within a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<ChangesRun>,
+}
+
+/// A place within a run over change queries.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangesRun {
+    /// Name of the query that the run has come to.
+    pub query: String,
+    /// Place within this query; `None` where it is yet to begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Position>,
+}
+
 /// A place between two rows in the order of `record_id` alone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,7 +216,7 @@ mod tests {
 
     use super::*;
     use crate::driver::Described;
-    use crate::layout::resolve;
+    use crate::layout::resolve_all;
 
     fn layout(columns: &[(&str, Kind)]) -> Layout {
         let required = [
@@ -168,7 +234,7 @@ mod tests {
                 type_name: String::new(),
             })
             .collect();
-        resolve(Feed::Vaccinations, &described, false)
+        resolve_all(Feed::Vaccinations, &described, false, true)
             .layout
             .unwrap()
     }

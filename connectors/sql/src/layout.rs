@@ -4,6 +4,7 @@ use connector_kit::{Feed, IdentifierKind};
 
 use crate::columns::{self, COUNTRY, Column, Role};
 use crate::driver::Described;
+use crate::settings::FeedSettings;
 use crate::value::Kind;
 
 /// Ordinal of `record_id` among the selected columns.
@@ -12,11 +13,14 @@ pub(crate) const RECORD_ID: usize = 0;
 pub(crate) const CHANGED_AT: usize = 1;
 
 /// The documented columns a query has, in the order they are selected.
+#[derive(Default)]
 pub(crate) struct Layout {
     columns: Vec<Column>,
     /// The query's own spelling of each name.
     pub names: Vec<String>,
     pub kinds: Vec<Kind>,
+    /// True where the query's own `changed_at` is read; in its place stands nothing otherwise.
+    pub has_stamp: bool,
     /// Columns with a person's identifiers.
     pub identifiers: Vec<IdentifierColumn>,
 }
@@ -34,6 +38,12 @@ pub(crate) struct IdentifierColumn {
     pub is_list: bool,
 }
 
+/// Choices of who has no `changed_at`.
+const WAYS_OF_NOTICING: &str = "choose how changes are noticed: add `… AS changed_at` (a timestamp \
+     or a date that moves with every change of the row); or, where several tables have one each, \
+     write a short query for each under `changes`; or, where there is none to trust, \
+     change_detection = \"content\"";
+
 /// Something wrong with a query's columns.
 pub(crate) struct Problem {
     pub what: String,
@@ -41,6 +51,7 @@ pub(crate) struct Problem {
 }
 
 /// The layout, if nothing is missing, and what there is to say.
+#[derive(Default)]
 pub(crate) struct Resolution {
     pub layout: Option<Layout>,
     pub errors: Vec<Problem>,
@@ -71,32 +82,50 @@ impl Layout {
     }
 }
 
-/// Finds the documented columns of a feed among those the database describes.
-pub(crate) fn resolve(feed: Feed, described: &[Described], has_status_words: bool) -> Resolution {
-    let mut found = Resolution {
-        layout: None,
-        errors: Vec::new(),
-        warnings: Vec::new(),
-    };
+/// Finds the documented columns of a feed, or of one of its change queries, among those the
+/// database describes.
+pub(crate) fn resolve(feed: &FeedSettings, described: &[Described]) -> Resolution {
+    if feed.change.is_some() {
+        return resolve_keys(feed.feed, described);
+    }
+    let has_status_words = !feed.config.status_words.is_empty();
+    resolve_all(feed.feed, described, has_status_words, feed.has_stamp())
+}
+
+/// The two columns of a change query. Whatever else it selects is not read.
+fn resolve_keys(feed: Feed, described: &[Described]) -> Resolution {
+    let mut found = Resolution::default();
     let mut layout = Layout {
-        columns: vec![],
-        names: vec![],
-        kinds: vec![],
-        identifiers: vec![],
+        has_stamp: true,
+        ..Layout::default()
+    };
+    for column in columns::of(feed).filter(|column| column.role.is_key()) {
+        add(feed, column, described, &mut layout, &mut found.errors);
+    }
+    found.layout = found.errors.is_empty().then_some(layout);
+    found
+}
+
+/// The documented columns of a feed's own query, with or without a `changed_at`.
+pub(crate) fn resolve_all(
+    feed: Feed,
+    described: &[Described],
+    has_status_words: bool,
+    has_stamp: bool,
+) -> Resolution {
+    let mut found = Resolution::default();
+    let mut layout = Layout {
+        has_stamp,
+        ..Layout::default()
     };
     for column in columns::of(feed) {
-        let mut named = described
-            .iter()
-            .filter(|candidate| candidate.name.eq_ignore_ascii_case(column.name));
-        match (named.next(), named.next()) {
-            (Some(one), None) => take(column, one, &mut layout, &mut found.errors),
-            (Some(_), Some(_)) => found.errors.push(Problem {
-                what: format!("the query has two columns `{}`", column.name),
-                help: "give each column an alias of its own".into(),
-            }),
-            (None, _) if column.required => found.errors.push(missing(feed, column, described)),
-            (None, _) => {}
+        if column.role == Role::ChangedAt && !has_stamp {
+            layout.columns.push(column);
+            layout.names.push(column.name.to_owned());
+            layout.kinds.push(Kind::Timestamp);
+            continue;
         }
+        add(feed, column, described, &mut layout, &mut found.errors);
     }
     layout.join_countries();
     check_person(&layout, &mut found);
@@ -108,6 +137,28 @@ pub(crate) fn resolve(feed: Feed, described: &[Described], has_status_words: boo
     }
     found.layout = found.errors.is_empty().then_some(layout);
     found
+}
+
+/// Finds one documented column, and adds it to the layout.
+fn add(
+    feed: Feed,
+    column: Column,
+    described: &[Described],
+    layout: &mut Layout,
+    errors: &mut Vec<Problem>,
+) {
+    let mut named = described
+        .iter()
+        .filter(|candidate| candidate.name.eq_ignore_ascii_case(column.name));
+    match (named.next(), named.next()) {
+        (Some(one), None) => take(column, one, layout, errors),
+        (Some(_), Some(_)) => errors.push(Problem {
+            what: format!("the query has two columns `{}`", column.name),
+            help: "give each column an alias of its own".into(),
+        }),
+        (None, _) if column.required => errors.push(missing(feed, column, described)),
+        (None, _) => {}
+    }
 }
 
 fn take(column: Column, described: &Described, layout: &mut Layout, errors: &mut Vec<Problem>) {
@@ -142,6 +193,7 @@ fn missing(feed: Feed, column: Column, described: &[Described]) -> Problem {
         .find(|other| columns::nearest(feed, &other.name) == Some(column.name));
     let help = match similar {
         Some(other) => format!("rename `{}` to `{}`", other.name, column.name),
+        None if column.role == Role::ChangedAt => WAYS_OF_NOTICING.to_owned(),
         None => format!(
             "add `… AS {}`; it takes {}",
             column.name,

@@ -7,6 +7,7 @@
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod build;
+mod changes;
 mod check;
 mod closing;
 mod columns;
@@ -19,6 +20,7 @@ mod forms;
 mod ids;
 mod layout;
 mod list;
+mod load;
 mod native;
 mod page;
 mod present;
@@ -33,6 +35,7 @@ mod sweep;
 mod table;
 mod text;
 mod value;
+mod whole;
 mod without_key;
 
 #[cfg(feature = "mysql")]
@@ -41,5 +44,5 @@ pub use config::MySqlConfig;
 pub use config::PostgresConfig;
 #[cfg(feature = "sqlite")]
 pub use config::SqliteConfig;
-pub use config::{Encoding, FeedConfig, StatusWord, TlsConfig, TlsMode};
+pub use config::{ChangeDetection, Encoding, FeedConfig, StatusWord, TlsConfig, TlsMode};
 pub use connector::SqlConnector;

@@ -7,21 +7,21 @@ use chrono_tz::Tz;
 use clock::Clock as _;
 use connector_kit::{PageRequest, SourceSurprise};
 
-use crate::closing::RunStart;
+use crate::closing::{Lateness, RunStart};
 use crate::cursor::{self, Columns, Drift, Position};
 use crate::driver::{Failure, LentSession};
 use crate::forms::{NUMBERS, OTHER_TEXT};
 use crate::layout::{CHANGED_AT, Layout};
 use crate::page::{Order, Pager, Place, Rows, Start};
 use crate::present::Clocks;
-use crate::settings::FeedSettings;
+use crate::settings::{FeedSettings, SqlSettings};
 use crate::source::{SqlSource, gone, log_unreadable};
 use crate::table::Row;
 use crate::value::Key;
 use crate::{salvage, stamp};
 
 /// Time by which the source's clock may be ahead of ours without its stamps' being from the future.
-const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
+pub(crate) const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// Rows of a page, with the end of their run and any surprise.
 pub(crate) struct Pull {
@@ -37,19 +37,14 @@ pub(crate) struct Pull {
     pub surprise: Option<SourceSurprise>,
 }
 
-/// Reads the page asked for. A run begins with a look at the columns; its other pages trust it
-/// until one of them shows otherwise.
+/// Reads the page asked for; `None` where the feed starts over. A run begins with a look at the
+/// columns; its other pages trust it until one of them shows otherwise.
 pub(crate) async fn read(
     source: &SqlSource,
     feed: &FeedSettings,
     request: &PageRequest,
-) -> Result<(Arc<Layout>, Pull), Failure> {
-    let clocks = Clocks {
-        now: request.now,
-        watch: &source.clock,
-        entered: source.clock.elapsed(),
-        written: source.sessions.driver.last_written().await,
-    };
+) -> Result<(Arc<Layout>, Option<Pull>), Failure> {
+    let clocks = source.clocks(request.now).await;
     let mut lent = source.sessions.lend().await?;
     let mut known = source.known_layout(feed).filter(|_| !request.first_of_run);
     loop {
@@ -70,16 +65,59 @@ pub(crate) async fn read(
 }
 
 impl Pull {
-    async fn read(
+    /// Position at which the next run begins once these rows are safe: the last stamp that can be
+    /// read and is not of the future. Rows stamped later than now come again with every run, until
+    /// their time has come.
+    pub(crate) fn resume(
+        &self,
+        layout: &Layout,
+        settings: &SqlSettings,
+        now: DateTime<Utc>,
+    ) -> Option<Position> {
+        let is_past = |key: &Key| stamp::not_after(key, now, settings.zone).as_ref() == Some(key);
+        let rows = self.rows.rows.rows().rev();
+        let mut stamps = rows.filter_map(|row| row.cell(CHANGED_AT).key());
+        // The last page of a run may be empty, which shows that the one before it was the last.
+        let behind = self.behind.clone().filter(|_| self.rows.next.is_none());
+        let at = stamps.find(is_past).or(behind.filter(is_past))?;
+        let lateness = self.run.lateness(&at, self.seen, settings);
+        let mut position = Position::new(layout, at);
+        position.closed.clone_from(&self.run.closed);
+        match (lateness, &self.rows.next) {
+            (Lateness::Open(seen), _) => position.seen = seen,
+            (Lateness::Closed, None) => position.closed = Some(position.at.clone()),
+            (Lateness::Closed, Some(last)) if last.at.as_ref() == Some(&position.at) => {
+                position.id = Some(last.id.clone());
+            }
+            (Lateness::Closed, Some(_)) => {}
+        }
+        Some(position)
+    }
+
+    /// Position at which the run's next page begins.
+    pub(crate) fn next(&self, layout: &Layout) -> Option<Position> {
+        let place = self.rows.next.as_ref()?;
+        let mut position = Position::new(layout, place.at.clone()?);
+        position.id = Some(place.id.clone());
+        position.until.clone_from(&self.until);
+        position.run = Some(self.run.clone());
+        Some(position)
+    }
+
+    /// Reads the page asked for in a transaction that is under way.
+    pub(crate) async fn read(
         source: &SqlSource,
         feed: &FeedSettings,
         layout: &Layout,
         lent: &mut LentSession<'_>,
         request: &PageRequest,
         clocks: &Clocks<'_>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Option<Self>, Failure> {
         let mut pager = source.pager(feed, layout, Order::Stamp);
         let position = position(source, feed, layout, request)?;
+        if position.is_none() && request.after.is_some() {
+            return Ok(None);
+        }
         let mut run = run_start(source, lent, position.as_ref(), clocks).await?;
         pager.until = position
             .as_ref()
@@ -116,15 +154,15 @@ impl Pull {
         if until.is_none() && rows.next.is_some() {
             until = pager.newest(lent).await?;
         }
-        source.remember(feed.feed, Columns::of(layout));
-        Ok(Self {
+        source.remember(feed, Columns::of(layout));
+        Ok(Some(Self {
             rows,
             until,
             seen: run.seen(source.clock.elapsed()),
             run,
             behind,
             surprise,
-        })
+        }))
     }
 }
 
@@ -159,24 +197,46 @@ fn position(
     let Some(cursor) = &request.after else {
         return Ok(None);
     };
-    let name = feed.feed.as_str();
     let Some(position) = cursor::read::<Position>(cursor) else {
-        let why = "the stored cursor is not one of this version; the feed starts over";
-        tracing::warn!(event = "cursor-not-understood", feed = name, "{why}");
+        log_not_understood(feed);
         return Ok(None);
     };
-    match position.columns.drift(layout) {
-        Drift::None => Ok(Some(position)),
+    let goes_on = has_columns(source, feed, layout, &position.columns)?;
+    Ok(Some(position).filter(|_| goes_on))
+}
+
+/// Logs that a feed starts over for its cursor.
+pub(crate) fn log_not_understood(feed: &FeedSettings) {
+    let name = feed.feed.as_str();
+    let why = "the stored cursor is not one of this version, or of this way of noticing changes; \
+        the feed starts over";
+    tracing::warn!(event = "cursor-not-understood", feed = name, "{why}");
+}
+
+/// True where the query still has these columns; false, which is logged, where the feed has to
+/// start over.
+///
+/// # Errors
+/// A column that is gone.
+pub(crate) fn has_columns(
+    source: &SqlSource,
+    feed: &FeedSettings,
+    layout: &Layout,
+    columns: &Columns,
+) -> Result<bool, Failure> {
+    match columns.drift(layout) {
+        Drift::None => Ok(true),
         Drift::Gone(column) => {
-            source.remember(feed.feed, position.columns);
+            source.remember(feed, columns.clone());
             Err(gone(&column))
         }
         Drift::Changed(columns) => {
+            let name = feed.feed.as_str();
             let columns = columns.join(", ");
             let why = "columns are new or of another type, so rows may mean something else; the \
                 feed starts over";
             tracing::warn!(event = "columns-changed", feed = name, columns, "{why}");
-            Ok(None)
+            Ok(false)
         }
     }
 }

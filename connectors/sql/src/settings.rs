@@ -1,5 +1,6 @@
 //! Settings checked at construction: every query one wrappable SELECT, every limit in its range.
 
+use std::collections::BTreeMap;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use secrecy::SecretString;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use settings::SecretSource;
 
-use crate::config::{Common, Encoding, FeedConfig};
+use crate::config::{ChangeDetection, Common, Encoding, FeedConfig};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::config::{TlsConfig, TlsMode};
 use crate::date::DateFormats;
@@ -20,6 +21,15 @@ use crate::statement::{Statement, Syntax};
 /// Longest look back of a run that a hint began.
 #[cfg(feature = "postgres")]
 const MAX_LISTEN_OVERLAP_SECONDS: u32 = 300;
+
+/// Longest time for which a whole read stays open although nobody goes on with it.
+const MAX_UNTAKEN: Duration = Duration::from_secs(30);
+/// Time for which one statement may read everything, where nothing is configured.
+const USUAL_READ_SECONDS: u32 = 300;
+/// The same of an SQLite file: a reader keeps its writers from cutting the log off.
+const USUAL_FILE_READ_SECONDS: u32 = 20;
+/// Most change queries of a feed: a cursor holds a place in each of them.
+const MAX_CHANGE_QUERIES: usize = 8;
 
 /// Settings of a source.
 pub(crate) struct SqlSettings {
@@ -30,16 +40,38 @@ pub(crate) struct SqlSettings {
     pub listen_overlap_seconds: u32,
     pub statement_timeout: Duration,
     pub connect_timeout: Duration,
+    /// Longest time for which one statement reads a whole feed.
+    pub max_read: Duration,
     pub feeds: Vec<FeedSettings>,
 }
 
-/// Settings of a feed.
+/// Settings of a feed, or of one of its change queries.
 pub(crate) struct FeedSettings {
     pub feed: Feed,
     pub statement: Statement,
     pub config: FeedConfig,
     /// Forms of dates that are kept as text.
     pub formats: DateFormats,
+    pub detection: ChangeDetection,
+    /// Name of the change query that these are the settings of; `None` for the feed's own query.
+    pub change: Option<String>,
+    /// The feed's change queries.
+    pub changes: Vec<Self>,
+}
+
+impl FeedSettings {
+    /// True where the query has to have a `changed_at`.
+    pub(crate) fn has_stamp(&self) -> bool {
+        self.change.is_some() || self.detection == ChangeDetection::Stamp
+    }
+
+    /// Place of the query in the configuration, in words.
+    pub(crate) fn place(&self) -> String {
+        match &self.change {
+            Some(name) => format!("{}: changes.{name}", self.feed),
+            None => self.feed.to_string(),
+        }
+    }
 }
 
 impl SqlSettings {
@@ -56,6 +88,12 @@ impl SqlSettings {
                 .then(|| Duration::from_secs(value.into()))
                 .ok_or_else(problem)
         };
+        let usual = if syntax.is_of_file() {
+            USUAL_FILE_READ_SECONDS
+        } else {
+            USUAL_READ_SECONDS
+        };
+        let max_read = common.max_read_seconds.unwrap_or(usual);
         let mut feeds = Vec::new();
         for (feed, config) in Feed::ALL.into_iter().zip(common.feeds) {
             if let Some(config) = config {
@@ -83,8 +121,14 @@ impl SqlSettings {
                 common.connect_timeout_seconds,
                 300,
             )?,
+            max_read: seconds("max_read_seconds", max_read, 86_400)?,
             feeds,
         })
+    }
+
+    /// Longest time for which a whole read stays open although nobody goes on with it.
+    pub(crate) fn max_untaken(&self) -> Duration {
+        MAX_UNTAKEN.min(self.max_read)
     }
 }
 
@@ -107,6 +151,11 @@ fn feed_settings(
             "write letters such as \"d.M.yyyy\" or \"yyyyMMdd\"; docs/codes.md has examples",
         )
     })?;
+    let detection = detection(feed, &config)?;
+    let changes = std::mem::take(&mut config.changes);
+    let changes = changes.into_iter();
+    let changes = changes.map(|(name, query)| change_settings(feed, name, query, syntax));
+    let changes = changes.collect::<Result<Vec<FeedSettings>, _>>()?;
     let words = std::mem::take(&mut config.status_words);
     config.status_words = words
         .into_iter()
@@ -117,6 +166,85 @@ fn feed_settings(
         statement,
         config,
         formats,
+        detection,
+        change: None,
+        changes,
+    })
+}
+
+/// Way in which changes of a feed are noticed: the one that is written, or that `changes` imply.
+fn detection(feed: Feed, config: &FeedConfig) -> Result<ChangeDetection, SourceError> {
+    let wrong = |what: &str, help: &str| {
+        Err(SourceError::misconfigured(
+            format!("feed {feed}: {what}"),
+            help,
+        ))
+    };
+    let has_changes = !config.changes.is_empty();
+    match (config.change_detection, has_changes) {
+        (None | Some(ChangeDetection::SeveralStamps), true) => {}
+        (Some(ChangeDetection::SeveralStamps), false) => {
+            return wrong(
+                "change_detection is \"several-stamps\", and there is no change query",
+                "write a table `changes` with one short query for each table: NAME = \"SELECT … AS \
+                 record_id, … AS changed_at FROM …\"",
+            );
+        }
+        (Some(_), true) => {
+            return wrong(
+                "it has a table `changes`, which has no effect with this change_detection",
+                "leave change_detection out, or write change_detection = \"several-stamps\"",
+            );
+        }
+        (written, false) => return Ok(written.unwrap_or(ChangeDetection::Stamp)),
+    }
+    if config.changes.len() > MAX_CHANGE_QUERIES {
+        return wrong(
+            &format!("it has more than {MAX_CHANGE_QUERIES} change queries"),
+            "join some with UNION ALL, or leave out tables that change rarely: sweeps find their \
+             changes with sweep_contents = true",
+        );
+    }
+    Ok(ChangeDetection::SeveralStamps)
+}
+
+fn change_settings(
+    feed: Feed,
+    name: String,
+    query: String,
+    syntax: Syntax,
+) -> Result<FeedSettings, SourceError> {
+    let is_name = (1..=40).contains(&name.chars().count())
+        && name
+            .chars()
+            .all(|char| char.is_alphanumeric() || matches!(char, '_' | '-'));
+    if !is_name {
+        return Err(SourceError::misconfigured(
+            format!("feed {feed}: a change query has a name that is too long, or of other letters"),
+            "name it after its table, with at most 40 letters, digits, _ and -",
+        ));
+    }
+    let statement = Statement::parse_change(&query, syntax).map_err(|problem| {
+        SourceError::misconfigured(
+            format!("feed {feed}: changes.{name}: {problem}"),
+            "write one plain SELECT … AS record_id, … AS changed_at FROM …",
+        )
+    })?;
+    Ok(FeedSettings {
+        feed,
+        statement,
+        config: FeedConfig {
+            query,
+            change_detection: None,
+            changes: BTreeMap::new(),
+            sweep_contents: false,
+            date_formats: None,
+            status_words: BTreeMap::new(),
+        },
+        formats: DateFormats::default(),
+        detection: ChangeDetection::Stamp,
+        change: Some(name),
+        changes: Vec::new(),
     })
 }
 

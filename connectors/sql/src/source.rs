@@ -4,7 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use clock::SystemClock;
+use chrono::{DateTime, Utc};
+use clock::{Clock as _, SystemClock};
 use connector_kit::{Feed, SourceError};
 use parking_lot::Mutex;
 
@@ -13,7 +14,12 @@ use crate::cursor::{Columns, Drift};
 use crate::driver::{Driver, Failure, LentSession, Sessions};
 use crate::layout::{Layout, resolve};
 use crate::page::{Order, Pager};
+use crate::present::Clocks;
 use crate::settings::{FeedSettings, SqlSettings};
+use crate::whole::WholeReads;
+
+/// A feed, and the name of one of its change queries where it is not the feed's own query.
+type QueryName = (Feed, Option<String>);
 
 /// A clinic's database with its configured feeds.
 pub(crate) struct SqlSource {
@@ -23,8 +29,10 @@ pub(crate) struct SqlSource {
     pub clock: SystemClock,
     /// Columns that pages were last read with, or should have been.
     columns: Mutex<HashMap<Feed, Columns>>,
-    /// Columns as the database last described them.
-    layouts: Mutex<HashMap<Feed, Arc<Layout>>>,
+    /// Columns as the database last described them, of each feed and of its change queries.
+    layouts: Mutex<HashMap<QueryName, Arc<Layout>>>,
+    /// Statements that read a whole feed, and stay open from page to page.
+    pub whole: WholeReads,
     /// Feeds whose stamps were told to be written in several ways.
     mixed: Mutex<HashSet<Feed>>,
 }
@@ -39,6 +47,7 @@ impl SqlSource {
             clock: SystemClock::default(),
             columns: Mutex::default(),
             layouts: Mutex::default(),
+            whole: WholeReads::default(),
             mixed: Mutex::default(),
         })
     }
@@ -50,7 +59,7 @@ impl SqlSource {
         lent: &mut LentSession<'_>,
     ) -> Result<Arc<Layout>, Failure> {
         let described = lent.describe(&feed.statement.text).await?;
-        let found = resolve(feed.feed, &described, !feed.config.status_words.is_empty());
+        let found = resolve(feed, &described);
         let layout = found.layout.map(Arc::new).ok_or_else(|| {
             let problem = found.errors.into_iter().next();
             let (what, help) =
@@ -58,7 +67,7 @@ impl SqlSource {
             Failure::misconfigured(what, help)
         })?;
         let mut layouts = self.layouts.lock();
-        layouts.insert(feed.feed, Arc::clone(&layout));
+        layouts.insert((feed.feed, feed.change.clone()), Arc::clone(&layout));
         Ok(layout)
     }
 
@@ -69,7 +78,18 @@ impl SqlSource {
         if feed.statement.selects_all || !self.sessions.driver.keeps_sessions() {
             return None;
         }
-        self.layouts.lock().get(&feed.feed).cloned()
+        let key = (feed.feed, feed.change.clone());
+        self.layouts.lock().get(&key).cloned()
+    }
+
+    /// Clocks beside the source's own, for a page that is asked for now.
+    pub(crate) async fn clocks(&self, now: DateTime<Utc>) -> Clocks<'_> {
+        Clocks {
+            now,
+            watch: &self.clock,
+            entered: self.clock.elapsed(),
+            written: self.sessions.driver.last_written().await,
+        }
     }
 
     /// True at the first call for a feed: once is enough for a log.
@@ -78,8 +98,10 @@ impl SqlSource {
     }
 
     /// Keeps the columns that rows of a feed are to have.
-    pub(crate) fn remember(&self, feed: Feed, columns: Columns) {
-        self.columns.lock().insert(feed, columns);
+    pub(crate) fn remember(&self, feed: &FeedSettings, columns: Columns) {
+        if feed.change.is_none() {
+            self.columns.lock().insert(feed.feed, columns);
+        }
     }
 
     /// Fails where a column is gone that pages were read with.
@@ -138,7 +160,7 @@ pub(crate) fn gone(column: &str) -> Failure {
 
 /// A failure of a feed in the words of the trait.
 pub(crate) fn source_error(feed: &FeedSettings, failure: &Failure) -> SourceError {
-    failure.at(&format!("feed {}", feed.feed), Some(&feed.statement))
+    failure.at(&format!("feed {}", feed.place()), Some(&feed.statement))
 }
 
 /// Logs how many rows the database could not hand over, and why.

@@ -1,25 +1,26 @@
-//! Key sweeps: all ids with their stamps, in the order of the ids alone; and single rows by their
-//! ids.
+//! Sweeps: all ids with their stamps, or all rows, in the order of the ids alone; and single rows
+//! by their ids.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use connector_kit::{
-    ClinicRecord, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, RecordKey, SourceError,
-    SourceSurprise,
+    ClinicRecord, ContentsPage, Cursor, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, RecordKey,
+    SourceError, SourceSurprise,
 };
 
 use crate::cursor::{self, KeysPosition};
 use crate::driver::{Failure, LentSession};
 use crate::ids::keys_of;
-use crate::layout::{CHANGED_AT, Layout, RECORD_ID};
-use crate::page::{Order, Pager, Place, Rows, Start};
+use crate::layout::{Layout, RECORD_ID};
+use crate::page::{Order, Pager, Start};
 use crate::row::{Reader, beginning_of_cut};
+use crate::salvage;
 use crate::settings::FeedSettings;
 use crate::source::{SqlSource, log_unreadable, source_error};
 use crate::table::Table;
 use crate::value::{Key, Kind};
-use crate::{pull, salvage};
+use crate::whole::{Purpose, Whole, WholePage};
 
 /// Most rows found for one request by id; a few ids may stand for many rows that a collation does
 /// not tell apart.
@@ -34,22 +35,40 @@ pub(crate) async fn keys(
     request: &KeysRequest,
     limit: u32,
 ) -> Result<KeysPage, SourceError> {
-    let failed = |failure: Failure| source_error(feed, &failure);
-    let (layout, rows) = read_keys(source, feed, request, limit)
-        .await
-        .map_err(failed)?;
-    let reader = Reader::new(&layout, feed, &source.settings);
-    let next = rows
-        .next
-        .map(|place| cursor::write(&KeysPosition { after: place.id }))
-        .transpose()?;
-    let keys: Vec<RecordKey> = rows.rows.rows().map(|row| reader.key(row)).collect();
+    let page = read(source, feed, request, limit, Purpose::Keys).await;
+    let page = page.map_err(|failure| source_error(feed, &failure))?;
+    let reader = Reader::new(&page.layout, feed, &source.settings);
+    let keys: Vec<RecordKey> = page.rows.rows().map(|row| reader.key(row)).collect();
     let ids = keys.iter().map(|key| key.record_id.as_str());
     Ok(KeysPage {
         surprise: repeat(ids).then_some(SourceSurprise::IdsRepeat),
         keys,
-        next,
+        next: next(page.next)?,
     })
+}
+
+/// Reads a page of whole rows.
+pub(crate) async fn contents(
+    source: &SqlSource,
+    feed: &FeedSettings,
+    request: &KeysRequest,
+    limit: u32,
+) -> Result<ContentsPage, SourceError> {
+    let page = read(source, feed, request, limit, Purpose::Contents).await;
+    let page = page.map_err(|failure| source_error(feed, &failure))?;
+    let reader = Reader::new(&page.layout, feed, &source.settings);
+    let records: Vec<ClinicRecord> = page.rows.rows().map(|row| reader.record(row)).collect();
+    let ids = records.iter().map(|record| record.record_id.as_str());
+    Ok(ContentsPage {
+        surprise: repeat(ids).then_some(SourceSurprise::IdsRepeat),
+        records,
+        next: next(page.next)?,
+    })
+}
+
+fn next(id: Option<Key>) -> Result<Option<Cursor>, SourceError> {
+    let next = id.map(|after| cursor::write(&KeysPosition { after }));
+    next.transpose()
 }
 
 /// Returns whether an id is there twice. Rows without an id are refused for that.
@@ -58,56 +77,59 @@ pub(crate) fn repeat<'a>(ids: impl Iterator<Item = &'a str>) -> bool {
     ids.filter(|id| !id.is_empty()).any(|id| !seen.insert(id))
 }
 
-async fn read_keys(
+/// Reads the page behind the request's position, from a statement that is open there or a new one.
+async fn read(
     source: &SqlSource,
     feed: &FeedSettings,
     request: &KeysRequest,
     limit: u32,
-) -> Result<(Arc<Layout>, Rows), Failure> {
-    let mut lent = source.sessions.lend().await?;
-    let mut known = source
-        .known_layout(feed)
-        .filter(|_| request.after.is_some());
-    loop {
-        let is_known = known.is_some();
-        let layout = match known.take() {
-            Some(layout) => layout,
-            None => source.layout(feed, &mut lent).await?,
-        };
-        let pager = source.pager(feed, &layout, Order::Id);
-        let start = start(feed.feed, request, &layout);
-        match pull::read_rows(feed, &pager, &mut lent, &start, limit, CHANGED_AT + 1).await {
-            Err(failure) if is_known && failure.may_be_of_columns() => lent.recover().await?,
-            rows => {
-                let rows = rows?;
-                lent.give_back().await?;
-                return Ok((layout, rows));
-            }
-        }
+    purpose: Purpose,
+) -> Result<WholePage, Failure> {
+    let whole = Whole {
+        source,
+        feed,
+        purpose,
+        limit,
+    };
+    let cursor = request.after.as_ref();
+    let position = cursor.and_then(cursor::read::<KeysPosition>);
+    let after = position.as_ref().map(|position| &position.after);
+    if let Some(open) = whole.take(after) {
+        return whole.page(open).await;
     }
+    let mut lent = source.sessions.lend().await?;
+    let layout = source.layout(feed, &mut lent).await?;
+    source.ensure_none_gone(feed.feed, &layout)?;
+    let after = after_of(feed.feed, request, position, &layout);
+    if after.is_none() {
+        source.whole.forget_setbacks(feed.feed);
+    }
+    if whole.takes_single_page() {
+        return whole.single_page(lent, layout, after).await;
+    }
+    let open = whole.open(lent, layout, after).await?;
+    whole.page(open).await
 }
 
-/// A position among ids of another type says nothing any more: the sweep lists all keys anew.
-fn start(feed: Feed, request: &KeysRequest, layout: &Layout) -> Start {
-    let Some(cursor) = &request.after else {
-        return Start::Beginning;
-    };
+/// A position among ids of another type says nothing any more: the sweep reads everything anew.
+fn after_of(
+    feed: Feed,
+    request: &KeysRequest,
+    position: Option<KeysPosition>,
+    layout: &Layout,
+) -> Option<Key> {
+    request.after.as_ref()?;
     let kind = layout.kinds[RECORD_ID];
-    let position = cursor::read::<KeysPosition>(cursor);
-    match position.filter(|position| kind == Kind::Dynamic || position.after.kind == kind) {
-        Some(position) => Start::After(Place {
-            at: None,
-            id: position.after,
-        }),
-        None => {
-            tracing::warn!(
-                event = "key-sweep-starts-over",
-                feed = feed.as_str(),
-                "record_id is of another type than when the sweep began; all keys are listed anew"
-            );
-            Start::Beginning
-        }
+    let fits = |position: &KeysPosition| kind == Kind::Dynamic || position.after.kind == kind;
+    let position = position.filter(fits);
+    if position.is_none() {
+        tracing::warn!(
+            event = "key-sweep-starts-over",
+            feed = feed.as_str(),
+            "record_id is of another type than when the sweep began; everything is read anew"
+        );
     }
+    position.map(|position| position.after)
 }
 
 /// Reads the rows with these ids.
@@ -182,7 +204,7 @@ async fn find(
     Ok((layout, rows))
 }
 
-async fn with_ids(
+pub(crate) async fn with_ids(
     feed: &FeedSettings,
     pager: &Pager<'_>,
     lent: &mut LentSession<'_>,

@@ -1,6 +1,7 @@
 //! The rows of a page in two buffers, however many there are; a row is a view into them.
 
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 
 use az::SaturatingAs;
 
@@ -99,6 +100,13 @@ impl Table {
         self.cells.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
+    /// Copy of some of the rows.
+    pub(crate) fn part(&self, rows: Range<usize>) -> Self {
+        let mut part = Self::default();
+        rows.for_each(|index| part.push_row(self.row(index)));
+        part
+    }
+
     /// Adds another table's row.
     pub(crate) fn push_row(&mut self, row: Row<'_>) {
         row.cells()
@@ -139,6 +147,11 @@ impl<'t> Row<'t> {
     /// True for a row whose first cells are those of the other one.
     pub(crate) fn begins_as(&self, other: Row<'_>) -> bool {
         (0..other.width()).all(|ordinal| self.cell(ordinal) == other.cell(ordinal))
+    }
+
+    /// True for a row with the same first cell.
+    pub(crate) fn begins_with_id_of(&self, other: Row<'_>) -> bool {
+        self.cell(0) == other.cell(0)
     }
 
     /// True for a row with the same two keys.

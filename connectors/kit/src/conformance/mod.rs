@@ -41,7 +41,8 @@ pub struct Must {
 pub enum Outcome {
     /// The connector does what it must.
     Kept,
-    /// The source cannot be disturbed in the way that the check needs; the subject says why.
+    /// The source cannot be disturbed in the way that the check needs, or the feed promises less;
+    /// the subject says why.
     Impossible(&'static str),
     /// The connector breaks the MUST.
     Broken(Violation),
@@ -127,6 +128,9 @@ pub async fn verify(must: &Must, subject: &mut dyn Subject) -> Outcome {
     {
         return Outcome::Impossible(reason);
     }
+    if let Some(reason) = subject.need_not_keep(must.id) {
+        return Outcome::Impossible(reason);
+    }
     subject.reset().await;
     match (must.check)(subject).await {
         Ok(()) => Outcome::Kept,
@@ -152,8 +156,8 @@ pub async fn require(id: &str, subject: &mut dyn Subject) {
     }
 }
 
-/// Checks every MUST, one after another, on one source. Returns the ids of those that the source
-/// cannot be disturbed for, for the test to compare with what it expects.
+/// Checks every MUST, one after another, on one source. Returns the ids of those that cannot be
+/// checked, for the test to compare with what it expects.
 ///
 /// # Panics
 /// Fails the test when the connector breaks any; the message names all of them.

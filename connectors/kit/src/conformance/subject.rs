@@ -102,6 +102,12 @@ pub trait Subject {
     /// Reason why this kind of source cannot misbehave in this way; `None` where it can.
     fn cannot(&self, hostility: Hostility) -> Option<&'static str>;
 
+    /// Reason why a feed that is read in this way need not keep the MUST with this id, as one whose
+    /// changes only sweeps notice; `None` where it has to.
+    fn need_not_keep(&self, _id: &str) -> Option<&'static str> {
+        None
+    }
+
     /// The record id that the connector gives the row with this name.
     fn record_id(&self, name: &str) -> String {
         name.to_owned()

@@ -61,6 +61,21 @@ impl Keys {
         })
     }
 
+    /// The table's column that `changed_at` is, unchanged, and whether an index begins with it;
+    /// `None` where it is made by an expression, or of a view.
+    pub(super) async fn stamp_index(
+        &self,
+        look: &Look<'_>,
+    ) -> Result<Option<(String, String, bool)>, Failure> {
+        let place = self.changed_at.origin.as_ref();
+        let Some(place) = place.filter(|place| place.kind == "table") else {
+            return Ok(None);
+        };
+        let found = look.driver().index_sql(std::slice::from_ref(&place.origin));
+        let has_index = !look.texts(&Sql::plain(found)).await?.is_empty();
+        Ok(Some((place.table.clone(), place.column.clone(), has_index)))
+    }
+
     /// Says what to do about pages in this order, for which the database sorts many rows.
     pub(super) async fn advice(&self, look: &Look<'_>, order: Order) -> Result<String, Failure> {
         let keys: &[&Key] = match order {
@@ -168,12 +183,15 @@ impl Place {
     }
 }
 
+/// Beginning of an advice that names no index.
+pub(super) const NO_INDEX: &str = "no index can be named";
+
 fn no_index(why: &str, what: &str) -> String {
-    format!("no index can be named: {why}; {what}")
+    format!("{NO_INDEX}: {why}; {what}")
 }
 
 /// A name that needs no quotation marks, of what is indexed.
-fn index_name(of: &str) -> String {
+pub(super) fn index_name(of: &str) -> String {
     const MAX_CHARS: usize = 30;
     let words = of.split(|char: char| !(char.is_alphanumeric() || char == '_'));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();

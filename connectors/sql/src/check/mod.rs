@@ -1,6 +1,7 @@
 //! `check`: looks at everything that can be wrong with a source, and says it in words without
 //! quoting a value.
 
+mod changes;
 mod contents;
 mod index;
 mod look;
@@ -11,18 +12,17 @@ mod utc_days;
 mod words;
 
 use chrono::{DateTime, Utc};
-use connector_kit::{CheckReport, Feed, PageRequest};
+use connector_kit::{CheckReport, Feed};
 
 use crate::driver::{Described, Failure};
 use crate::layout::{Layout, resolve};
 use crate::page::Order;
-use crate::pull;
 use crate::settings::FeedSettings;
 use crate::source::SqlSource;
 use crate::value::Sql;
 use index::Keys;
 use look::{Look, SAMPLE_ROWS};
-use plan::{BY_ID, BY_STAMP};
+use plan::{BY_ID, BY_STAMP, Sorts};
 use stamps::StampCheck;
 
 /// Looks at the server, then at each feed.
@@ -102,7 +102,7 @@ async fn check_feed(
     let mut lent = look.source.sessions.lend().await?;
     let described = lent.describe(&feed.statement.text).await?;
     lent.give_back().await?;
-    let found = resolve(name, &described, !feed.config.status_words.is_empty());
+    let found = resolve(feed, &described);
     for problem in found.warnings {
         report.warn(format!("{name}: {}", problem.what), problem.help);
     }
@@ -134,8 +134,12 @@ async fn plans(
     report: &mut CheckReport,
 ) -> Result<(), Failure> {
     let keys = Keys::find(look, feed, layout, described).await?;
-    plan::check(look, feed, &BY_STAMP, layout, report, &keys).await?;
-    plan::check(look, feed, &BY_ID, layout, report, &keys).await
+    let mut sorts = Sorts::Few;
+    if layout.has_stamp {
+        sorts = plan::check(look, feed, &BY_STAMP, layout, report, &keys).await?;
+    }
+    plan::check(look, feed, &BY_ID, layout, report, &keys).await?;
+    changes::check(look, feed, layout, sorts, report).await
 }
 
 /// Warns of a question that the database did not answer, about a feed that it can be read from all
@@ -161,7 +165,12 @@ async fn check_rows(
     report: &mut CheckReport,
 ) -> Result<(), Failure> {
     let name = feed.feed;
-    let pager = look.source.pager(feed, layout, Order::Stamp);
+    let order = if layout.has_stamp {
+        Order::Stamp
+    } else {
+        Order::Id
+    };
+    let pager = look.source.pager(feed, layout, order);
     let sample = match look.sample(&pager).await {
         Err(failure) if failure.may_be_of_rows() => {
             others_are_read(look, feed, failure, report).await?;
@@ -197,7 +206,9 @@ async fn check_rows(
         let question = "whether the query makes dates in another zone";
         not_looked_at(stamps.report, name, question, &failure);
     }
-    if let Err(failure) = stamps.stamps(&rows).await {
+    if layout.has_stamp
+        && let Err(failure) = stamps.stamps(&rows).await
+    {
         let question = "whether changed_at is in the order of time";
         not_looked_at(stamps.report, name, question, &failure);
     }
@@ -218,8 +229,10 @@ async fn others_are_read(
     failure: Failure,
     report: &mut CheckReport,
 ) -> Result<(), Failure> {
-    let request = PageRequest::first_records(feed.feed, SAMPLE_ROWS, look.now);
-    if pull::read(look.source, feed, &request).await.is_err() {
+    if sample::first_rows(look.source, feed, SAMPLE_ROWS)
+        .await
+        .is_err()
+    {
         return Err(failure);
     }
     let (what, help) = failure.words(Some(&feed.statement));

@@ -2,7 +2,7 @@
 
 use connector_kit::CheckReport;
 
-use super::index::Keys;
+use super::index::{Keys, NO_INDEX};
 use super::look::{Look, SAMPLE_ROWS};
 use crate::driver::{Failure, MANY_ROWS, SlowPlan};
 use crate::layout::Layout;
@@ -17,16 +17,26 @@ pub(super) struct Paging {
     page: &'static str,
 }
 
+/// Whether the database sorts many rows for a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sorts {
+    Few,
+    /// Many, unless the index is made that is advised.
+    Many,
+    /// Many, and no index can be named.
+    Unindexed,
+}
+
 /// Pages of runs.
 pub(super) const BY_STAMP: Paging = Paging {
     order: Order::Stamp,
     page: "each page",
 };
 
-/// Pages of key sweeps.
+/// First loads and sweeps, and rows that are asked for by their ids.
 pub(super) const BY_ID: Paging = Paging {
     order: Order::Id,
-    page: "each page of the key sweep",
+    page: "a first load, a sweep or a row that is asked for by its id",
 };
 
 /// Warns of pages for which the database sorts many rows.
@@ -37,7 +47,7 @@ pub(super) async fn check(
     layout: &Layout,
     report: &mut CheckReport,
     keys: &Keys,
-) -> Result<(), Failure> {
+) -> Result<Sorts, Failure> {
     let pager = look.source.pager(feed, layout, paging.order);
     let sql = match paging.order {
         Order::Stamp => pager.page(&Start::Beginning, SAMPLE_ROWS, false),
@@ -47,7 +57,7 @@ pub(super) async fn check(
     let plan = lent.slow_plan(&sql).await?;
     lent.give_back().await?;
     let Some(SlowPlan { rows, table }) = plan else {
-        return Ok(());
+        return Ok(Sorts::Few);
     };
     let rows = match rows {
         Some(rows) => rows,
@@ -58,15 +68,22 @@ pub(super) async fn check(
             .as_deref()
             .and_then(|table| feed.statement.name_in(table));
         let of_table = table.map_or(String::new(), |table| format!(" of {table}"));
+        let advice = keys.advice(look, paging.order).await?;
+        let is_indexable = !advice.starts_with(NO_INDEX);
         report.warn(
             format!(
                 "{}: {} sorts about {rows} rows{of_table}",
                 feed.feed, paging.page
             ),
-            keys.advice(look, paging.order).await?,
+            advice,
         );
+        return Ok(if is_indexable {
+            Sorts::Many
+        } else {
+            Sorts::Unindexed
+        });
     }
-    Ok(())
+    Ok(Sorts::Few)
 }
 
 /// Counts the rows of the query, up to [`MANY_ROWS`], where the plan does not estimate them.

@@ -1,14 +1,15 @@
 //! Sample of a feed: its first rows and its newest, as records, with the words and instants that
 //! `check` tells of.
 
-use chrono::{DateTime, Utc};
-use connector_kit::{PageRequest, SAMPLE_RECORDS, SampledInstant, SampledRecord, add_newest};
+use std::sync::Arc;
+
+use connector_kit::{SAMPLE_RECORDS, SampledInstant, SampledRecord, add_newest};
 
 use crate::config::Encoding;
 use crate::date;
 use crate::driver::Failure;
 use crate::layout::{Layout, RECORD_ID};
-use crate::page::{Order, Start};
+use crate::page::{Order, Rows, Start};
 use crate::row::Reader;
 use crate::settings::FeedSettings;
 use crate::source::SqlSource;
@@ -19,28 +20,46 @@ use crate::{pull, sweep};
 pub(crate) async fn read(
     source: &SqlSource,
     feed: &FeedSettings,
-    now: DateTime<Utc>,
 ) -> Result<Vec<SampledRecord>, Failure> {
-    let request = PageRequest::first_records(feed.feed, SAMPLE_RECORDS, now);
-    let (layout, pull) = pull::read(source, feed, &request).await?;
+    let (layout, rows) = first_rows(source, feed, SAMPLE_RECORDS).await?;
     let sampler = Sampler::new(source, feed, &layout);
-    let mut sample = sampler.records(&pull.rows.rows);
-    if pull.rows.next.is_none() {
+    let mut sample = sampler.records(&rows.rows);
+    if rows.next.is_none() {
         return Ok(sample);
     }
     add_newest(&mut sample, newest(source, feed, &layout, &sampler).await?);
     Ok(sample)
 }
 
-/// The newest rows. Where one of them cannot be read, they are asked for by their ids, which tells
-/// the readable ones apart.
+/// The first rows in the order of their ids, those that cannot be read by their keys alone.
+pub(super) async fn first_rows(
+    source: &SqlSource,
+    feed: &FeedSettings,
+    limit: u32,
+) -> Result<(Arc<Layout>, Rows), Failure> {
+    let mut lent = source.sessions.lend().await?;
+    let layout = source.layout(feed, &mut lent).await?;
+    let pager = source.pager(feed, &layout, Order::Id);
+    let width = layout.names.len();
+    let rows = pull::read_rows(feed, &pager, &mut lent, &Start::Beginning, limit, width).await?;
+    lent.give_back().await?;
+    Ok((layout, rows))
+}
+
+/// The newest rows, or those with the last ids where the feed has no stamp. Where one of them
+/// cannot be read, they are asked for by their ids, which tells the readable ones apart.
 async fn newest(
     source: &SqlSource,
     feed: &FeedSettings,
     layout: &Layout,
     sampler: &Sampler<'_>,
 ) -> Result<Vec<SampledRecord>, Failure> {
-    let pager = source.pager(feed, layout, Order::Stamp);
+    let order = if layout.has_stamp {
+        Order::Stamp
+    } else {
+        Order::Id
+    };
+    let pager = source.pager(feed, layout, order);
     let mut lent = source.sessions.lend().await?;
     let rows = pager.page(&Start::Beginning, SAMPLE_RECORDS, true);
     let failure = match lent.fetch(&rows, &layout.kinds).await {

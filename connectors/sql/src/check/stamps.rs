@@ -39,6 +39,9 @@ impl StampCheck<'_> {
             ),
             (RECORD_ID, "record_id", "such rows are never read"),
         ] {
+            if ordinal == CHANGED_AT && !self.pager.layout.has_stamp {
+                continue;
+            }
             let full_name = self.pager.column(ordinal);
             let count = self.look.count(self.pager, |sql| {
                 sql.push(&format!("{full_name} IS NULL"));
@@ -58,7 +61,10 @@ impl StampCheck<'_> {
                 );
             }
         }
-        Ok(unplaced + self.unusable_stamps().await?)
+        if self.pager.layout.has_stamp {
+            unplaced += self.unusable_stamps().await?;
+        }
+        Ok(unplaced)
     }
 
     /// Counts the rows with a stamp of a wrong type.

@@ -4,6 +4,7 @@
 use connector_kit::SourceError;
 use tls_fault::TlsFault;
 
+use crate::settings::FeedSettings;
 use crate::statement::Statement;
 
 /// A failure in our own words, and what to change.
@@ -62,7 +63,6 @@ impl Failure {
     }
 
     /// The query's columns are of other types than those that were described.
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn other_columns() -> Self {
         Self {
             columns: true,
@@ -81,6 +81,15 @@ impl Failure {
     #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
     pub(crate) fn of(self, cause: Cause) -> Self {
         Self { cause, ..self }
+    }
+
+    /// The failure of a change query, with its name before it.
+    pub(crate) fn of_change(self, change: &FeedSettings) -> Self {
+        let place = change.place();
+        Self {
+            what: format!("{place}: {}", self.what),
+            ..self
+        }
     }
 
     pub(crate) const fn cause(&self) -> Cause {

@@ -5,17 +5,19 @@ mod failure;
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
 mod origin;
+mod outlet;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use connector_kit::CheckReport;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 pub(crate) use failure::{Cause, Failure};
@@ -23,6 +25,7 @@ pub(crate) use failure::{Cause, Failure};
 pub(crate) use origin::Origin;
 #[cfg(any(feature = "mysql", feature = "sqlite"))]
 pub(crate) use origin::{of_column, typed};
+pub(crate) use outlet::{Limits, Outlet, Piece, Stream};
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::config::TlsMode;
@@ -83,6 +86,8 @@ pub(crate) trait Driver: Send + Sync {
     /// An expression for the bounded text form of a column (raw bytes for a bytes column), to
     /// compare with.
     fn project(&self, column: &str, kind: Kind) -> String;
+    /// An expression for a stamp that is not there.
+    fn no_stamp(&self) -> &'static str;
     /// Appends an expression for a key, in the column's own type, and binds it.
     fn push_key(&self, sql: &mut Sql, key: &Key);
     /// Appends the condition "after this key", in the form an index on both columns serves.
@@ -168,18 +173,34 @@ pub(crate) trait Session: Send {
     async fn end(&mut self) -> Result<(), Failure>;
     /// The columns of a query, without running it.
     async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure>;
+    /// Gives the statements of this transaction so much time, for one that reads everything.
+    async fn give_time(&mut self, limit: Duration) -> Result<(), Failure>;
+    /// Reads the rows of a statement whose columns have these kinds. With an outlet they leave
+    /// through it, and those that it did not take any more are returned; `None` where nobody wants
+    /// the others.
+    async fn read(
+        &mut self,
+        sql: &Sql,
+        kinds: &[Kind],
+        outlet: Option<&mut Outlet>,
+    ) -> Result<Option<Table>, Failure>;
     /// All rows of a statement whose columns have these kinds.
-    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure>;
+    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
+        Ok(self.read(sql, kinds, None).await?.unwrap_or_default())
+    }
     /// Looks at the plan of a paging statement; None when it is a good one.
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure>;
 }
+
+/// Kept sessions.
+type Idle = Mutex<Vec<Box<dyn Session>>>;
 
 /// The sessions of one source. The pool of sqlx is not used: it retries a refused connection until
 /// its time is up and then no longer knows why.
 pub(crate) struct Sessions {
     pub driver: Box<dyn Driver>,
-    idle: Mutex<Vec<Box<dyn Session>>>,
-    permits: Semaphore,
+    idle: Arc<Idle>,
+    permits: Arc<Semaphore>,
     connect_timeout: Duration,
     statement_timeout: Duration,
 }
@@ -190,7 +211,7 @@ pub(crate) struct LentSession<'s> {
     session: Box<dyn Session>,
     limit: Duration,
     owner: &'s Sessions,
-    _permit: SemaphorePermit<'s>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Sessions {
@@ -199,10 +220,10 @@ impl Sessions {
         connect_timeout: Duration,
         statement_timeout: Duration,
     ) -> Self {
-        let permits = Semaphore::new(MAX_CONNECTIONS);
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         Self {
             driver,
-            idle: Mutex::default(),
+            idle: Arc::default(),
             permits,
             connect_timeout,
             statement_timeout,
@@ -211,9 +232,8 @@ impl Sessions {
 
     /// Lends a session in a read-only transaction: a kept one that still answers, or a new one.
     pub(crate) async fn lend(&self) -> Result<LentSession<'_>, Failure> {
-        let permit = self
-            .permits
-            .acquire()
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
             .await
             .map_err(|_| Failure::retry("the source is closed"))?;
         let limit = self.statement_timeout + GRACE;
@@ -294,6 +314,29 @@ impl LentSession<'_> {
     pub(crate) async fn renew(&mut self) -> Result<(), Failure> {
         Self::bounded(self.limit, self.session.end()).await?;
         Self::bounded(self.limit, self.session.begin()).await
+    }
+
+    /// Goes on in a task of its own that reads a statement and hands its rows out piece by piece.
+    /// The session counts no more among those that are lent: a feed has one such statement at most.
+    pub(crate) async fn stream(
+        mut self,
+        sql: Sql,
+        kinds: &[Kind],
+        limits: Limits,
+    ) -> Result<Stream, Failure> {
+        let whole = limits.whole + self.owner.statement_timeout;
+        Self::bounded(self.limit, self.session.give_time(whole)).await?;
+        let keep = self.owner.driver.keeps_sessions();
+        let idle = keep.then(|| Arc::clone(&self.owner.idle));
+        let step = self.owner.statement_timeout;
+        Ok(Stream::begin(
+            self.session,
+            sql,
+            kinds.to_vec(),
+            limits,
+            step,
+            idle,
+        ))
     }
 
     /// Ends the transaction and keeps the session for the next one.

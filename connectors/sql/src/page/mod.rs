@@ -56,6 +56,8 @@ pub(crate) struct Pager<'s> {
     pub order: Order,
     /// Rows with a later stamp are left for another time.
     pub until: Option<Key>,
+    /// True where rows without a usable stamp are left out in the order of ids, too.
+    pub stamped: bool,
     /// The administrator's query, or as much of it as gives the keys.
     text: &'s str,
 }
@@ -73,6 +75,7 @@ impl<'s> Pager<'s> {
             layout,
             order,
             until: None,
+            stamped: false,
             text: &statement.text,
         }
     }
@@ -155,10 +158,7 @@ impl<'s> Pager<'s> {
             } else {
                 "record_id"
             };
-            return Err(Failure::misconfigured(
-                format!("more than {limit} rows have the same {keys}"),
-                "select a record_id that is different for every row; a join may multiply rows",
-            ));
+            return Err(too_many_equal(limit as usize, keys));
         }
         Ok(())
     }
@@ -183,17 +183,27 @@ impl<'s> Pager<'s> {
 
     /// The newest usable stamp there is.
     pub(crate) async fn newest(&self, lent: &mut LentSession<'_>) -> Result<Option<Key>, Failure> {
-        let newest = |pager: &Self| pager.keys_page(&Start::Beginning, 1, true);
         let kinds = &self.layout.kinds[..=CHANGED_AT];
-        let rows = match (lent.fetch(&newest(self), kinds).await, self.of_keys_alone()) {
+        let rows = match (
+            lent.fetch(&self.newest_keys(), kinds).await,
+            self.of_keys_alone(),
+        ) {
             (Err(failure), Some(alone)) if failure.may_be_of_rows() => {
                 lent.recover().await?;
-                lent.fetch(&newest(&alone), kinds).await?
+                lent.fetch(&alone.newest_keys(), kinds).await?
             }
             (rows, _) => rows?,
         };
         Ok(rows.first().and_then(|row| row.cell(CHANGED_AT).key()))
     }
+}
+
+/// Failure of a page that is too small for a set of rows with equal keys.
+pub(crate) fn too_many_equal(limit: usize, keys: &str) -> Failure {
+    Failure::misconfigured(
+        format!("more than {limit} rows have the same {keys}"),
+        "select a record_id that is different for every row; a join may multiply rows",
+    )
 }
 
 /// Returns false when the database certainly tells two keys apart; of text only the database itself

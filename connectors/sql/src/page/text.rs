@@ -8,6 +8,9 @@ use crate::value::{Key, Kind, Sql};
 impl Pager<'_> {
     /// The full name of a selected column.
     pub(crate) fn column(&self, ordinal: usize) -> String {
+        if ordinal == CHANGED_AT && !self.layout.has_stamp {
+            return self.driver.no_stamp().to_owned();
+        }
         format!("q.{}", self.driver.quote(&self.layout.names[ordinal]))
     }
 
@@ -27,6 +30,15 @@ impl Pager<'_> {
         self.cells_page(start, limit, CHANGED_AT + 1, descending)
     }
 
+    /// The keys of a row with the newest stamp. Which of several it is does not matter, and an
+    /// index on the stamp alone serves it, whatever is joined.
+    pub(super) fn newest_keys(&self) -> Sql {
+        let mut sql = self.select(CHANGED_AT + 1);
+        let at = self.column(CHANGED_AT);
+        sql.push(&format!(" ORDER BY {at} DESC LIMIT 1"));
+        sql
+    }
+
     /// The first `width` columns of a page.
     pub(crate) fn cells_page(
         &self,
@@ -37,7 +49,15 @@ impl Pager<'_> {
     ) -> Sql {
         let mut sql = self.select(width);
         self.push_start(&mut sql, start);
-        self.push_order(&mut sql, limit, descending);
+        self.push_order(&mut sql, Some(limit), descending);
+        sql
+    }
+
+    /// The first `width` columns of all rows from `start` on.
+    pub(crate) fn all(&self, start: &Start, width: usize) -> Sql {
+        let mut sql = self.select(width);
+        self.push_start(&mut sql, start);
+        self.push_order(&mut sql, None, false);
         sql
     }
 
@@ -73,7 +93,7 @@ impl Pager<'_> {
         sql.push(" AND NOT (");
         self.push_after(&mut sql, last);
         sql.push(")");
-        self.push_order(&mut sql, limit, false);
+        self.push_order(&mut sql, Some(limit), false);
         sql
     }
 
@@ -131,7 +151,7 @@ impl Pager<'_> {
         }
     }
 
-    fn push_order(&self, sql: &mut Sql, limit: u32, descending: bool) {
+    fn push_order(&self, sql: &mut Sql, limit: Option<u32>, descending: bool) {
         let at = self.column(CHANGED_AT);
         let id = self.column(RECORD_ID);
         let direction = if descending { " DESC" } else { "" };
@@ -140,7 +160,10 @@ impl Pager<'_> {
         } else {
             String::new()
         };
-        sql.push(&format!(" ORDER BY {first}{id}{direction} LIMIT {limit}"));
+        sql.push(&format!(" ORDER BY {first}{id}{direction}"));
+        if let Some(limit) = limit {
+            sql.push(&format!(" LIMIT {limit}"));
+        }
     }
 
     fn push_after(&self, sql: &mut Sql, place: &Place) {
@@ -223,7 +246,7 @@ impl Pager<'_> {
             self.source()
         ));
         sql.is_typed = true;
-        if self.order == Order::Stamp {
+        if self.order == Order::Stamp || self.stamped {
             sql.push(&format!(" AND {at} IS NOT NULL"));
             if let Some(usable) = self.driver.usable_stamp(&at) {
                 sql.push(&format!(" AND {usable}"));

@@ -1,4 +1,4 @@
-//! The query with its two keys alone: for rows whose other columns make the server fail even where
+//! The query with its keys alone: for rows whose other columns make the server fail even where
 //! nobody asks for them, as functions do that PostgreSQL takes for volatile.
 
 use std::ops::Range;
@@ -24,27 +24,52 @@ const DEPENDENT: [&str; 12] = [
 /// Returns the query without its columns other than `record_id` and `changed_at`, where it is plain
 /// enough to be sure that these rows are the same.
 pub(super) fn only_keys(query: &str, tokens: &[Token]) -> Option<String> {
-    let select = top_level(tokens)
-        .find(|(_, token)| token.word == "select")
-        .map(|(index, _)| index)?;
-    let from = select + position_of_from(&tokens[select..])?;
+    let within = top_select(tokens)?;
+    let (select, from) = (within.start - 1, within.end);
     if is_dependent(tokens, select, from) {
         return None;
     }
-    let items = items(tokens, select + 1..from);
+    let items = items(tokens, within.clone());
     let item = |name: &str| {
-        let mut named = items
-            .iter()
-            .filter(|item| last_name(query, &tokens[(*item).clone()]).as_deref() == Some(name));
-        let one = named.next()?;
-        let at = tokens[one.start].at.start..tokens[one.end - 1].at.end;
-        named.next().is_none().then(|| &query[at])
+        let one = item_named(query, tokens, within.clone(), name)?;
+        Some(&query[tokens[one.start].at.start..tokens[one.end - 1].at.end])
     };
     let begin = &query[tokens[0].at.start..tokens[select].at.end];
     let end = &query[tokens[from].at.start..tokens.last()?.at.end];
     let id = item("record_id")?;
-    let at = item("changed_at")?;
-    Some(format!("{begin}\n{id},\n{at}\n{end}"))
+    let has_stamp = items
+        .iter()
+        .any(|item| last_name(query, &tokens[item.clone()]).as_deref() == Some("changed_at"));
+    let at = if has_stamp {
+        format!(",\n{}", item("changed_at")?)
+    } else {
+        String::new()
+    };
+    Some(format!("{begin}\n{id}{at}\n{end}"))
+}
+
+/// The selected columns of the query itself, as a range of tokens; `None` without a FROM.
+pub(super) fn top_select(tokens: &[Token]) -> Option<Range<usize>> {
+    let select = top_level(tokens)
+        .find(|(_, token)| token.word == "select")
+        .map(|(index, _)| index)?;
+    let from = select + position_of_from(&tokens[select..])?;
+    Some(select + 1..from)
+}
+
+/// The selected column with this name, if there is just one.
+pub(super) fn item_named(
+    query: &str,
+    tokens: &[Token],
+    within: Range<usize>,
+    name: &str,
+) -> Option<Range<usize>> {
+    let items = items(tokens, within);
+    let mut named = items
+        .into_iter()
+        .filter(|item| last_name(query, &tokens[item.clone()]).as_deref() == Some(name));
+    let one = named.next()?;
+    named.next().is_none().then_some(one)
 }
 
 /// True where the rows may depend on what is selected: sets, groups, `DISTINCT`, an order by an
@@ -130,6 +155,10 @@ mod tests {
                  coalesce(e, f) changed_at, g::text AS record_id from h",
                 "select g::text AS record_id, coalesce(e, f) changed_at from h",
             ),
+            (
+                "SELECT a, id AS record_id FROM v",
+                "SELECT id AS record_id FROM v",
+            ),
         ] {
             assert_eq!(keys(query).as_deref(), Some(expected), "{query}");
         }
@@ -146,6 +175,7 @@ mod tests {
             "SELECT id AS record_id, at AS changed_at, 1 AS record_id FROM v",
             "SELECT id AS record_id, at AS changed_at",
             "SELECT id, at FROM v",
+            "SELECT id AS record_id, a AS changed_at, b AS changed_at FROM v",
         ] {
             assert_eq!(keys(query), None, "{query}");
         }

@@ -4,10 +4,12 @@
 mod keys;
 mod scanner;
 mod syntax;
+mod tables;
 
 use scanner::{Token, TokenKind};
 
 pub(crate) use syntax::Syntax;
+pub(crate) use tables::Tables;
 
 /// Longest query accepted, in bytes.
 const MAX_QUERY_BYTES: usize = 64 * 1024;
@@ -36,7 +38,8 @@ const MERGING: [&str; 8] = [
 pub(crate) struct Statement {
     /// From its first word to its last, without a closing semicolon.
     pub text: String,
-    /// The same rows with `record_id` and `changed_at` alone, where the query is plain enough.
+    /// The same rows with `record_id` and, where it has one, `changed_at` alone, where the query is
+    /// plain enough.
     pub keys: Option<String>,
     /// The names in it, lower case: the only words of a server's message that are ever shown.
     identifiers: Vec<String>,
@@ -45,6 +48,8 @@ pub(crate) struct Statement {
     pub selects_all: bool,
     /// True where it makes rows of several others, so that no index can give them in an order.
     pub merges_rows: bool,
+    /// Tables that it names.
+    pub tables: Tables,
 }
 
 impl Statement {
@@ -76,11 +81,18 @@ impl Statement {
         let selects_all = (0..tokens.len()).any(|index| is_all_columns(&tokens, index));
         Ok(Self {
             keys: keys::only_keys(query, &tokens),
+            tables: tables::find(query, &tokens),
             text: query[start..end].to_owned(),
             identifiers,
             selects_all,
             merges_rows: merges_rows(&tokens),
         })
+    }
+
+    /// Takes a change query apart. A `:since` in it stands for the beginning of all time: what was
+    /// read before is left out around the query.
+    pub(crate) fn parse_change(query: &str, syntax: Syntax) -> Result<Self, String> {
+        Self::parse(&without_since(query, syntax.before_all()), syntax)
     }
 
     /// The first word of a server's message that is a name in this query; of `table.column` the
@@ -94,6 +106,23 @@ impl Statement {
                 })
             })
     }
+}
+
+/// The query with a literal in place of each `:since`.
+fn without_since(query: &str, literal: &str) -> String {
+    const SINCE: &str = ":since";
+    let mut text = String::new();
+    let mut rest = query;
+    while let Some(at) = rest.find(SINCE) {
+        let (before, behind) = (&rest[..at], &rest[at + SINCE.len()..]);
+        let goes_on = |char: char| char.is_alphanumeric() || char == '_';
+        let is_placeholder = !before.ends_with(':') && !behind.starts_with(goes_on);
+        text.push_str(before);
+        text.push_str(if is_placeholder { literal } else { SINCE });
+        rest = behind;
+    }
+    text.push_str(rest);
+    text
 }
 
 /// True where the query itself, outside of parentheses, makes rows of several others.

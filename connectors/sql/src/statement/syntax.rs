@@ -23,6 +23,29 @@ pub(super) struct Rules {
 }
 
 impl Syntax {
+    /// True where the database is a file.
+    pub(crate) const fn is_of_file(self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => true,
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            _ => false,
+        }
+    }
+
+    /// A literal that lies before every stamp.
+    pub(super) const fn before_all(self) -> &'static str {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "'-infinity'",
+            #[cfg(feature = "mysql")]
+            Self::MySql => "'1000-01-01'",
+            // Numbers come before all text.
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "-9223372036854775808",
+        }
+    }
+
     pub(super) fn rules(self) -> Rules {
         let none = Rules {
             backslash_escapes: false,

@@ -43,6 +43,7 @@ async fn an_unchanged_clinic_is_asked_four_statements_that_read_indexes_alone() 
     };
     let stored = run(&connector, None, 1000).await;
     assert_eq!(stored.ids.len(), 30_000);
+    clinic.run("SELECT pg_stat_reset()").await;
     let before = statements(server);
     let quiet = run_at(
         &connector,

@@ -21,6 +21,8 @@ mod listen;
 #[cfg(test)]
 mod mariadb;
 #[cfg(test)]
+mod noticing;
+#[cfg(test)]
 mod odd_stamps;
 #[cfg(test)]
 mod overlap;
@@ -48,3 +50,5 @@ mod sweep;
 mod tls;
 #[cfg(test)]
 mod views;
+#[cfg(test)]
+mod whole;

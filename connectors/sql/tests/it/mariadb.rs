@@ -173,10 +173,14 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
         .run("SET GLOBAL log_output = 'TABLE', slow_query_log = ON, long_query_time = 0")
         .await;
     // Settings of the server reach new sessions only.
-    assert_eq!(
-        run(&clinic.connector(DOSES), None, 500).await.ids.len(),
-        20_000
-    );
+    let connector = clinic.connector(DOSES);
+    let loaded = run(&connector, None, 500).await;
+    assert_eq!(loaded.ids.len(), 20_000);
+    clinic
+        .run("UPDATE doses SET changed = changed + INTERVAL 30 DAY; ANALYZE TABLE doses")
+        .await;
+    let again = run(&connector, loaded.stored, 500).await;
+    assert_eq!(again.ids.len(), 20_000);
     let Clinic::MariaDb(server, _) = &clinic else {
         unreachable!()
     };
@@ -257,20 +261,31 @@ async fn instants_are_paged_to_the_microsecond_in_any_zone() {
         .run(
             "SET SESSION time_zone = '+00:00'; \
              CREATE TABLE doses (id int, changed timestamp(6), snils varchar(20), vaccine \
-             varchar(20), given date); \
-             INSERT INTO doses (id, changed) VALUES (4, '2021-10-31 00:30:00.000001'), \
-             (3, '2021-10-31 00:30:00.000002'), (2, '2021-10-31 01:30:00.000001'), \
-             (1, '2021-10-31 01:30:00.000002'), (0, '2021-10-31 02:30:00')",
+             varchar(20), given date)",
         )
         .await;
     for zone in ["Europe/Moscow", "Europe/Berlin"] {
+        clinic
+            .run(
+                "SET SESSION time_zone = '+00:00'; DELETE FROM doses; INSERT INTO doses (id, \
+                 changed) VALUES (9, '2021-10-30 12:00:01')",
+            )
+            .await;
         let settings = format!(
             "time_zone = '{zone}'\noverlap_seconds = 0\n[vaccinations]\nquery = '''{DOSES}'''\n"
         );
         let connector = clinic.connector_with(&settings).unwrap();
         let later = "2021-10-31T01:30:00.000001Z".parse().unwrap();
-        let first = run_at(&connector, None, 1, later).await;
-        assert_eq!(first.ids, ["4", "3", "2", "1", "0"]);
+        let loaded = run_at(&connector, None, 1, later).await;
+        clinic
+            .run(
+                "SET SESSION time_zone = '+00:00'; INSERT INTO doses (id, changed) VALUES (4, \
+                 '2021-10-31 00:30:00.000001'), (3, '2021-10-31 00:30:00.000002'), (2, '2021-10-31 \
+                 01:30:00.000001'), (1, '2021-10-31 01:30:00.000002'), (0, '2021-10-31 02:30:00')",
+            )
+            .await;
+        let first = run_at(&connector, loaded.stored, 1, later).await;
+        assert_eq!(first.ids, ["9", "4", "3", "2", "1", "0"]);
         assert_eq!(
             run_at(&connector, first.stored, 1, later).await.ids,
             ["2", "1", "0"]

@@ -29,6 +29,8 @@ pub(crate) struct SqlSubject {
     base: tempfile::TempDir,
     hostility: Option<Hostility>,
     misconfigured: bool,
+    /// Way in which changes are noticed, as configuration names it.
+    detection: &'static str,
     /// A program that holds the SQLite file locked.
     lock: Option<sqlx::SqliteConnection>,
 }
@@ -62,8 +64,14 @@ impl SqlSubject {
             base,
             hostility: None,
             misconfigured: false,
+            detection: "stamp",
             lock: None,
         }
+    }
+
+    /// The same clinic, whose changes are noticed in another way.
+    pub(crate) fn noticing_by(self, detection: &'static str) -> Self {
+        Self { detection, ..self }
     }
 
     fn query(&self) -> String {
@@ -73,8 +81,12 @@ impl SqlSubject {
             Clinic::Sqlite(_) => "json_extract(dose, '$.n')",
         };
         let query = format!(
-            "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, vaccine AS \
-             vaccine_code, {dose} AS dose_number, given AS occurred_on FROM doses"
+            "SELECT id AS record_id, {}snils AS person_snils, vaccine AS vaccine_code, {dose} AS \
+             dose_number, given AS occurred_on FROM doses",
+            match self.detection {
+                "stamp" => "changed AS changed_at, ",
+                _ => "",
+            }
         );
         if self.misconfigured {
             let query = query.replace("vaccine_code", "vaccine_kode");
@@ -214,13 +226,24 @@ impl Subject for SqlSubject {
         let server = |line: &Line| {
             format!(
                 "host = '127.0.0.1'\nport = {}\ndatabase = 'mis'\nuser = '{user}'\npassword = {{ \
-                 file = 'password' }}\nconnect_timeout_seconds = 1\n",
+                 file = 'password' }}\nconnect_timeout_seconds = 2\n",
                 line.cutter.port
             )
         };
         let place = self.line.as_ref().map(server);
         let place = place.unwrap_or_else(|| format!("path = '{}'\n", self.file().display()));
-        let feed = format!("[vaccinations]\nquery = '''{}'''\n", self.query());
+        let changes = match self.detection {
+            "several-stamps" => {
+                "changes = { doses = 'SELECT id AS record_id, changed AS changed_at FROM doses \
+                 WHERE changed > :since' }\n"
+            }
+            _ => "",
+        };
+        let detection = self.detection;
+        let feed = format!(
+            "[vaccinations]\nquery = '''{}'''\nchange_detection = '{detection}'\n{changes}",
+            self.query()
+        );
         let toml = format!("{place}statement_timeout_seconds = 1\n{feed}");
         let base = self.base.path();
         let connector = match self.clinic {
@@ -354,6 +377,17 @@ impl Subject for SqlSubject {
             Hostility::Dripping if self.line.is_none() => Some("no network lies before a file"),
             _ => None,
         }
+    }
+
+    fn need_not_keep(&self, id: &str) -> Option<&'static str> {
+        let of_increments = [
+            "resume_is_not_in_the_future",
+            "run_looks_back_over_the_overlap",
+            "time_comes_from_the_request",
+            "stamps_that_went_back_are_followed",
+        ];
+        (self.detection == "content" && of_increments.contains(&id))
+            .then_some("what changes after the first load is noticed by sweeps alone")
     }
 
     fn overlap(&self) -> TimeDelta {

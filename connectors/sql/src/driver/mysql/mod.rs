@@ -153,6 +153,10 @@ impl Driver for MySql {
         }
     }
 
+    fn no_stamp(&self) -> &'static str {
+        "CAST(NULL AS DATETIME)"
+    }
+
     fn push_key(&self, sql: &mut Sql, key: &Key) {
         let mut text = String::from_utf8_lossy(&key.value).into_owned();
         if key.kind == Kind::TimestampTz {

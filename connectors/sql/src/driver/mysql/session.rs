@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Sta
 use super::failure::{connect_failure, database_failure};
 use super::rows::{has_kinds, kind_of, push};
 use crate::driver::failure::from_sqlx;
-use crate::driver::{Described, Failure, MANY_ROWS, Session, SlowPlan, of_column};
+use crate::driver::{Described, Failure, MANY_ROWS, Outlet, Session, SlowPlan, of_column};
 use crate::table::Table;
 use crate::value::{Kind, Sql};
 
@@ -22,6 +22,10 @@ pub(super) struct MySqlSession {
     place: String,
     /// Offset of the session's clock from UTC, in which instants are handed on.
     offset: TimeDelta,
+    is_mariadb: bool,
+    statement_timeout: Duration,
+    /// True where the session has other limits than when it was opened.
+    has_more_time: bool,
 }
 
 impl MySqlSession {
@@ -42,6 +46,9 @@ impl MySqlSession {
             connection,
             place,
             offset,
+            is_mariadb: false,
+            statement_timeout,
+            has_more_time: false,
         };
         let version = session
             .fetch(&Sql::plain("SELECT VERSION()"), &[Kind::Text])
@@ -51,12 +58,8 @@ impl MySqlSession {
             .and_then(|row| row.cell(0).bytes())
             .unwrap_or_default()
             .into_owned();
-        let seconds = statement_timeout.as_secs();
-        let limit = if String::from_utf8_lossy(&version).contains("MariaDB") {
-            format!("max_statement_time = {seconds}")
-        } else {
-            format!("max_execution_time = {}", seconds * 1000)
-        };
+        session.is_mariadb = String::from_utf8_lossy(&version).contains("MariaDB");
+        let limit = session.time_limit(statement_timeout);
         // Zero dates must survive the comparison with a key; under NO_ZERO_DATE the cast would make
         // NULL of them. TRADITIONAL goes as well: the server would read both out of it again. The
         // modes it stands for besides are named.
@@ -75,6 +78,16 @@ impl MySqlSession {
 
     fn failure(&self, error: &sqlx::Error) -> Failure {
         from_sqlx(error, &self.place, database_failure)
+    }
+
+    /// The setting of the longest time that a statement may take.
+    fn time_limit(&self, limit: Duration) -> String {
+        let seconds = limit.as_secs();
+        if self.is_mariadb {
+            format!("max_statement_time = {seconds}")
+        } else {
+            format!("max_execution_time = {}", seconds * 1000)
+        }
     }
 
     async fn columns(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
@@ -112,7 +125,27 @@ impl Session for MySqlSession {
     }
 
     async fn end(&mut self) -> Result<(), Failure> {
-        self.run("ROLLBACK".to_owned()).await
+        self.run("ROLLBACK".to_owned()).await?;
+        if self.has_more_time {
+            self.has_more_time = false;
+            let limit = self.time_limit(self.statement_timeout);
+            self.run(format!(
+                "SET SESSION {limit}, SESSION net_write_timeout = DEFAULT"
+            ))
+            .await?;
+        }
+        Ok(())
+    }
+
+    // A server that cannot get rid of a row for `net_write_timeout` breaks off.
+    async fn give_time(&mut self, limit: Duration) -> Result<(), Failure> {
+        self.has_more_time = true;
+        let seconds = limit.as_secs();
+        let limit = self.time_limit(limit);
+        self.run(format!(
+            "SET SESSION {limit}, SESSION net_write_timeout = {seconds}"
+        ))
+        .await
     }
 
     async fn describe(&mut self, query: &str) -> Result<Vec<Described>, Failure> {
@@ -142,7 +175,12 @@ impl Session for MySqlSession {
         Ok(described)
     }
 
-    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
+    async fn read(
+        &mut self,
+        sql: &Sql,
+        kinds: &[Kind],
+        mut outlet: Option<&mut Outlet>,
+    ) -> Result<Option<Table>, Failure> {
         let failure = |error: &sqlx::Error| from_sqlx(error, &self.place, database_failure);
         let mut table = Table::default();
         // The protocol of text: one round trip, nothing prepared, and zero dates as they are.
@@ -158,8 +196,13 @@ impl Session for MySqlSession {
                 push(&mut table, *kind, bytes, self.offset);
             }
             table.end_row();
+            if let Some(outlet) = &mut outlet
+                && !outlet.offer(&mut table).await
+            {
+                return Ok(None);
+            }
         }
-        Ok(table)
+        Ok(Some(table))
     }
 
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {

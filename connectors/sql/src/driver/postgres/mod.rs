@@ -121,6 +121,10 @@ impl Driver for Postgres {
         }
     }
 
+    fn no_stamp(&self) -> &'static str {
+        "CAST(NULL AS timestamp)"
+    }
+
     fn push_key(&self, sql: &mut Sql, key: &Key) {
         let number = sql.binds.len() + 1;
         let (bind, expression) = match (std::str::from_utf8(&key.value), key.kind) {

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row, TypeInfo};
 use super::failure::database_failure;
 use super::rows::{has_kinds, kind_of, push};
 use crate::driver::failure::from_sqlx;
-use crate::driver::{Described, Failure, MANY_ROWS, Origin, Session, SlowPlan};
+use crate::driver::{Described, Failure, MANY_ROWS, Origin, Outlet, Session, SlowPlan};
 use crate::table::Table;
 use crate::value::{Bind, Kind, Sql};
 
@@ -191,7 +191,22 @@ impl Session for PostgresSession {
         Ok(described)
     }
 
-    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
+    // A server that knows how looks whether the connection is still there.
+    async fn give_time(&mut self, limit: Duration) -> Result<(), Failure> {
+        let millis = limit.as_millis();
+        self.run(format!(
+            "SET LOCAL statement_timeout = {millis}; SELECT set_config(name, '5s', true) FROM \
+             pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'"
+        ))
+        .await
+    }
+
+    async fn read(
+        &mut self,
+        sql: &Sql,
+        kinds: &[Kind],
+        mut outlet: Option<&mut Outlet>,
+    ) -> Result<Option<Table>, Failure> {
         let failure = |error: &sqlx::Error| from_sqlx(error, &self.place, database_failure);
         let mut table = Table::default();
         let mut rows = Self::query(sql, &sql.text).fetch(&mut self.connection);
@@ -206,8 +221,13 @@ impl Session for PostgresSession {
                 push(&mut table, *kind, bytes, sql.is_typed);
             }
             table.end_row();
+            if let Some(outlet) = &mut outlet
+                && !outlet.offer(&mut table).await
+            {
+                return Ok(None);
+            }
         }
-        Ok(table)
+        Ok(Some(table))
     }
 
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {

@@ -1,6 +1,8 @@
 //! SQLite: a file opened read-only for each page, values typed one by one, keys bound in their own
 //! storage class.
 
+mod failure;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef,
 };
 
+use self::failure::{cause, database_failure};
 use super::failure::{from_sqlx, io_words};
 use super::{
-    Cause, Described, Driver, Failure, KeyColumns, Origin, Session, SlowPlan, WritePrivileges,
+    Described, Driver, Failure, KeyColumns, Origin, Outlet, Session, SlowPlan, WritePrivileges,
     of_column, typed, version_number,
 };
 use crate::statement::Syntax;
@@ -67,6 +69,10 @@ impl Driver for Sqlite {
             "CASE WHEN typeof({column}) IN ('text', 'blob') THEN substr({column}, 1, \
              {MAX_VALUE_LENGTH}) ELSE {column} END"
         )
+    }
+
+    fn no_stamp(&self) -> &'static str {
+        "NULL"
     }
 
     fn push_key(&self, sql: &mut Sql, key: &Key) {
@@ -281,7 +287,17 @@ impl Session for SqliteSession {
             .collect())
     }
 
-    async fn fetch(&mut self, sql: &Sql, kinds: &[Kind]) -> Result<Table, Failure> {
+    // Nothing stops a statement here but its own session's end.
+    async fn give_time(&mut self, _limit: Duration) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn read(
+        &mut self,
+        sql: &Sql,
+        kinds: &[Kind],
+        mut outlet: Option<&mut Outlet>,
+    ) -> Result<Option<Table>, Failure> {
         let mut query = sqlx::query(AssertSqlSafe(sql.text.as_str())).persistent(false);
         for bind in &sql.binds {
             query = match bind {
@@ -300,8 +316,13 @@ impl Session for SqliteSession {
                 push(&mut table, &row, ordinal).map_err(|error| failure(&error))?;
             }
             table.end_row();
+            if let Some(outlet) = &mut outlet
+                && !outlet.offer(&mut table).await
+            {
+                return Ok(None);
+            }
         }
-        Ok(table)
+        Ok(Some(table))
     }
 
     async fn slow_plan(&mut self, sql: &Sql) -> Result<Option<SlowPlan>, Failure> {
@@ -344,98 +365,4 @@ fn push(table: &mut Table, row: &SqliteRow, ordinal: usize) -> Result<(), sqlx::
         _ => table.push(Kind::Dynamic, Value::Null),
     }
     Ok(())
-}
-
-/// Part that rows may have in a failure while they are read: malformed JSON, an integer overflow, a
-/// value too big. Everything else SQLite says of the file.
-fn cause(error: &sqlx::Error) -> Cause {
-    let code = error
-        .as_database_error()
-        .and_then(|error| error.code()?.parse::<i32>().ok());
-    match code.map(|code| code & 0xff) {
-        Some(1 | 18 | 19 | 20) => Cause::Values,
-        _ => Cause::Elsewhere,
-    }
-}
-
-/// True for what SQLite says of a query before it runs it.
-fn is_of_query(message: &str) -> bool {
-    [
-        "no such ",
-        "near ",
-        "ambiguous ",
-        "incomplete ",
-        "unrecognized ",
-        "wrong number of arguments",
-        "misuse of ",
-        "unknown ",
-    ]
-    .iter()
-    .any(|beginning| message.starts_with(beginning))
-}
-
-fn database_failure(error: &dyn DatabaseError) -> Failure {
-    let code: i32 = error
-        .code()
-        .and_then(|code| code.parse().ok())
-        .unwrap_or_default();
-    let wrong = |what: &str, help: &str| {
-        Failure::misconfigured(format!("{what} (SQLite error {code})"), help)
-    };
-    if let Some(failure) = of_file(code) {
-        return failure;
-    }
-    match code & 0xff {
-        1 if is_of_query(error.message()) => wrong(
-            "the query names something that does not exist, or has a syntax error",
-            "run it in sqlite3 first",
-        )
-        .naming(error.message()),
-        5 | 6 => Failure::retry(format!(
-            "the file is locked by another program (SQLite error {code})"
-        )),
-        9 => Failure::retry("the statement was stopped at statement_timeout_seconds"),
-        1 | 18 | 19 | 20 | 25 => wrong(
-            "the query fails",
-            "run it in sqlite3: a calculation or a function may not suit every row",
-        ),
-        _ => Failure::retry(format!("SQLite cannot read now (SQLite error {code})")),
-    }
-}
-
-/// Tells what is wrong with the file, or with what lies beside it.
-fn of_file(code: i32) -> Option<Failure> {
-    let wrong = |what: &str, help: &str| {
-        Failure::misconfigured(format!("{what} (SQLite error {code})"), help)
-    };
-    Some(match code & 0xff {
-        3 | 23 => wrong("SQLite may not read the file", "check its permissions"),
-        8 if code == 776 => wrong(
-            "a program that wrote the file has ended in the middle of a transaction, which has to \
-             be rolled back first",
-            "let the clinic's program open the file, or run `sqlite3 FILE 'PRAGMA quick_check'` as \
-             an account that may write it; do not delete the file ending in -journal",
-        ),
-        8 if code == 264 => wrong(
-            "a program that wrote the file has ended without closing it, and its -wal file has to \
-             be taken over first",
-            "let the clinic's program open the file, or run `sqlite3 FILE 'PRAGMA quick_check'` as \
-             an account that may write it; do not delete the files ending in -wal and -shm",
-        ),
-        8 | 14 => wrong(
-            "the file cannot be opened for reading",
-            "check its permissions; a database in WAL mode needs its -wal and -shm files beside \
-             it, readable, \
-             or a folder this account may write to",
-        ),
-        11 => wrong(
-            "the file is damaged",
-            "let the clinic system's administrator run PRAGMA integrity_check",
-        ),
-        26 => wrong(
-            "the file is no SQLite database, or an encrypted one",
-            "check `path`",
-        ),
-        _ => return None,
-    })
 }
