@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use connector_kit::Feed;
 
 use crate::config::{CodesConfig, PolicyConfig};
-use crate::csv::{Csv, CsvFault};
+use crate::csv::{Csv, CsvFault, CsvRow};
 use crate::policy::{MAX_MAPPINGS, Policy, PolicyError};
 
 /// Largest file, in bytes.
@@ -178,9 +178,7 @@ impl CodesFile {
 }
 
 /// Places of the columns.
-fn header(
-    row: Option<Result<(usize, Vec<String>), (usize, CsvFault)>>,
-) -> Result<[usize; 3], CodesFileError> {
+fn header(row: Option<CsvRow>) -> Result<[usize; 3], CodesFileError> {
     let missing = || {
         let what = "the first line names the columns: table,code,meaning (or with semicolons)";
         CodesFileError::at(1, what)

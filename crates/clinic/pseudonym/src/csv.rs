@@ -12,6 +12,9 @@ pub(crate) enum CsvFault {
     AfterQuote,
 }
 
+/// A row: the number of its first line, and its fields or what is wrong with it.
+pub(crate) type CsvRow = Result<(usize, Vec<String>), (usize, CsvFault)>;
+
 /// Rows of a text.
 pub(crate) struct Csv<'t> {
     chars: Peekable<Chars<'t>>,
@@ -66,7 +69,7 @@ impl<'t> Csv<'t> {
 }
 
 impl Iterator for Csv<'_> {
-    type Item = Result<(usize, Vec<String>), (usize, CsvFault)>;
+    type Item = CsvRow;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.chars.peek()?;
