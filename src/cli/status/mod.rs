@@ -9,6 +9,8 @@ mod print;
 mod unknown;
 mod waiting;
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use clock::Clock;
 use outbox::{DeadLetter, DeadLetterFilter, OutboxError, OutboxReader, Status};
@@ -17,7 +19,7 @@ use program::terminal::{print_json, print_line};
 
 use self::context::Context;
 use super::outbox_file;
-use super::unknown::Stored;
+use super::unknown::{Stored, TakenOut};
 use crate::config::LoadedConfig;
 use crate::gateway::{self, StartError};
 
@@ -40,6 +42,8 @@ struct StatusOutput {
     context: Context,
     refused: Vec<DeadLetter>,
     unknown: Stored,
+    /// Values that the configuration maps by now, by source.
+    known: BTreeMap<String, TakenOut>,
 }
 
 pub(super) async fn status(
@@ -62,6 +66,7 @@ pub(super) async fn status(
         context,
         refused,
         unknown,
+        known,
     } = output.map_err(StartError::from)?;
     if arguments.json {
         let report = serde_json::json!({
@@ -79,6 +84,7 @@ pub(super) async fn status(
     feeds::print_feeds(&status, now);
     print::print_outbox_and_queue(&status, now);
     unknown::print_unknown(&unknown, loaded);
+    unknown::print_known(&known);
     print::print_receipts(&status, &context, now);
     machine::rejected_texts(&status, now)
         .into_iter()
@@ -108,10 +114,13 @@ async fn read(
     };
     // Beside a running gateway the ring may be out of reach: then the values are only counted.
     let ring = gateway::read_ring(loaded).ok();
+    let mut unknown = Stored::read(reader, ring.as_ref(), None).await?;
+    let known = unknown.take_known_out(loaded, ring.as_ref());
     Ok(StatusOutput {
         status,
         context,
         refused,
-        unknown: Stored::read(reader, ring.as_ref(), None).await?,
+        unknown,
+        known,
     })
 }
