@@ -188,9 +188,9 @@ fn print_values(values: &Values, place: Place<'_>) {
         .for_each(|shown| print_line(place.line(shown)));
     if !values.hidden.is_empty() {
         print_line(format!(
-            "not known: {} that are long or rare, not shown; `clinic-gateway codes {} --read` \
+            "not known: {} long or rare, not shown; `clinic-gateway codes {} --read` \
              looks at more records",
-            counted(values.hidden_values(), "value", "values"),
+            counted(values.hidden_values(), "value that is", "values that are"),
             place.source
         ));
     }

@@ -196,10 +196,10 @@ impl Block<'_> {
         let hidden = |values: &Values, rows: &str| {
             (values.hidden_values() > 0).then(|| {
                 format!(
-                    "{} that are long or rare, not shown, × {} {rows}: a value is shown once 3 \
+                    "{} long or rare, not shown, × {} {rows}: a value is shown once 3 \
                      persons have it, if it is one printable line of at most {} characters \
                      without a long number",
-                    counted(values.hidden_values(), "value", "values"),
+                    counted(values.hidden_values(), "value that is", "values that are"),
                     values.hidden_rows(),
                     pseudonym::MAX_VALUE_CHARS,
                 )
@@ -219,13 +219,7 @@ impl Block<'_> {
             ));
         }
         if self.known.values > 0 {
-            notes.push(format!(
-                "{} known by the configuration as it is now, and {} still refused for them: the \
-                 next run with this configuration reads the source again; restart a gateway that \
-                 runs, or run `clinic-gateway sync`",
-                counted(self.known.values, "more value is", "more values are"),
-                counted(self.known.rows, "row is", "rows are")
-            ));
+            notes.push(self.known.text());
         }
         notes
     }

@@ -61,9 +61,8 @@ pub(super) async fn codes(
     let feed = arguments.feed.map(Feed::from);
     let mut refused = read_refused(loaded, &ring, name, feed).await?;
     let without_value = refused.rows.saturating_sub(refused.values.rows());
-    let known = refused
-        .values
-        .take_out(|value| source.pseudonymiser.is_known(value));
+    let known = refused.values.take_known_out(loaded, Some(&ring));
+    let known = known.get(name).copied().unwrap_or_default();
     let read = match arguments.read {
         Some(records) => Some(read::records(&source, feed, records, clock.now()).await?),
         None => None,

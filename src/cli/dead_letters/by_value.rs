@@ -39,6 +39,8 @@ pub(super) async fn list(
         ));
     }
     let mut stored = stored(loaded, source.as_deref()).await?;
+    let ring = gateway::read_ring(loaded).ok();
+    let known = stored.take_known_out(loaded, ring.as_ref());
     if let Some(feed) = feed {
         stored.retain_feed(feed);
     }
@@ -64,6 +66,9 @@ pub(super) async fn list(
         values.shown.iter().map(line).for_each(print_line);
         let line = |hidden: &Hidden| format!("{source} {}: {}", hidden.feed, hidden.text());
         values.hidden.iter().map(line).for_each(print_line);
+    }
+    for (source, taken) in &known {
+        print_line(format!("{source}: {}", taken.text()));
     }
     if !stored.has_keys {
         print_line("the key ring, which opens values, cannot be read here: they are counted only");

@@ -10,6 +10,8 @@ mod sweeps;
 mod unknown;
 mod waiting;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use clap::Args;
 use clock::Clock;
@@ -19,7 +21,7 @@ use program::terminal::{print_json, print_line};
 
 use self::context::Context;
 use super::outbox_file;
-use super::unknown::Stored;
+use super::unknown::{Stored, TakenOut};
 use crate::config::LoadedConfig;
 use crate::gateway::{self, StartError};
 
@@ -42,6 +44,8 @@ struct StatusOutput {
     context: Context,
     refused: Vec<DeadLetter>,
     unknown: Stored,
+    /// Values that the configuration maps by now, by source.
+    known: BTreeMap<String, TakenOut>,
 }
 
 pub(super) async fn status(
@@ -64,6 +68,7 @@ pub(super) async fn status(
         context,
         refused,
         unknown,
+        known,
     } = output.map_err(StartError::from)?;
     if arguments.json {
         let report = serde_json::json!({
@@ -81,6 +86,7 @@ pub(super) async fn status(
     feeds::print_feeds(&status, now);
     print::print_outbox_and_queue(&status, now);
     unknown::print_unknown(&unknown, loaded);
+    unknown::print_known(&known);
     print::print_receipts(&status, &context, now);
     machine::rejected_texts(&status, now)
         .into_iter()
@@ -111,10 +117,13 @@ async fn read(
     };
     // Beside a running gateway the ring may be out of reach: then the values are only counted.
     let ring = gateway::read_ring(loaded).ok();
+    let mut unknown = Stored::read(reader, ring.as_ref(), None).await?;
+    let known = unknown.take_known_out(loaded, ring.as_ref());
     Ok(StatusOutput {
         status,
         context,
         refused,
-        unknown: Stored::read(reader, ring.as_ref(), None).await?,
+        unknown,
+        known,
     })
 }

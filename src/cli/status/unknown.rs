@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use program::terminal::{counted, print_line};
 
-use crate::cli::unknown::{Place, Stored, Values};
+use crate::cli::unknown::{Place, Stored, TakenOut, Values};
 use crate::config::LoadedConfig;
 
 /// Most values that are named of a source.
@@ -24,7 +24,14 @@ pub(super) fn print_unknown(stored: &Stored, loaded: &LoadedConfig) {
     lines.for_each(print_line);
 }
 
-/// The same for `--json`: values that may be shown, by source.
+/// Prints how many values the configuration maps by now, though rows are still refused for them.
+pub(super) fn print_known(known: &BTreeMap<String, TakenOut>) {
+    let line =
+        |(source, taken): (&String, &TakenOut)| format!("known by now: {source}: {}", taken.text());
+    known.iter().map(line).for_each(print_line);
+}
+
+/// Values that may be shown, by source, for `--json`.
 pub(super) fn json(stored: &Stored) -> serde_json::Value {
     let sources = stored.by_source();
     let values = sources.iter().map(|(source, values)| {

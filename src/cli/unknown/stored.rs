@@ -1,11 +1,13 @@
 //! Values of dead letters, read from the outbox and opened with the clinic's keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outbox::{OutboxError, OutboxReader};
-use pseudonym::{KeyRing, UnknownValue, ValueTable};
+use program::terminal::counted;
+use pseudonym::{KeyRing, Policy, Pseudonymiser, UnknownValue, ValueTable};
 
 use super::{Shown, Values};
+use crate::config::LoadedConfig;
 
 /// Values that rows are refused for, as the outbox has them.
 #[derive(Debug, Default)]
@@ -58,15 +60,11 @@ impl Stored {
         })
     }
 
-    /// Those of the values that are to be told: the others are taken out, with the number of their
-    /// rows.
-    pub(in crate::cli) fn take_out(
-        &mut self,
-        is_known: impl Fn(&UnknownValue) -> bool,
-    ) -> TakenOut {
+    /// Takes out the values of a source for which this holds; returns their numbers.
+    fn take_out(&mut self, source: &str, is_known: impl Fn(&UnknownValue) -> bool) -> TakenOut {
         let mut taken = TakenOut::default();
         self.values.retain(|stored| {
-            let known = stored.value.as_ref().is_some_and(&is_known);
+            let known = stored.source == source && stored.value.as_ref().is_some_and(&is_known);
             if known {
                 taken.values += 1;
                 taken.rows += stored.rows;
@@ -74,6 +72,28 @@ impl Stored {
             !known
         });
         taken
+    }
+
+    /// Takes out the values that the configuration maps by now, though rows are still refused for
+    /// them; returns their numbers by source.
+    pub(in crate::cli) fn take_known_out(
+        &mut self,
+        loaded: &LoadedConfig,
+        ring: Option<&KeyRing>,
+    ) -> BTreeMap<String, TakenOut> {
+        let Some(ring) = ring else {
+            return BTreeMap::new();
+        };
+        let names: BTreeSet<String> = self.values.iter().map(|it| it.source.clone()).collect();
+        let mut known = BTreeMap::new();
+        for name in names {
+            if let Some(pseudonymiser) = pseudonymiser(loaded, ring, &name) {
+                let taken = self.take_out(&name, |value| pseudonymiser.is_known(value));
+                known.insert(name, taken);
+            }
+        }
+        known.retain(|_, taken| taken.values > 0);
+        known
     }
 
     /// Number of rows that are refused for a value.
@@ -113,9 +133,30 @@ impl Stored {
     }
 }
 
+/// Pseudonymiser of a source as it is configured; `None` where it is not, or cannot be used.
+fn pseudonymiser(loaded: &LoadedConfig, ring: &KeyRing, source: &str) -> Option<Pseudonymiser> {
+    let config = loaded.config.source.get(source)?;
+    let policy = Policy::new(&config.policy).ok()?;
+    Pseudonymiser::new(ring, loaded.config.keys.suite.into(), source, policy).ok()
+}
+
 /// Values that the configuration maps by now, though rows are still refused for them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) struct TakenOut {
     pub(in crate::cli) values: u64,
     pub(in crate::cli) rows: u64,
+}
+
+impl TakenOut {
+    /// Says what becomes of the values, and what to do.
+    pub(in crate::cli) fn text(self) -> String {
+        format!(
+            "{} known by the configuration as it is now, and {} still refused for {}: the next \
+             run with this configuration reads the source again; restart a gateway that runs, or \
+             run `clinic-gateway sync`",
+            counted(self.values, "more value is", "more values are"),
+            counted(self.rows, "row is", "rows are"),
+            if self.values == 1 { "it" } else { "them" }
+        )
+    }
 }

@@ -253,6 +253,77 @@ async fn only_values_are_named_that_are_short_and_that_three_persons_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn values_of_dead_letters_are_told_until_they_are_mapped() {
+    let database = Database::sqlite();
+    let rows = (0..10).map(|number| {
+        let vaccine = match number {
+            0..6 => "Щука-КоВ",
+            6 => "Of Petrova",
+            _ => "sputnik-v",
+        };
+        [vaccine, THREE[number % 3], "done"].map(str::to_owned)
+    });
+    let clinic = with_rows(&database, rows).await;
+    told(
+        &clinic.program(&["codes", "mis"]),
+        0,
+        &["no value of its dead letters"],
+    );
+    let pass = ["sync", "--wait-receipts", "0"];
+    clinic.program(&pass);
+    let what = "vaccine «Щука-КоВ» × 6: not known; write \"Щука-КоВ\" = \"…\" under \
+                [source.mis.policy.codes.vaccines]";
+    told(
+        &clinic.program(&["status"]),
+        0,
+        &[what, "1 more value, 1 of them long or rare, not shown"],
+    );
+    let by_value = ["dead-letters", "list", "--by", "value"];
+    told(
+        &clinic.program(&by_value),
+        0,
+        &[what, "1 vaccine that is long or rare, not shown × 1"],
+    );
+    let letters = json_of(&clinic.program(&["dead-letters", "list", "--json"]));
+    let letters = letters.as_array().expect("letters");
+    let shown = letters
+        .iter()
+        .filter(|letter| letter["value"] == "Щука-КоВ");
+    assert_eq!((letters.len(), shown.count()), (7, 6));
+    let block = told(
+        &clinic.program(&["codes", "mis"]),
+        0,
+        &["# × 6 rows refused", "# \"Щука-КоВ\" = \"…\""],
+    );
+    let outbox = fs::read(clinic.folder.path().join("state/outbox.db")).expect("the outbox");
+    for word in ["Щука", "Petrova"] {
+        let rests = outbox
+            .windows(word.len())
+            .any(|part| part == word.as_bytes());
+        assert!(!rests, "{word} rests readable");
+    }
+    assert!(!block.contains("Petrova"), "{block}");
+
+    let text = fs::read_to_string(clinic.config_path()).expect("the configuration");
+    let text = text.replace(
+        "\"Grippol\" =",
+        "\"Щука-КоВ\" = \"not-covid\"\n\"Grippol\" =",
+    );
+    fs::write(clinic.config_path(), text).expect("it is written");
+    told(
+        &clinic.program(&["codes", "mis"]),
+        0,
+        &["1 more value is known by the configuration as it is now, and 6 rows are still refused"],
+    );
+    clinic.program(&pass);
+    let after = words(&clinic.program(&["codes", "mis"]));
+    assert!(
+        !after.contains("known by the configuration") && after.contains("1 value that"),
+        "{after}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_without_a_stamp_are_a_warning() {
     for database in [Database::postgres().await, Database::sqlite()] {
         let rows = (0..20).map(|_| ["sputnik-v", SNILS, "done"].map(str::to_owned));

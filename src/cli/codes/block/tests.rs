@@ -161,7 +161,8 @@ fn what_is_not_in_the_block_is_counted_without_being_shown() {
         "no value of its dead letters can be shown",
         "12 values that are long or rare, not shown, × 13 rows refused",
         "81 rows are refused for an empty value",
-        "2 more values are known by the configuration as it is now, and 90 rows are still refused",
+        "2 more values are known by the configuration as it is now, and 90 rows are still \
+         refused for them",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }

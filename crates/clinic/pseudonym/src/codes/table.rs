@@ -223,6 +223,5 @@ impl<T: Copy + PartialEq> CodeTable<T> {
             }
             meaning => (meaning, Ground::Standard),
         })
-        }
     }
 }

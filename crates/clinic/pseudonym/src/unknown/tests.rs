@@ -242,6 +242,11 @@ fn only_short_printable_lines_without_long_numbers_may_be_shown() {
         system.unwrap().may_be_shown(),
         "codes of a system are nobody's"
     );
+    let text = UnknownValue::of_coding(
+        ValueTable::Vaccines,
+        &coded("urn:oid:1.2.643", "СНИЛС 112-233-445 95"),
+    );
+    assert!(!text.unwrap().may_be_shown(), "a text beside a system");
 }
 
 #[test]

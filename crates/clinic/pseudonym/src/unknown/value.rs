@@ -119,7 +119,12 @@ impl UnknownValue {
         let key = self.key();
         key.chars().count() <= MAX_VALUE_CHARS
             && key.chars().all(is_printable)
-            && (self.system.is_some() || !has_long_number(&self.word))
+            && (self.is_code() || !has_long_number(&self.word))
+    }
+
+    /// Returns whether it is a code of a code system: one word, which is nobody's number.
+    fn is_code(&self) -> bool {
+        self.system.is_some() && !self.word.contains(char::is_whitespace)
     }
 
     /// The value as text, apart from its table; [`UnknownValue::from_text`] reads it.
