@@ -7,6 +7,9 @@ use url::Url;
 
 use crate::config::{self, FhirConfig, IdentifierName, RecoveredOn};
 
+/// Longest name of a country, in characters.
+const MAX_COUNTRY_CHARS: usize = 100;
+
 /// Refuses a configuration that cannot work.
 ///
 /// # Errors
@@ -154,12 +157,11 @@ fn check_identifiers(config: &FhirConfig) -> Result<(), SourceError> {
         if is_none(system) {
             return Err(no_system("identifier_countries"));
         }
-        let is_code =
-            matches!(country.len(), 2 | 3) && country.bytes().all(|byte| byte.is_ascii_uppercase());
-        if !is_code {
+        let country = country.trim();
+        if country.is_empty() || country.chars().count() > MAX_COUNTRY_CHARS {
             return Err(SourceError::misconfigured(
-                format!("identifier_countries: the country of {system:?} is no code of ISO 3166-1"),
-                "write two or three capital letters, such as \"DE\" or \"DEU\"",
+                format!("identifier_countries: what stands for {system:?} is no country"),
+                "write its code or its name, such as \"DE\", \"DEU\" or \"Germany\"",
             ));
         }
         let has_country = match config.identifier_systems.get(system) {
@@ -233,8 +235,8 @@ mod tests {
             ),
             (json!({"identifier_countries": {"": "DEU"}}), "is empty"),
             (
-                json!({"identifier_countries": {"urn:a": "Germany"}}),
-                "\"urn:a\" is no code",
+                json!({"identifier_countries": {"urn:a": " "}}),
+                "stands for \"urn:a\" is no country",
             ),
             (
                 json!({"identifier_systems": {"urn:a": "ignored"},
@@ -254,7 +256,7 @@ mod tests {
             json!({"recovered_on": {"onset-plus-days": 365}}),
             json!({"recovered_on": "last-updated", "test_codes": ["a"]}),
             json!({"identifier_systems": {"urn:a": "national-id"},
-                "identifier_countries": {"urn:a": "DE", "urn:b": "POL"}}),
+                "identifier_countries": {"urn:a": "DE", "urn:b": "Польша"}}),
         ] {
             assert_eq!(outcome(&good), Ok(()), "{good}");
         }

@@ -296,11 +296,12 @@ const fn max_pages() -> u32 {
     1_000_000
 }
 
-/// Nucleic acid tests for SARS-CoV-2, from LOINC's own list for the virus.
+/// LOINC's tests for the nucleic acid and the antigens of SARS-CoV-2 that the gateway knows
+/// (`docs/codes.md`).
 pub(crate) fn test_codes() -> Vec<String> {
     [
-        "94500-6", "94759-8", "94316-7", "94533-7", "94309-2", "94531-1", "95406-5", "94306-8",
-        "94565-9",
+        "94500-6", "94531-1", "95406-5", "95608-6", "94759-8", "94565-9", "94316-7", "94533-7",
+        "94309-2", "94306-8", "94845-5", "96797-6", "96119-3", "94558-4", "97097-0", "95209-3",
     ]
     .map(String::from)
     .to_vec()
