@@ -64,7 +64,7 @@ impl SweepPass<'_> {
             keep_newest(&mut page.records);
         }
         let next = page.next.as_ref();
-        let next = next.map(|next| cursor::write(&run.source.settings, next));
+        let next = next.map(|next| cursor::write(&run.source.settings(run.feed), next));
         let transformed = self.transformer.transform(page.records).await?;
         let step = SweepStep::of_contents(rows, next);
         let sealed = seal_page(run, transformed, PageOrigin::Sweep(step)).await?;

@@ -35,7 +35,7 @@ impl<'a> SweepPass<'a> {
             run,
             transformer,
             kind: begun.kind,
-            after: cursor::read(&run.source.settings, begun.cursor.as_deref()),
+            after: cursor::read(&run.source.settings(run.feed), begun.cursor.as_deref()),
             endless: Endless::default(),
         }
     }

@@ -25,6 +25,7 @@ Parts, in this order:
   growth    loading, syncing again, sweeping, reconciling, restarting: from small clinics to \
   large ones
   idle      what the largest clinics of growth cost while nothing changes
+  schemas   a first load, an unchanged run and a content sweep of clinics whose tables are joined
   passes    looking a person up at the registry, and looking for passes that have ended
 
   --only PART[,PART…]      only these parts
@@ -34,6 +35,7 @@ Parts, in this order:
   --repetitions N          how often each size up to 1000000 is measured for stages, and up to \
   100000 for growth [3];
                            larger ones once
+  --schema-records N       schemas: records of each clinic [500000]
   --registry-records N     growth: the largest size that is taken to the registry and reconciled \
   [10000000]
   --subjects N             passes: persons at the registry [10000000]
@@ -79,19 +81,22 @@ pub(crate) enum Part {
     Growth,
     /// An unchanged clinic; after growth, whose gateways it takes over.
     Idle,
+    /// Clinics whose tables are joined.
+    Schemas,
     /// Persons looked up at the registry, and passes that have ended.
     Passes,
 }
 
 impl Part {
     /// All, in the order they are run.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Stages,
         Self::Peers,
         Self::Latency,
         Self::Crowd,
         Self::Growth,
         Self::Idle,
+        Self::Schemas,
         Self::Passes,
     ];
 
@@ -104,6 +109,7 @@ impl Part {
             Self::Crowd => "crowd",
             Self::Growth => "growth",
             Self::Idle => "idle",
+            Self::Schemas => "schemas",
             Self::Passes => "passes",
         }
     }
@@ -126,6 +132,8 @@ pub(crate) struct BenchOptions {
     pub stage_records: Vec<u64>,
     /// Number of measurements of each of the smaller sizes.
     pub repetitions: u32,
+    /// Size of each clinic for schemas, in records.
+    pub schema_records: u64,
     /// The largest clinic whose facts go to the registry.
     pub registry_records: u64,
     /// Persons at the registry, for passes.
@@ -147,6 +155,7 @@ impl Default for BenchOptions {
             records: vec![10_000, 100_000, 1_000_000, 10_000_000],
             stage_records: vec![1_000_000],
             repetitions: 3,
+            schema_records: 500_000,
             registry_records: MOST_RECORDS.into(),
             subjects: MOST_RECORDS.into(),
             page_records: None,
@@ -170,6 +179,9 @@ pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Action, Error> {
             Long("records") => options.records = sizes(&text(&mut parser)?)?,
             Long("stage-records") => options.stage_records = sizes(&text(&mut parser)?)?,
             Long("repetitions") => options.repetitions = number(&text(&mut parser)?, 1, 100)?,
+            Long("schema-records") => {
+                options.schema_records = number(&text(&mut parser)?, 1000, MOST_RECORDS)?.into();
+            }
             Long("registry-records") => {
                 options.registry_records = number(&text(&mut parser)?, 0, MOST_RECORDS)?.into();
             }

@@ -72,9 +72,10 @@ pub(super) async fn codes(
         source: name,
         kind: sections.first().map_or("", |section| section.name),
     };
+    let pseudonymiser = source.pseudonymiser();
     let block = Block {
         place,
-        pseudonymiser: &source.pseudonymiser,
+        pseudonymiser: &pseudonymiser,
         mapped: block::mapped_tables(&config.policy),
         refused: refused
             .values

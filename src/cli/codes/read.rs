@@ -28,7 +28,7 @@ impl ReadRecords {
 
     fn add(&mut self, source: &Source, record: &ClinicRecord, today: NaiveDate) {
         self.rows += 1;
-        if let Some(seen) = source.pseudonymiser.unknown_value(record, today) {
+        if let Some(seen) = source.pseudonymiser().unknown_value(record, today) {
             self.tally.add(record.fact.feed().as_str(), seen);
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod mariadb;
 mod pages;
 pub(crate) mod people;
 pub(crate) mod postgres;
+pub(crate) mod schemas;
 
 /// Query for vaccinations in the gateway's configuration.
 pub(crate) const VACCINATIONS: &str = "\

@@ -6,6 +6,7 @@ mod idle;
 mod latency;
 pub(crate) mod passes;
 mod peers;
+mod schemas;
 mod stages;
 mod steps;
 mod table;
@@ -28,6 +29,7 @@ pub(crate) async fn run(session: &BenchSession<'_>, result: &mut PartResult) -> 
         Part::Crowd => crowd::measure(session, result).await?,
         Part::Growth => growth::measure(session, result).await?,
         Part::Idle => idle::measure(session, result).await,
+        Part::Schemas => schemas::measure(session, result).await,
         // It needs no session: `run` measures it by itself.
         Part::Passes => {}
     }

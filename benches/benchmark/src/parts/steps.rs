@@ -248,6 +248,23 @@ impl BenchSession<'_> {
         Ok(())
     }
 
+    /// Sweeps the contents of an unchanged clinic. `of` names its figures.
+    pub(crate) async fn sweep_contents(
+        &self,
+        gateway: &ProgramFolder,
+        records: u64,
+        of: &str,
+        figures: &mut Figures,
+    ) -> Result<(), Error> {
+        self.wait_for_idle_servers().await?;
+        let (run, sources) = self.programs.sweep_contents(gateway).await?;
+        let feeds = sources[0]["feeds"].as_array().into_iter().flatten();
+        let read = feeds.map(|feed| count(feed, "keys")).sum();
+        expect("records that a sweep read", read, records)?;
+        push_run(figures, of, records, run.took, &run);
+        Ok(())
+    }
+
     /// Restarts the daemon on a state that is there, until its health page says ready.
     pub(crate) async fn restart(
         &self,

@@ -88,19 +88,9 @@ pub(crate) fn gateway(
         port,
         database,
     } = source;
-    let queue = queue.section();
-    let batch = setting("batch_events", sizes.batch_events);
     let page = setting("page_records", sizes.page_records);
-    format!(
-        r#"[keys]
-ring = {{ file = "../keys" }}
-[registry]
-{public_keys}{queue}[outbox]
-path = "outbox.db"
-max_mebibytes = {OUTBOX_MEBIBYTES}
-{batch}[log]
-filter = "warn"
-[source.clinic]
+    let source = format!(
+        r#"[source.clinic]
 {page}[source.clinic.policy.codes]
 vaccines = {{ sputnik = "sputnik-v", epivac = "epivaccorona", covivac = "covivac" }}
 tests = {{ pcr = "94500-6" }}
@@ -118,6 +108,29 @@ status_words = {{ done = "final" }}
 query = "{TESTS}"
 status_words = {{ done = "final" }}
 "#
+    );
+    gateway_of(&source, queue, public_keys, sizes.batch_events)
+}
+
+/// Configuration of a gateway with the sections of this source.
+pub(crate) fn gateway_of(
+    source: &str,
+    queue: Queue,
+    public_keys: &str,
+    batch_events: Option<u32>,
+) -> String {
+    let queue = queue.section();
+    let batch = setting("batch_events", batch_events);
+    format!(
+        r#"[keys]
+ring = {{ file = "../keys" }}
+[registry]
+{public_keys}{queue}[outbox]
+path = "outbox.db"
+max_mebibytes = {OUTBOX_MEBIBYTES}
+{batch}[log]
+filter = "warn"
+{source}"#
     )
 }
 

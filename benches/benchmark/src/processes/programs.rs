@@ -72,6 +72,17 @@ impl Programs {
         ProgramFolder::create(self.folder.join(name), &config)
     }
 
+    /// A gateway with an empty outbox and the sections of this source.
+    pub(crate) fn gateway_of(
+        &self,
+        name: &str,
+        source: &str,
+        queue: Queue,
+    ) -> Result<ProgramFolder, Error> {
+        let config = config::gateway_of(source, queue, &self.public_keys, None);
+        ProgramFolder::create(self.folder.join(name), &config)
+    }
+
     /// A registry that stores in the database behind `url`.
     pub(crate) fn registry(
         &self,
@@ -107,6 +118,14 @@ impl Programs {
         gateway: &ProgramFolder,
     ) -> Result<(CompletedRun, Value), Error> {
         self.ask(gateway, &["sweep", "--json"]).await
+    }
+
+    /// `clinic-gateway sweep --contents`: the run, and its answer about each source.
+    pub(crate) async fn sweep_contents(
+        &self,
+        gateway: &ProgramFolder,
+    ) -> Result<(CompletedRun, Value), Error> {
+        self.ask(gateway, &["sweep", "--contents", "--json"]).await
     }
 
     /// `clinic-gateway reconcile`: the run, and the registry's answer.

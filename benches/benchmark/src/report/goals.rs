@@ -39,6 +39,7 @@ pub(crate) fn goals(results: &[PartResult]) -> Vec<Goal> {
     goals.push(memory("registry", &[name::REGISTRY], results));
     goals.extend(latency(of(Part::Latency)));
     goals.push(idle(of(Part::Idle)));
+    goals.extend(schemas(of(Part::Schemas)));
     goals.extend(asked(of(Part::Passes)));
     goals
 }
@@ -194,6 +195,40 @@ fn idle(result: Option<&PartResult>) -> Goal {
         measured,
         met: verdict(percent < 1.0, records >= LARGEST_RECORDS),
     }
+}
+
+/// Goals on clinics whose tables are joined.
+fn schemas(result: Option<&PartResult>) -> [Goal; 3] {
+    let goal = |text: &str, name: &str, shown: fn(f64) -> String, kept: fn(f64) -> bool| {
+        match single_figure(result, name) {
+            None => unknown(text.to_owned()),
+            Some(value) => Goal {
+                text: text.to_owned(),
+                measured: shown(value),
+                met: verdict(kept(value), true),
+            },
+        }
+    };
+    [
+        goal(
+            "joined tables: first load ≥ 50 % of one pass over the same queries",
+            single::LOAD_OF_STREAM,
+            percent,
+            |value| value >= 0.5,
+        ),
+        goal(
+            "joined tables: first load at most 2 × slower than at single indexed tables",
+            single::LOAD_BESIDE,
+            factor,
+            |value| value <= 2.0,
+        ),
+        goal(
+            "joined tables: an unchanged run reads < 1,000 rows at the clinic's server",
+            single::UNCHANGED_ROWS,
+            short,
+            |value| value < 1000.0,
+        ),
+    ]
 }
 
 /// Goals on the look-up of a person beside a bare read by key.

@@ -11,6 +11,7 @@ pub(crate) const fn title(part: Part) -> &'static str {
         Part::Crowd => "Many gateways at once",
         Part::Growth => "As clinics grow",
         Part::Idle => "An unchanged clinic",
+        Part::Schemas => "Clinics whose tables are joined",
         Part::Passes => "Passes: a person among millions",
     }
 }
@@ -133,6 +134,13 @@ digest with the registry's
   rows; PostgreSQL's commit times of both, on one server. The registry runs beside.
 - **Unchanged clinic.** `clinic-gateway run` under the default schedule; statements as PostgreSQL \
 logs them.
+- **Tables that are joined.** The examples of `config/clinics` with invented persons. The bare \
+stream reads the same queries
+  once over one connection, decodes every column into an owned text, and drops it; a `sync` into \
+  the broker stands beside it, and
+  the gateway's first `sync` of as many records of one indexed table (*Clinic*, above). Rows read \
+  are what the server counts of its
+  own tables and indexes (`pg_stat_user_tables`, `Handler_read_%`) for the third `sync`.
 - **Eligibility, read by key.** In turn, one after the other on one connection each, and every \
 person once: what the portal
   answers whether somebody is entitled, from the pseudonyms to the answer, and `SELECT subject_id \

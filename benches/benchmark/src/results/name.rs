@@ -57,6 +57,12 @@ pub(crate) const RECONCILE: &str = "reconcile";
 pub(crate) const RESTART: &str = "restart-seconds";
 /// Time from a broker that is back to an empty outbox, seconds.
 pub(crate) const DRAIN: &str = "drain-seconds";
+/// The queries of a schema streamed once, decoded, rows a second.
+pub(crate) const STREAM: &str = "stream";
+/// Rows that the clinic's server read for a `sync` of an unchanged clinic.
+pub(crate) const UNCHANGED_ROWS: &str = "unchanged-rows";
+/// `sweep --contents` of an unchanged clinic, records a second.
+pub(crate) const CONTENTS: &str = "contents-sweep";
 /// fsync of 4 KiB, milliseconds.
 pub(crate) const FSYNC: &str = "fsync-ms";
 /// Writing a long file, megabytes a second.
@@ -75,4 +81,9 @@ pub(crate) fn processor(of: &str) -> String {
 /// Bytes the program had the disk write, a record.
 pub(crate) fn written(of: &str) -> String {
     format!("{of}.written_bytes")
+}
+
+/// The figure of this name that belongs to a schema.
+pub(crate) fn of_schema(schema: &str, of: &str) -> String {
+    format!("{schema}.{of}")
 }

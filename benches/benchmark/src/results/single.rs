@@ -24,3 +24,9 @@ pub(crate) const ASKED_P50: &str = "asked-p50-times";
 pub(crate) const ASKED_P99: &str = "asked-p99-times";
 /// Persons of that registry.
 pub(crate) const ASKED_SUBJECTS: &str = "asked-subjects";
+/// Least ratio, among the schemas, of the first load to one pass over the same queries.
+pub(crate) const LOAD_OF_STREAM: &str = "load-of-stream";
+/// Greatest ratio, among the schemas, of the gateway's rate at single tables to that at the schema.
+pub(crate) const LOAD_BESIDE: &str = "load-beside-times";
+/// Most rows that a clinic's server reads for an unchanged run, among the schemas.
+pub(crate) const UNCHANGED_ROWS: &str = "unchanged-rows";

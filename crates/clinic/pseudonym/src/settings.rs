@@ -8,7 +8,7 @@ use crate::mac::Keyed;
 
 /// Domain of the digest. Its number rises when this program makes something else of the same
 /// record, as by another normal form: every source is then read again from its beginning.
-const SETTINGS_DOMAIN: &str = "clinic-gateway/settings/v2";
+const SETTINGS_DOMAIN: &str = "clinic-gateway/settings/v3";
 
 impl KeyRing {
     /// 16 hex digits of HMAC-SHA-256 under the record key over the domain, the pseudonym keys'
