@@ -66,6 +66,9 @@ of this state, or `check` found an error.";
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write a configuration, a key ring and a state folder to begin with.
+    ///
+    /// With --look the clinic system is looked at, read-only: its tables and columns, or what its
+    /// FHIR server declares. A section is proposed, and what its first rows would become is shown.
     Init(init::InitArguments),
     /// Connect to everything and say what is wrong, and what to write instead.
     Check(check::CheckArguments),
@@ -116,7 +119,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let open = || config_file::open(&arguments.config);
     match arguments.command {
-        Command::Init(init) => init::init(&init),
+        Command::Init(init) => init::init(&init, clock.now()).await,
         Command::Keys(command) => keys::keys(&command, &arguments.config).await,
         Command::AcceptState(accept) => accept_state::accept_state(&accept, &open()?).await,
         Command::Schema => {

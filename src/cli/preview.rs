@@ -36,18 +36,18 @@ pub(super) struct PreviewArguments {
 }
 
 /// Previews of one feed's records.
-struct PreviewedFeed {
-    feed: Feed,
-    records: Vec<PreviewedRecord>,
+pub(super) struct PreviewedFeed {
+    pub feed: Feed,
+    pub records: Vec<PreviewedRecord>,
     /// Values of these records that nobody has mapped.
-    values: Values,
+    pub values: Values,
 }
 
 /// Record with its preview. Its id is shown so that a person here can find the row; it does not
 /// leave.
-struct PreviewedRecord {
-    record_id: String,
-    preview: Preview,
+pub(super) struct PreviewedRecord {
+    pub record_id: String,
+    pub preview: Preview,
 }
 
 pub(super) async fn preview(
@@ -163,7 +163,7 @@ async fn stored_cursor(
     }
 }
 
-fn print_feeds(feeds: &[PreviewedFeed], rule: OnRefusedCorrection) {
+pub(super) fn print_feeds(feeds: &[PreviewedFeed], rule: OnRefusedCorrection) {
     if feeds.iter().any(|previewed| !previewed.records.is_empty()) {
         print_line("Ids are shown so that you find the records here; no id leaves.");
     }

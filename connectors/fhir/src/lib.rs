@@ -40,6 +40,7 @@ mod pass_error;
 mod patience;
 mod patients;
 mod position;
+mod proposal;
 mod pull;
 mod query;
 mod readable;
@@ -63,3 +64,4 @@ pub use config::{
 };
 pub use connector::FhirConnector;
 pub use login::{ClientCredentials, SecretMethod, SmartBackend};
+pub use proposal::{ServerProposal, propose};

@@ -7,6 +7,7 @@
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod build;
+mod catalog;
 mod changes;
 mod check;
 mod closing;
@@ -24,6 +25,7 @@ mod load;
 mod native;
 mod page;
 mod present;
+mod proposal;
 mod pull;
 mod row;
 mod salvage;
@@ -46,3 +48,7 @@ pub use config::PostgresConfig;
 pub use config::SqliteConfig;
 pub use config::{ChangeDetection, Encoding, FeedConfig, StatusWord, TlsConfig, TlsMode};
 pub use connector::SqlConnector;
+pub use proposal::{
+    Changes, CountedValue, Database, FoundValues, MissingFeed, OTHER_DISEASE, Proposal,
+    ProposedFeed,
+};

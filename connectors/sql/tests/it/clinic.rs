@@ -8,7 +8,7 @@ use connector_kit::{
     ClinicDate, ClinicFact, ClinicRecord, Connector, Cursor, Dose, Feed, Field, KeysRequest,
     PageRequest, RecordKey, SourceError, SourceSurprise,
 };
-use connector_sql::{MySqlConfig, PostgresConfig, SqlConnector, SqliteConfig};
+use connector_sql::{Database, MySqlConfig, PostgresConfig, SqlConnector, SqliteConfig};
 use secrecy::ExposeSecret;
 use sqlx::ConnectOptions;
 use testbed::mariadb::MariaDb;
@@ -126,6 +126,27 @@ impl Clinic {
                 SqlConnector::sqlite(&toml::from_str::<SqliteConfig>(&toml).unwrap(), base.path())
             }
         }
+    }
+
+    /// The database as `init` looks at it.
+    pub(crate) fn database(&self) -> Database {
+        let toml = self.connection();
+        let base = tempfile::tempdir().unwrap();
+        match self {
+            Self::Postgres(..) => Database::postgres(
+                &toml::from_str::<PostgresConfig>(&toml).unwrap(),
+                base.path(),
+            ),
+            Self::MariaDb(..) => {
+                private_file(&base.path().join("password"), "read-only-1");
+                let toml = toml.replace("env = 'CONNECTOR_SQL_TEST_PASSWORD'", "file = 'password'");
+                Database::mysql(&toml::from_str::<MySqlConfig>(&toml).unwrap(), base.path())
+            }
+            Self::Sqlite(_) => {
+                Database::sqlite(&toml::from_str::<SqliteConfig>(&toml).unwrap(), base.path())
+            }
+        }
+        .unwrap()
     }
 
     /// A connector with one feed of vaccinations.

@@ -33,6 +33,8 @@ mod pooler;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod proposal;
+#[cfg(test)]
 mod raising;
 #[cfg(test)]
 mod sqlite;

@@ -4,6 +4,7 @@
 //! The command line itself (arguments, help texts, commands) stays with its program; README.md says
 //! how to add one.
 
+mod address;
 mod check;
 mod config;
 mod core_dumps;
@@ -15,6 +16,7 @@ mod signals;
 pub mod systemd;
 pub mod terminal;
 
+pub use address::{Address, quoted};
 pub use check::{CheckLayout, CheckRow, Severity, check_json, print_check};
 pub use config::{load, open};
 pub use failure::Failure;

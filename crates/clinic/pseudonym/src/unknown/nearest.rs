@@ -6,7 +6,7 @@ use contract::{TestCode, TestResult, Vaccine};
 use super::value::{UnknownValue, ValueTable};
 use crate::apply::Pseudonymiser;
 use crate::codes::CodeTable;
-use crate::config::{NOT_COVID, RECOVERY};
+use crate::config::{IGNORE, RECOVERY};
 
 /// Fewest letters of a listed name that a longer word may hold inside.
 const MIN_CONTAINED: usize = 5;
@@ -40,15 +40,19 @@ impl ValueTable {
             Self::Vaccines => Vaccine::ALL
                 .map(Vaccine::as_str)
                 .into_iter()
-                .chain([NOT_COVID])
+                .chain([IGNORE])
                 .collect(),
             Self::Tests => TestCode::ALL
                 .map(TestCode::loinc)
                 .into_iter()
-                .chain([NOT_COVID])
+                .chain([IGNORE])
                 .collect(),
-            Self::Results => TestResult::ALL.map(TestResult::as_str).to_vec(),
-            Self::Diagnoses => vec![RECOVERY, NOT_COVID],
+            Self::Results => TestResult::ALL
+                .map(TestResult::as_str)
+                .into_iter()
+                .chain([IGNORE])
+                .collect(),
+            Self::Diagnoses => vec![RECOVERY, IGNORE],
             Self::Status => vec!["final", "cancelled", "not-a-fact"],
             Self::Countries | Self::Conflicts => Vec::new(),
         }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use connector_kit::Coding;
 
+use crate::codes::literal_key;
+
 /// Longest value that is shown, in characters; a register's long name of a vaccine has 130.
 pub const MAX_VALUE_CHARS: usize = 160;
 
@@ -100,8 +102,8 @@ impl UnknownValue {
     #[must_use]
     pub fn key(&self) -> String {
         match &self.system {
-            Some(system) => format!("{system}|{}", self.word),
-            None => self.word.clone(),
+            Some(system) => format!("{system}|{}", literal_key(&self.word)),
+            None => literal_key(&self.word),
         }
     }
 

@@ -1,0 +1,238 @@
+//! How changes of a query's records are noticed: by one stamp, by several, or by their content.
+
+use super::facts::Draft;
+use super::persons::best_column;
+use super::references::Reference;
+use super::words;
+use crate::catalog::{Shape, Table};
+use crate::statement::Syntax;
+
+/// Way in which changes are noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// One indexed stamp, in the query's `changed_at`.
+    OneStamp,
+    /// A short query for each joined table, by its name.
+    SeveralStamps(Vec<(String, String)>),
+    /// Nothing but the content shows them.
+    Content,
+}
+
+/// Stamps of a table.
+struct Stamps {
+    /// Column that moves with every change, if there is one.
+    changed: Option<String>,
+    /// True where a row that never changed may have none.
+    may_be_empty: bool,
+    created: Option<String>,
+    deleted: Option<String>,
+}
+
+impl Stamps {
+    fn of(table: &Table, syntax: Syntax) -> Self {
+        let is_moment = |shape: Shape| {
+            shape.is_time()
+                || (syntax == Syntax::Sqlite && matches!(shape, Shape::Text | Shape::Whole))
+        };
+        let name = |words| best_column(table, words, is_moment).map(|(_, column)| column);
+        let changed = name(&words::CHANGED);
+        Self {
+            may_be_empty: changed.is_some_and(|column| column.is_nullable),
+            changed: changed.map(|column| column.name.clone()),
+            created: name(&words::CREATED).map(|column| column.name.clone()),
+            deleted: name(&words::DELETED_AT).map(|column| column.name.clone()),
+        }
+    }
+
+    /// Columns that together move with every change.
+    fn columns(&self) -> Vec<&str> {
+        let Some(changed) = &self.changed else {
+            // Rows that are replaced and not changed have two moments.
+            let both = self.created.as_deref().zip(self.deleted.as_deref());
+            return both.map_or_else(Vec::new, |(created, deleted)| vec![created, deleted]);
+        };
+        let others = [&self.created, &self.deleted];
+        let others = others.into_iter().flatten().filter(|_| self.may_be_empty);
+        let mut all = vec![changed.as_str()];
+        all.extend(others.map(String::as_str).filter(|other| other != changed));
+        all
+    }
+}
+
+/// Decides how changes are noticed, adds `changed_at` where one stamp does, and says what is not
+/// noticed.
+pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
+    let select = &draft.select;
+    let syntax = select.driver.syntax();
+    let main = select.main().to_owned();
+    let own = Stamps::of(select.table_of(&main), syntax);
+    let on_way: Vec<String> = {
+        let mut seen: Vec<String> = Vec::new();
+        for alias in draft.ways.iter().flatten() {
+            if *alias != main && !seen.contains(alias) {
+                seen.push(alias.clone());
+            }
+        }
+        seen
+    };
+    if own.columns().is_empty() {
+        let shown = select.table_of(&main).shown();
+        draft.notes.push(format!(
+            "{shown} has no column that moves with every change, so the content is compared; if \
+             one does, select it AS changed_at and leave change_detection out"
+        ));
+        return Changes::Content;
+    }
+    if own.changed.is_none() {
+        let shown = select.table_of(&main).shown();
+        draft.notes.push(format!(
+            "{shown} has stamps of creation and deletion only: its rows are taken to be replaced, \
+             not changed; if they are changed, write change_detection = \"content\""
+        ));
+    }
+    let mut queries = Vec::new();
+    let mut without = Vec::new();
+    for column in own.columns() {
+        push_query(&mut queries, draft, &main, column);
+    }
+    for alias in &on_way {
+        let stamps = Stamps::of(draft.select.table_of(alias), syntax);
+        if stamps.columns().is_empty() {
+            without.push(draft.select.table_of(alias).shown());
+        }
+        for column in stamps.columns() {
+            push_query(&mut queries, draft, alias, column);
+        }
+    }
+    for (place, alias, reference) in &draft.identifier_tables {
+        let table = &draft.select.catalog.tables[*place];
+        let stamps = Stamps::of(table, syntax);
+        if stamps.columns().is_empty() {
+            without.push(table.shown());
+        }
+        for column in stamps.columns() {
+            push_row_query(&mut queries, draft, (*place, alias, reference), column);
+        }
+    }
+    without.dedup();
+    for table in without {
+        draft.notes.push(format!(
+            "{table} has no stamp: a change there alone (a corrected identifier) is not noticed; \
+             change_detection = \"content\" notices it"
+        ));
+    }
+    index_notes(draft, &main, &own);
+    if queries.len() > 1 {
+        return Changes::SeveralStamps(queries);
+    }
+    one_stamp(draft, &main, &own);
+    Changes::OneStamp
+}
+
+fn one_stamp(draft: &mut Draft<'_>, main: &str, own: &Stamps) {
+    let column = own.changed.as_deref().unwrap_or_default();
+    let stamp = draft.select.column(main, column);
+    draft.select.columns.insert(1, ("changed_at", stamp));
+}
+
+fn index_notes(draft: &mut Draft<'_>, main: &str, own: &Stamps) {
+    let table = draft.select.table_of(main);
+    for column in own.columns() {
+        if !table.is_view && !table.has_index_on(column) {
+            draft.notes.push(format!(
+                "no index begins with {}.{column}: every run reads the whole table; let its \
+                 administrator make one (`clinic-gateway check` gives the statement)",
+                table.shown()
+            ));
+        }
+    }
+}
+
+/// Adds the query for a stamp of a joined table: the records that belong to its rows.
+fn push_query(queries: &mut Vec<(String, String)>, draft: &Draft<'_>, alias: &str, column: &str) {
+    let select = &draft.select;
+    let id = &select.columns[0].1;
+    let chain = chain(draft, alias);
+    let first = chain.first().map_or(alias, |(other, _, _)| other.as_str());
+    let mut from = format!("{} AS {first}", select.typed_table(select.place_of(first)));
+    for (own, parent, reference) in &chain {
+        from += &format!(
+            " JOIN {} AS {parent} ON {}",
+            select.typed_table(select.place_of(parent)),
+            select.condition(parent, reference, own)
+        );
+    }
+    let stamp = select.column(alias, column);
+    push(
+        queries,
+        select.table_of(alias),
+        column,
+        format!("SELECT {id} AS record_id, {stamp} AS changed_at FROM {from}"),
+    );
+}
+
+/// Steps from a joined table back to the first one: alias, the alias that it is joined to, and the
+/// reference.
+fn chain(draft: &Draft<'_>, alias: &str) -> Vec<(String, String, Reference)> {
+    let mut steps = Vec::new();
+    let mut at = alias.to_owned();
+    while let Some(joined) = draft.select.tables.iter().find(|joined| joined.alias == at) {
+        let Some((from, by)) = &joined.by else { break };
+        steps.push((at.clone(), from.clone(), by.clone()));
+        at.clone_from(from);
+    }
+    steps
+}
+
+/// Adds the query for a stamp of a table with a row for each identifier.
+fn push_row_query(
+    queries: &mut Vec<(String, String)>,
+    draft: &Draft<'_>,
+    (place, person, reference): (usize, &str, &Reference),
+    column: &str,
+) {
+    let select = &draft.select;
+    let id = &select.columns[0].1;
+    let mut from = format!(
+        "{} AS x JOIN {} AS {person} ON {} = x.{}",
+        select.typed_table(place),
+        select.typed_table(select.place_of(person)),
+        select.column(person, &reference.to_columns[0]),
+        select.typed(&reference.columns[0])
+    );
+    let chain = chain(draft, person);
+    for (own, parent, reference) in &chain {
+        from += &format!(
+            " JOIN {} AS {parent} ON {}",
+            select.typed_table(select.place_of(parent)),
+            select.condition(parent, reference, own)
+        );
+    }
+    let table = &select.catalog.tables[place];
+    push(
+        queries,
+        table,
+        column,
+        format!(
+            "SELECT {id} AS record_id, x.{} AS changed_at FROM {from}",
+            select.typed(column)
+        ),
+    );
+}
+
+/// Names a query after its table, and after its column where the table has several.
+fn push(queries: &mut Vec<(String, String)>, table: &Table, column: &str, query: String) {
+    let plain = |name: &str| -> String {
+        let latin = super::names::Name::new(name).words.join("_");
+        latin
+            .chars()
+            .filter(|char| char.is_ascii_alphanumeric() || *char == '_')
+            .collect()
+    };
+    let base = plain(&table.name);
+    let is_free = |name: &String| queries.iter().all(|(known, _)| known != name);
+    let names = [base.clone(), format!("{base}_{}", plain(column))];
+    let numbered = (2..).map(|number| format!("{base}_{number}"));
+    let name = names.into_iter().chain(numbered).find(is_free);
+    queries.push((name.unwrap_or(base), query));
+}

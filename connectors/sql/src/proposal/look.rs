@@ -1,0 +1,92 @@
+//! A bounded look at the values of columns that hold codes: never at those of identifiers or names.
+
+use std::fmt::Write as _;
+
+use crate::driver::{Driver, Failure, Sessions};
+use crate::value::{Kind, Sql};
+
+/// Rows of a table or query that are looked at.
+const MAX_ROWS: u32 = 50_000;
+/// Most distinct values that are read of a column.
+pub(super) const MAX_VALUES: usize = 300;
+/// Longest value that is shown, in characters; a longer one is a text, not a code.
+const MAX_CHARS: usize = 130;
+
+/// Word of a column, and the number of rows that have it among those looked at.
+pub type CountedValue = (String, u64);
+
+/// Looks at values with one session for each question.
+pub(super) struct Look<'s> {
+    pub sessions: &'s Sessions,
+}
+
+impl Look<'_> {
+    pub(super) fn driver(&self) -> &dyn Driver {
+        self.sessions.driver.as_ref()
+    }
+
+    /// Distinct values of an expression over a table or parenthesised query, the most frequent
+    /// first. None where the database does not answer: the proposal then does without.
+    pub(super) async fn values(&self, expression: &str, from: &str) -> Vec<CountedValue> {
+        self.try_values(expression, from).await.unwrap_or_default()
+    }
+
+    async fn try_values(&self, column: &str, from: &str) -> Result<Vec<CountedValue>, Failure> {
+        let mut text = String::new();
+        let shown = self.driver().project("q.c", Kind::Text);
+        let _ = write!(
+            text,
+            "SELECT {shown}, CAST(count(*) AS CHAR(20)) FROM (SELECT {column} AS c FROM {from} \
+             LIMIT \
+             {MAX_ROWS}) AS q WHERE q.c IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {}",
+            MAX_VALUES + 1
+        );
+        let mut lent = self.sessions.lend().await?;
+        let rows = lent.fetch(&Sql::plain(text), &[Kind::Text; 2]).await?;
+        lent.give_back().await?;
+        let text = |cell: crate::value::Cell<'_>| {
+            let bytes = cell.bytes().unwrap_or_default();
+            String::from_utf8_lossy(&bytes).trim().to_owned()
+        };
+        let each = rows
+            .rows()
+            .map(|row| (text(row.cell(0)), text(row.cell(1))));
+        Ok(each
+            .filter_map(|(value, count)| Some((value, count.parse().ok()?)))
+            .collect())
+    }
+}
+
+/// True for a value that may be shown: short and printable, and of several rows. A free text could
+/// hold a name.
+pub(super) fn may_be_shown((value, rows): &CountedValue) -> bool {
+    *rows > 1 && is_code(value)
+}
+
+/// True for a value that may be a code or a word by its form.
+pub(super) fn is_code(value: &str) -> bool {
+    let digits = value.chars().filter(char::is_ascii_digit).count();
+    !value.is_empty()
+        && value.chars().count() <= MAX_CHARS
+        && !value.chars().any(char::is_control)
+        && !value.contains('\u{fffd}')
+        && digits <= 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_one_row_a_long_one_and_a_long_number_are_not_shown() {
+        let shown = |value: &str, rows| may_be_shown(&(value.to_owned(), rows));
+        assert!(shown("Гам-КОВИД-Вак", 2) && shown("840539006", 7));
+        assert!(
+            !shown("Гам-КОВИД-Вак", 1),
+            "it could be a remark about one person"
+        );
+        assert!(!shown("112-233-445 95", 3), "a number of a person");
+        assert!(!shown("a\u{1b}[2J", 9) && !shown("", 9));
+        assert!(shown(&"x".repeat(130), 2) && !shown(&"x".repeat(131), 2));
+    }
+}

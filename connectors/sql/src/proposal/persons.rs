@@ -1,0 +1,317 @@
+//! Finds the persons of a database: their tables, the way from a fact to its person, and the
+//! columns and rows that hold identifiers.
+
+use super::identifier_rows::{from_rows, identifier_tables};
+use super::look::Look;
+use super::names::Words;
+use super::references::{Reference, References};
+use super::select::{Select, literal};
+use super::words;
+use crate::catalog::{Catalog, Column, Shape, Table};
+
+/// Most references between a fact and its person.
+const MAX_STEPS: usize = 3;
+/// Most ways from a fact to a person that are joined.
+const MAX_WAYS: usize = 4;
+/// Score from which on a table is one of persons.
+const MIN_SCORE: u32 = 60;
+
+/// Documented columns of identifiers, and the names that they have elsewhere; the narrower ones
+/// first.
+pub(super) const IDENTIFIERS: [(&str, &Words); 8] = [
+    ("person_snils", &words::SNILS),
+    ("person_oms", &words::OMS),
+    ("person_passport_foreign", &words::FOREIGN_PASSPORT),
+    ("person_passport", &words::PASSPORT),
+    ("person_ehic", &words::EHIC),
+    ("person_residence_permit", &words::RESIDENCE_PERMIT),
+    ("person_birth_certificate", &words::BIRTH_CERTIFICATE),
+    ("person_national_id", &words::NATIONAL_ID),
+];
+
+/// How surely each table of a catalogue is one of persons.
+pub(super) struct Persons {
+    scores: Vec<u32>,
+    identifiers: Vec<usize>,
+}
+
+impl Persons {
+    pub(super) fn of(catalog: &Catalog, references: &References) -> Self {
+        let tables = || catalog.tables.iter().enumerate();
+        let own: Vec<usize> = tables()
+            .map(|(_, table)| identifier_columns(table).len())
+            .collect();
+        let listed =
+            |place: usize| usize::from(!identifier_tables(catalog, references, place).is_empty());
+        let scores = tables().map(|(place, table)| score(table, own[place]));
+        Self {
+            scores: scores.collect(),
+            identifiers: tables()
+                .map(|(place, _)| own[place] + listed(place))
+                .collect(),
+        }
+    }
+
+    pub(super) fn is_person(&self, table: usize) -> bool {
+        self.scores[table] >= MIN_SCORE
+    }
+
+    /// True for a table that holds identifiers in columns of its own.
+    fn holds_identifiers(catalog: &Catalog, table: usize) -> bool {
+        !identifier_columns(&catalog.tables[table]).is_empty()
+    }
+
+    /// The shortest ways from a table to its person; one without a step where the row itself has
+    /// the identifiers.
+    pub(super) fn ways(
+        &self,
+        catalog: &Catalog,
+        references: &References,
+        fact: usize,
+    ) -> Vec<Vec<Reference>> {
+        if Self::holds_identifiers(catalog, fact) {
+            return vec![Vec::new()];
+        }
+        let mut ends: Vec<(usize, Vec<Reference>)> = Vec::new();
+        let mut begun: Vec<Vec<Reference>> = vec![Vec::new()];
+        for _ in 0..MAX_STEPS {
+            let mut longer = Vec::new();
+            for way in &begun {
+                let at = way.last().map_or(fact, |last| last.to);
+                let been = |table| table == fact || way.iter().any(|step| step.to == table);
+                let next = references.from(at).iter();
+                for step in next.filter(|step| step.is_of_subject() && !been(step.to)) {
+                    let mut way = way.clone();
+                    way.push(step.clone());
+                    if self.is_person(step.to) {
+                        ends.push((step.to, way.clone()));
+                    }
+                    longer.push(way);
+                }
+            }
+            longer.truncate(500);
+            begun = longer;
+        }
+        let rank = |end: &(usize, Vec<Reference>)| {
+            let (table, way) = end;
+            let known = self.identifiers[*table] > 0;
+            (known, MAX_STEPS - way.len(), self.scores[*table])
+        };
+        let Some(best) = ends.iter().max_by_key(|end| rank(end)).cloned() else {
+            return Vec::new();
+        };
+        let same = ends
+            .into_iter()
+            .filter(|(table, way)| *table == best.0 && way.len() == best.1.len());
+        same.map(|(_, way)| way).take(MAX_WAYS).collect()
+    }
+}
+
+fn score(table: &Table, identifiers: usize) -> u32 {
+    let by_name = words::PERSON_TABLE.score(&super::names::Name::new(&table.name)) / 2;
+    let personal = table
+        .columns
+        .iter()
+        .filter(|one| words::PERSONAL.fits(&one.name))
+        .count();
+    let count = |number: usize| u32::try_from(number.min(4)).unwrap_or_default();
+    let is_readable = u32::from(table.is_readable && !table.columns.is_empty());
+    (by_name + count(personal) * 10 + count(identifiers) * 20) * is_readable
+}
+
+/// Column of a table that fits words best, among those of a fitting type.
+pub(super) fn best_column<'t>(
+    table: &'t Table,
+    words: &Words,
+    fits: impl Fn(Shape) -> bool,
+) -> Option<(u32, &'t Column)> {
+    let columns = table.columns.iter().filter(|column| fits(column.shape));
+    let scored =
+        columns.map(|column| (words.score(&super::names::Name::new(&column.name)), column));
+    // The first of several equal ones.
+    scored
+        .filter(|(score, _)| *score > 0)
+        .rev()
+        .max_by_key(|(score, _)| *score)
+}
+
+pub(super) const fn may_identify(shape: Shape) -> bool {
+    matches!(shape, Shape::Text | Shape::Whole | Shape::Number)
+}
+
+/// Columns of a table that hold identifiers: their documented names, and their own.
+fn identifier_columns(table: &Table) -> Vec<(&'static str, &Column)> {
+    let mut found: Vec<(&str, &Column)> = Vec::new();
+    for (name, words) in IDENTIFIERS {
+        let best = best_column(table, words, may_identify).map(|(_, column)| column);
+        let is_known = |column: &&Column| found.iter().any(|(_, known)| known.name == column.name);
+        if let Some(column) = best.filter(|column| !is_known(column)) {
+            found.push((name, column));
+        }
+    }
+    found
+}
+
+/// Identifiers of the person of a row, and what is to be said about them.
+#[derive(Default)]
+pub(super) struct Found {
+    pub columns: Vec<(&'static str, String)>,
+    pub notes: Vec<String>,
+    /// Tables with a row for each identifier: their place, and the alias of the person's table and
+    /// the reference by which they are found.
+    pub tables: Vec<(usize, String, Reference)>,
+}
+
+/// Finds identifiers in the tables of each way, the last ones first.
+pub(super) async fn identifiers(
+    look: &Look<'_>,
+    select: &mut Select<'_>,
+    references: &References,
+    ways: &[Vec<String>],
+) -> Found {
+    let mut found = Found::default();
+    let longest = ways.iter().map(Vec::len).max().unwrap_or(0);
+    for step in (0..longest).rev() {
+        let aliases: Vec<String> = ways
+            .iter()
+            .filter_map(|way| way.get(step).cloned())
+            .collect();
+        let mut distinct = aliases;
+        distinct.sort_unstable();
+        distinct.dedup();
+        let Some(first) = distinct.first() else {
+            continue;
+        };
+        let place = select.place_of(first);
+        if step == 0 && longest > 1 {
+            continue;
+        }
+        from_columns(select, references, &distinct, &mut found);
+        from_rows(look, select, references, place, &distinct, &mut found).await;
+    }
+    russian_or_foreign(&mut found);
+    found
+}
+
+/// One expression over the same column of several aliases of a table.
+fn any_of(select: &Select<'_>, aliases: &[String], column: &str) -> String {
+    let each: Vec<String> = aliases
+        .iter()
+        .map(|alias| select.column(alias, column))
+        .collect();
+    match each.as_slice() {
+        [one] => one.clone(),
+        several => format!("COALESCE({})", several.join(", ")),
+    }
+}
+
+fn from_columns(
+    select: &mut Select<'_>,
+    references: &References,
+    aliases: &[String],
+    found: &mut Found,
+) {
+    let table = select.table_of(&aliases[0]);
+    for (name, column) in identifier_columns(table) {
+        if found.columns.iter().any(|(known, _)| *known == name) {
+            continue;
+        }
+        let mut expression = any_of(select, aliases, &column.name);
+        let series = best_column(table, &words::PASSPORT_SERIES, may_identify);
+        if let (true, Some((_, series))) = (name == "person_passport", series) {
+            let series = any_of(select, aliases, &series.name);
+            let blank = literal("");
+            expression = select.concatenated(&[format!("COALESCE({series}, {blank})"), expression]);
+        }
+        found.columns.push((name, expression));
+        let needs_country = matches!(
+            name,
+            "person_passport_foreign" | "person_passport" | "person_national_id"
+        );
+        if needs_country {
+            country(select, references, aliases, name, found);
+        }
+    }
+}
+
+/// Adds the country that issued a number, as far as the person's citizenship tells it.
+fn country(
+    select: &mut Select<'_>,
+    references: &References,
+    aliases: &[String],
+    name: &str,
+    found: &mut Found,
+) {
+    let table = select.table_of(&aliases[0]);
+    let by = |words| best_column(table, words, Shape::is_code);
+    let Some((_, column)) = by(&words::PASSPORT_COUNTRY).or_else(|| by(&words::CITIZENSHIP)) else {
+        return;
+    };
+    let place = select.place_of(&aliases[0]);
+    let expression = match references.at(place, &column.name).cloned() {
+        Some(reference) => {
+            let other = &select.catalog.tables[reference.to];
+            let Some((_, code)) = best_column(other, &words::COUNTRY_CODE, Shape::is_code) else {
+                return;
+            };
+            let joined: Vec<String> = aliases
+                .iter()
+                .map(|alias| select.join(alias, &reference))
+                .collect();
+            any_of(select, &joined, &code.name)
+        }
+        None if column.shape == Shape::Text => any_of(select, aliases, &column.name),
+        None => return,
+    };
+    let of = match name {
+        "person_national_id" => "person_national_id_country",
+        _ => "person_passport_foreign_country",
+    };
+    if !found.columns.iter().any(|(known, _)| *known == of) {
+        found.columns.push((of, expression));
+    }
+}
+
+/// A passport of a system that knows neither SNILS nor policies, and that has persons' countries,
+/// is taken for a foreign one.
+fn russian_or_foreign(found: &mut Found) {
+    let has = |name: &str| found.columns.iter().any(|(known, _)| *known == name);
+    let is_russian = has("person_snils") || has("person_oms");
+    let has_country = has("person_passport_foreign_country");
+    let has_foreign = has("person_passport_foreign");
+    if has("person_passport") && !has_foreign {
+        if has_country && !is_russian {
+            for (name, _) in &mut found.columns {
+                if *name == "person_passport" {
+                    *name = "person_passport_foreign";
+                }
+            }
+            found.notes.push(
+                "passports are taken for foreign ones, of the country of the person's citizenship; \
+                 check (person_passport is the Russian internal one)"
+                    .into(),
+            );
+        } else {
+            if !is_russian {
+                found.notes.push(
+                    "passports are taken for Russian internal ones; check. Foreign ones are \
+                     person_passport_foreign beside person_passport_foreign_country"
+                        .into(),
+                );
+            }
+            found
+                .columns
+                .retain(|(name, _)| *name != "person_passport_foreign_country");
+        }
+    }
+    for number in ["person_passport_foreign", "person_national_id"] {
+        let country = format!("{number}_country");
+        let has = |name: &str| found.columns.iter().any(|(known, _)| *known == name);
+        if has(number) && !has(&country) {
+            found.notes.push(format!(
+                "{number} needs {country} beside it, a column or a word such as 'FRA': without the \
+                 issuing country the number is nobody's"
+            ));
+        }
+    }
+}

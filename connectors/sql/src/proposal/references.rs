@@ -1,0 +1,234 @@
+//! References between tables: the declared ones, and those that names show where none is declared.
+
+use super::names::{Name, Words};
+use super::words;
+use crate::catalog::{Catalog, Column, Shape, Table};
+
+/// Reference of a table's columns to those of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub columns: Vec<String>,
+    /// Place of the other table in the catalogue.
+    pub to: usize,
+    pub to_columns: Vec<String>,
+    /// False where only names show it.
+    pub is_declared: bool,
+    /// True where a row may refer to nothing.
+    pub is_optional: bool,
+}
+
+/// References of each table of a catalogue, in its order.
+pub(super) struct References(Vec<Vec<Reference>>);
+
+/// Shortest name of a key that tells its table wherever it stands.
+const MIN_DISTINCT_KEY: usize = 5;
+/// Letters that a reference and its table's name have in common at least, where endings differ.
+const MIN_STEM: usize = 5;
+
+/// Words around the name of a table in the name of a reference.
+const AROUND: [&str; 12] = [
+    "id", "uid", "uuid", "fk", "ref", "no", "kod", "code", "key", "num", "nomer", "guid",
+];
+
+/// Columns that lead to persons whom the row is not about.
+const OTHERS: Words = Words {
+    whole: "creator author provider",
+    words: "by user users doctor provider creator author nurse vrach medecin staff officer \
+    vaccinator \
+  mother father parent guardian physician clinician practitioner recorder performer vvel agent",
+    parts: "user doctor creator officer vaccinator practitioner duplicateof",
+    never: "",
+};
+
+impl References {
+    pub(super) fn of(catalog: &Catalog) -> Self {
+        let tables = catalog.tables.iter().enumerate();
+        Self(
+            tables
+                .map(|(place, table)| references(catalog, place, table))
+                .collect(),
+        )
+    }
+
+    pub(super) fn from(&self, table: usize) -> &[Reference] {
+        &self.0[table]
+    }
+
+    /// Tables that refer to this one by one column each, with the reference.
+    pub(super) fn to(&self, table: usize) -> impl Iterator<Item = (usize, &Reference)> {
+        let all = self.0.iter().enumerate();
+        let each = all.flat_map(|(from, list)| list.iter().map(move |one| (from, one)));
+        each.filter(move |(_, one)| one.to == table && one.columns.len() == 1)
+    }
+
+    /// The reference that begins at this one column.
+    pub(super) fn at(&self, table: usize, column: &str) -> Option<&Reference> {
+        self.0[table].iter().find(|one| one.columns == [column])
+    }
+}
+
+impl Reference {
+    /// True for a reference to the person or thing that a row is about.
+    pub(super) fn is_of_subject(&self) -> bool {
+        !self.columns.iter().any(|column| OTHERS.fits(column))
+    }
+}
+
+fn references(catalog: &Catalog, place: usize, table: &Table) -> Vec<Reference> {
+    let optional = |names: &[String]| {
+        let column = |name: &String| table.column(name).is_none_or(|column| column.is_nullable);
+        names.iter().any(column)
+    };
+    let mut found: Vec<Reference> = table
+        .foreign_keys
+        .iter()
+        .filter(|key| key.table != place && catalog.tables[key.table].is_readable)
+        .map(|key| Reference {
+            columns: key.columns.clone(),
+            to: key.table,
+            to_columns: key.to.clone(),
+            is_declared: true,
+            is_optional: optional(&key.columns),
+        })
+        .collect();
+    for column in &table.columns {
+        let is_known = |one: &Reference| one.columns.contains(&column.name);
+        if !found.iter().any(is_known) {
+            found.extend(by_name(catalog, place, column));
+        }
+    }
+    found
+}
+
+/// The reference that a column's name shows.
+fn by_name(catalog: &Catalog, place: usize, column: &Column) -> Option<Reference> {
+    if !matches!(
+        column.shape,
+        Shape::Whole | Shape::Number | Shape::Text | Shape::Uuid
+    ) {
+        return None;
+    }
+    let is_own_key = catalog.tables[place].single_key() == Some(column.name.as_str());
+    let name = Name::new(&column.name);
+    let stem = stem(&name);
+    let others = catalog.tables.iter().enumerate();
+    let candidates = others.filter(|(other, table)| *other != place && table.is_readable);
+    let mut best: Option<(u32, usize, &str)> = None;
+    for (other, table) in candidates {
+        let Some(target) = target(table, column) else {
+            continue;
+        };
+        let same_key = target == column.name && column.name.len() >= MIN_DISTINCT_KEY;
+        let by_table = stem.as_deref().map_or(0, |stem| likeness(stem, table));
+        let score = by_table + if same_key { 60 } else { 0 } + of_person(&name, table);
+        // A key that two tables share is a reference only to the table of its name.
+        let least = if is_own_key { 100 } else { 50 };
+        if score >= least && best.is_none_or(|(most, ..)| score > most) {
+            best = Some((score, other, target));
+        }
+    }
+    let (_, to, target) = best?;
+    Some(Reference {
+        columns: vec![column.name.clone()],
+        to,
+        to_columns: vec![target.to_owned()],
+        is_declared: false,
+        is_optional: true,
+    })
+}
+
+/// What speaks for a table of persons, where a column's name is a usual one of a person's number.
+fn of_person(name: &Name, table: &Table) -> u32 {
+    let is_whole = |words: &Words, name: &Name| words.score(name) > 150;
+    let is_person = is_whole(&words::PERSON_TABLE, &Name::new(&table.name));
+    if is_person && is_whole(&words::PERSON_REFERENCE, name) {
+        70
+    } else {
+        0
+    }
+}
+
+/// Name of what a column refers to: without the words around it.
+fn stem(name: &Name) -> Option<String> {
+    let words: Vec<&str> = name.words.iter().map(String::as_str).collect();
+    let kept: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| !AROUND.contains(word))
+        .collect();
+    let joined = kept.concat();
+    let cut = AROUND
+        .iter()
+        .find_map(|end| joined.strip_suffix(end))
+        .filter(|rest| kept.len() == words.len() && rest.len() >= 3);
+    let stem = cut.map_or_else(|| joined.clone(), str::to_owned);
+    (stem.len() >= 3).then_some(stem)
+}
+
+/// How surely a stem names a table: 0 for not at all.
+fn likeness(stem: &str, table: &Table) -> u32 {
+    let name = Name::new(&table.name);
+    let ends = (0..name.words.len()).map(|from| name.words[from..].concat());
+    let of = |end: String| match () {
+        () if end == stem => 100,
+        () if end
+            .strip_prefix(stem)
+            .is_some_and(|rest| matches!(rest, "s" | "es" | "e")) =>
+        {
+            95
+        }
+        () if stem.ends_with('y') && end == format!("{}ies", &stem[..stem.len() - 1]) => 95,
+        () if is_inflected(stem, &end) => 70,
+        () => 0,
+    };
+    let whole = u32::from(name.joined == stem) * 10;
+    let begins = u32::from(name.joined.starts_with(stem) && stem.len() >= MIN_STEM) * 55;
+    ends.map(of).max().unwrap_or(0).max(begins) + whole
+}
+
+/// True for two forms of one word, which differ in at most their last two letters.
+fn is_inflected(one: &str, other: &str) -> bool {
+    let same = one
+        .chars()
+        .zip(other.chars())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let longest = one.chars().count().max(other.chars().count());
+    same >= MIN_STEM && longest - same <= 2
+}
+
+/// Column of a table that a column of this name and type may refer to.
+fn target<'t>(table: &'t Table, column: &Column) -> Option<&'t str> {
+    let fits = |name: &str| {
+        table
+            .column(name)
+            .is_some_and(|found| family(found.shape) == family(column.shape))
+    };
+    let same = table
+        .columns
+        .iter()
+        .find(|own| own.name.eq_ignore_ascii_case(&column.name) && table.has_index_on(&own.name));
+    // Systems that number persons a second time refer by that number.
+    let own_number = (Name::new(&column.name).joined == "patientid")
+        .then(|| table.column("pid"))
+        .flatten()
+        .filter(|own| table.has_index_on(&own.name));
+    let key = || {
+        table
+            .single_key()
+            .or_else(|| Some("id").filter(|id| table.column(id).is_some()))
+    };
+    same.or(own_number)
+        .map(|own| own.name.as_str())
+        .or_else(key)
+        .filter(|name| fits(name))
+}
+
+/// Types whose values may be equal.
+const fn family(shape: Shape) -> u8 {
+    match shape {
+        Shape::Whole | Shape::Number => 1,
+        Shape::Uuid => 2,
+        _ => 3,
+    }
+}

@@ -1,0 +1,195 @@
+//! The status of a row: flags that take it back, moments of its deletion, and its own words for a
+//! status. A row that was taken back stays in the query, so that its withdrawal is noticed.
+
+use std::collections::BTreeMap;
+
+use super::look::{CountedValue, may_be_shown};
+use super::names::Name;
+use super::persons::best_column;
+use super::select::{Select, literal};
+use super::words;
+use crate::catalog::{Shape, Table};
+use crate::config::StatusWord;
+use crate::statement::Syntax;
+
+/// Word that the query makes of a row that was taken back.
+pub(super) const DELETED: &str = "deleted";
+/// Word of a row that holds, where it has no status of its own.
+pub(super) const FINAL: &str = "final";
+/// Word of an illness that has no end yet, and of a test without a result.
+pub(super) const NOT_YET: &str = "not yet";
+
+/// Words for facts that hold.
+const FINAL_WORDS: &str = "final done complete completed confirmed valid validated given \
+    administered verified \
+     finalized performed signed acquired corrected amended recovered resolved cured \
+     discharged vypolnena vypolneno vypolnen provedena provedeno zavershen zavershena \
+     zaversheno gotov gotovo utverzhden podtverzhden deystvuet aktivna vyzdorovlenie \
+     vyzdorovel vyzdorovela effectue effectuee fait faite valide validee termine terminee \
+     administre administree realise realisee gueri guerie guerison";
+/// Words for facts that are taken back.
+const CANCELLED_WORDS: &str = "cancelled canceled deleted enteredinerror error void voided \
+    invalid removed retracted \
+     otmenena otmeneno otmenen udalena udaleno udalen annulirovana annulirovano annulirovan \
+     oshibka oshibochno annule annulee supprime supprimee errone erronee";
+/// Words for what is not a fact, or not yet.
+const NOT_A_FACT_WORDS: &str = "planned scheduled schedule pending preliminary registered \
+    inprogress notdone refused requested \
+     ordered upcoming missed draft received collected ongoing notrecovered deceased nooutcome \
+     fatal died routed new open sent declined postponed notyet inprocess rejected \
+     zaplanirovana zaplanirovano planiruetsya naznachena naznacheno naznachen otkaz vrabote \
+     ozhidaet vprocesse vpolnenii chernovik umer boleet prevu prevue planifie planifiee \
+     refuse refusee enattente encours programme programmee decede decedee brouillon";
+
+/// Conditions under which a row of a table is taken back.
+pub(super) fn deleted_conditions(select: &Select<'_>, table: &Table, alias: &str) -> Vec<String> {
+    let is_flag = |shape| {
+        matches!(
+            shape,
+            Shape::Flag | Shape::Whole | Shape::Text | Shape::Number
+        )
+    };
+    let mut conditions = Vec::new();
+    if let Some((_, column)) = best_column(table, &words::DELETED, is_flag) {
+        conditions.push(set(
+            select,
+            &select.column(alias, &column.name),
+            column.shape,
+        ));
+    }
+    let is_moment = |shape: Shape| {
+        shape.is_time() || (select.driver.syntax() == Syntax::Sqlite && shape == Shape::Text)
+    };
+    let deleted_at = best_column(table, &words::DELETED_AT, is_moment);
+    let deleted_at = deleted_at.filter(|(_, column)| column.is_nullable && conditions.is_empty());
+    if let Some((_, column)) = deleted_at {
+        conditions.push(format!(
+            "{} IS NOT NULL",
+            select.column(alias, &column.name)
+        ));
+    }
+    let active = best_column(table, &words::ACTIVE, is_flag).filter(|_| conditions.is_empty());
+    if let Some((_, column)) = active {
+        let flag = select.column(alias, &column.name);
+        conditions.push(unset(select, &flag, column.shape));
+    }
+    conditions
+}
+
+/// Condition that a flag is set.
+fn set(select: &Select<'_>, flag: &str, shape: Shape) -> String {
+    match shape {
+        Shape::Flag if select.driver.syntax() == Syntax::Postgres => flag.to_owned(),
+        Shape::Flag | Shape::Whole | Shape::Number => format!("{flag} <> 0"),
+        _ => format!("{flag} IN ('1', 'Y', 'y', 'T', 't', 'true', 'yes', 'да', 'oui', 'O')"),
+    }
+}
+
+/// Condition that a flag is not set; an empty one says nothing.
+fn unset(select: &Select<'_>, flag: &str, shape: Shape) -> String {
+    match shape {
+        Shape::Flag if select.driver.syntax() == Syntax::Postgres => format!("NOT {flag}"),
+        Shape::Flag | Shape::Whole | Shape::Number => format!("{flag} = 0"),
+        _ => format!("{flag} IN ('0', 'N', 'n', 'F', 'f', 'false', 'no', 'нет', 'non')"),
+    }
+}
+
+/// Meaning of a word of a status, if it is a usual one.
+pub(super) fn meaning(word: &str) -> Option<StatusWord> {
+    let joined = Name::new(word).joined;
+    [
+        (FINAL_WORDS, StatusWord::Final),
+        (CANCELLED_WORDS, StatusWord::Cancelled),
+        (NOT_A_FACT_WORDS, StatusWord::NotAFact),
+    ]
+    .into_iter()
+    .find(|(list, _)| list.split_whitespace().any(|word| word == joined))
+    .map(|(_, meaning)| meaning)
+}
+
+/// The expression for a status.
+pub(super) struct Status {
+    /// None where nothing but final rows can be told.
+    pub expression: Option<String>,
+    /// True where the rows have words of their own.
+    pub has_words: bool,
+}
+
+/// Makes the expression of conditions and a status column.
+pub(super) fn expression(deleted: &[String], not_yet: &[String], own: Option<String>) -> Status {
+    let has_words = own.is_some();
+    if deleted.is_empty() && not_yet.is_empty() {
+        return Status {
+            expression: own,
+            has_words,
+        };
+    }
+    let mut cases = String::from("CASE");
+    for condition in deleted {
+        cases += &format!(" WHEN {condition} THEN {}", literal(DELETED));
+    }
+    for condition in not_yet {
+        cases += &format!(" WHEN {condition} THEN {}", literal(NOT_YET));
+    }
+    let rest = own.unwrap_or_else(|| literal(FINAL));
+    Status {
+        expression: Some(format!("{cases} ELSE {rest} END")),
+        has_words,
+    }
+}
+
+/// Meanings of the words that a query's status has, and those that nobody has told yet, as far as
+/// they may be shown. A usual word is nobody's, however rare it is.
+pub(super) fn status_words(
+    expression: &str,
+    values: &[CountedValue],
+) -> (BTreeMap<String, StatusWord>, Vec<CountedValue>) {
+    let mut known = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for (word, means) in [
+        (DELETED, StatusWord::Cancelled),
+        (FINAL, StatusWord::Final),
+        (NOT_YET, StatusWord::NotAFact),
+    ] {
+        if expression.contains(&literal(word)) {
+            known.insert(word.to_owned(), means);
+        }
+    }
+    for (value, rows) in values {
+        let word = value.to_lowercase();
+        if known.contains_key(&word) {
+            continue;
+        }
+        match meaning(value) {
+            Some(means) => {
+                known.insert(word, means);
+            }
+            None if may_be_shown(&(word, *rows)) => unknown.push((value.clone(), *rows)),
+            None => {}
+        }
+    }
+    (known, unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_words_of_three_languages_have_a_meaning() {
+        for (word, expected) in [
+            ("Completed", Some(StatusWord::Final)),
+            ("выполнена", Some(StatusWord::Final)),
+            ("Effectuée", Some(StatusWord::Final)),
+            ("entered-in-error", Some(StatusWord::Cancelled)),
+            ("Отменена", Some(StatusWord::Cancelled)),
+            ("annulé", Some(StatusWord::Cancelled)),
+            ("in progress", Some(StatusWord::NotAFact)),
+            ("запланирована", Some(StatusWord::NotAFact)),
+            ("prévue", Some(StatusWord::NotAFact)),
+            ("ждёт", None),
+        ] {
+            assert_eq!(meaning(word), expected, "{word}");
+        }
+    }
+}
