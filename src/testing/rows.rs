@@ -106,7 +106,7 @@ impl Rows {
         if let ClinicFact::Vaccination { dose_number, .. } = &mut record.fact
             && let Some(dose) = self.doses.lock().get(&id)
         {
-            *dose_number = Field::Value(*dose);
+            *dose_number = Field::Value((*dose).into());
         }
         record
     }
@@ -145,7 +145,7 @@ impl Rows {
     }
 }
 
-/// Id of a row whose dose number is none, so that its record cannot be sent.
+/// Id of a row whose vaccine is unknown, so that its record cannot be sent.
 pub(crate) const UNSENDABLE: u32 = 999_999;
 
 /// Id of a row whose fact lies in the future until 2021-07-10.
@@ -166,8 +166,12 @@ pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
             unreadable: false,
         },
         fact: ClinicFact::Vaccination {
-            vaccine: vec![Coding::local("sputnik-v")],
-            dose_number: Field::Value(if id == UNSENDABLE { 77 } else { 1 }),
+            vaccine: vec![Coding::local(if id == UNSENDABLE {
+                "неизвестная"
+            } else {
+                "sputnik-v"
+            })],
+            dose_number: Field::Value(1.into()),
             series_doses: Field::Missing,
             occurred_on: Field::Value(ClinicDate::Day(if id == IN_JULY {
                 chrono::NaiveDate::from_ymd_opt(2021, 7, 10).expect("a day")

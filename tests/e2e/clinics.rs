@@ -110,7 +110,7 @@ impl World {
 
     fn run(&self, arguments: &[&str]) {
         let output = self.clinic.program(arguments);
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        told(&output, 0, &[]);
     }
 
     /// The facts that the registry holds, each with the schemes that its person is known by.
@@ -118,14 +118,18 @@ impl World {
         let drained = registry_command(&self.registry, &["run", "--drain"])
             .output()
             .expect("the registry's program starts");
-        assert_eq!(drained.status.code(), Some(0), "{}", told(&drained));
+        told(&drained, 0, &[]);
         let store: StoreConfig =
             toml::from_str("sqlite = { path = \"registry.sqlite\" }").expect("a store");
         let reader = self.city.reader(&store).await;
         let mut facts = Vec::new();
         for (subject, of_subject) in content(&reader).await {
             let Some(subject) = subject else { continue };
-            facts.extend(of_subject.into_iter().map(|fact| format!("{}: {fact}", subject[0])));
+            facts.extend(
+                of_subject
+                    .into_iter()
+                    .map(|fact| format!("{}: {fact}", subject[0])),
+            );
         }
         facts.sort();
         facts

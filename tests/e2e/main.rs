@@ -5,6 +5,8 @@ mod check;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod clinics;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod corrections;

@@ -6,8 +6,8 @@ use std::path::Path;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use connector_kit::{
-    CheckReport, ClinicRecord, Connector, ContentsPage, Feed, KeysPage, KeysRequest, Page,
-    PageRequest, SampledRecord, SourceError, SourceSurprise, SweepReads,
+    ChangeNotice, CheckReport, ClinicRecord, Connector, ContentsPage, Feed, KeysPage, KeysRequest,
+    Page, PageRequest, SampledRecord, SourceError, SourceSurprise, SweepReads,
 };
 
 use crate::config::ChangeDetection;
@@ -270,6 +270,16 @@ impl Connector for SqlConnector {
             SweepReads::Stamps
         } else {
             SweepReads::Contents
+        }
+    }
+
+    fn notices(&self, feed: Feed) -> ChangeNotice {
+        let mut feeds = self.source.settings.feeds.iter();
+        let known = feeds.find(|known| known.feed == feed);
+        match known.map_or(ChangeDetection::Stamp, |feed| feed.detection) {
+            ChangeDetection::Stamp => ChangeNotice::Stamp,
+            ChangeDetection::SeveralStamps => ChangeNotice::SeveralStamps,
+            ChangeDetection::Content => ChangeNotice::Contents,
         }
     }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use connector_kit::{ClinicFact, ClinicRecord, Coding, Field, Person, RecordStatus};
+use connector_kit::{
+    ClinicDate, ClinicFact, ClinicRecord, Coding, Dose, Field, Identifier, IdentifierKind, Person,
+    RecordStatus,
+};
 use connector_sql::{FoundValues, OTHER_DISEASE, ProposedFeed};
 use program::quoted;
 use program::terminal::counted;
@@ -24,7 +27,7 @@ const LISTS: [(&str, &str, &str); 7] = [
         "detected, not-detected or inconclusive",
     ),
     ("diagnosis_code", "diagnoses", "recovery or ignore"),
-    ("dose_number", "doses", "a whole number"),
+    ("dose_number", "doses", "a whole number, or ignore"),
     (
         "person_passport_foreign_country",
         "countries",
@@ -66,28 +69,53 @@ impl Known<'_> {
                 began_on: Field::Missing,
                 occurred_on: Field::Missing,
             },
-            "dose_number" => return code.parse::<u32>().is_ok_and(|number| number > 0),
-            _ => return is_country_code(code),
-        };
-        let record = ClinicRecord {
-            record_id: "1".into(),
-            status: RecordStatus::Final,
-            person: Person {
-                identifiers: Vec::new(),
-                unreadable: false,
+            "dose_number" => ClinicFact::Vaccination {
+                vaccine: Vec::new(),
+                dose_number: Field::Value(dose(code)),
+                series_doses: Field::Missing,
+                occurred_on: Field::Missing,
             },
-            fact,
-            stamp: None,
+            _ => return self.knows_country(code),
         };
-        let preview = self.pseudonymiser.preview(&record, self.today);
+        let preview = self.pseudonymiser.preview(&record(fact), self.today);
         let mut fields = preview.fields.iter();
         fields.any(|field| field.field == column && field.reason.is_none())
     }
+
+    /// By a record that lacks nothing else: it is refused for its country, or not at all.
+    fn knows_country(&self, country: &str) -> bool {
+        let fact = ClinicFact::Vaccination {
+            vaccine: vec![Coding::local("sputnik-v")],
+            dose_number: Field::Missing,
+            series_doses: Field::Missing,
+            occurred_on: Field::Value(ClinicDate::Year(2021)),
+        };
+        let mut record = record(fact);
+        record.person.identifiers.push(Identifier {
+            kind: IdentifierKind::PassportForeign,
+            value: "AB1234567".into(),
+            country: Some(country.to_owned()),
+        });
+        let unknown = self.pseudonymiser.unknown_value(&record, self.today);
+        unknown.is_none()
+    }
 }
 
-/// True for what has the form of a code of ISO 3166-1.
-fn is_country_code(code: &str) -> bool {
-    matches!(code.len(), 2 | 3) && code.bytes().all(|byte| byte.is_ascii_uppercase())
+/// A dose as a connector would hand it on.
+fn dose(word: &str) -> Dose {
+    word.parse()
+        .map_or_else(|_| Dose::Word(word.to_owned()), Dose::Number)
+}
+
+fn record(fact: ClinicFact) -> ClinicRecord {
+    ClinicRecord {
+        record_id: "1".into(),
+        status: RecordStatus::Final,
+        unmapped_status: None,
+        person: Person::default(),
+        fact,
+        stamp: None,
+    }
 }
 
 /// Makes the pseudonymiser that judges by the built-in lists alone.

@@ -9,6 +9,7 @@ use program::terminal::print_line;
 use pseudonym::KeyRing;
 
 use crate::cli::preview::{PreviewedFeed, PreviewedRecord, print_feeds};
+use crate::cli::unknown::Values;
 use crate::config;
 use crate::sources::Source;
 
@@ -38,14 +39,20 @@ pub(super) async fn show(
         match first_records(&source, feed, now).await {
             Ok(records) if records.is_empty() => print_line(format!("{feed}: there is no row")),
             Ok(records) => {
+                let pseudonymiser = source.pseudonymiser();
                 let records = records.iter().map(|record| PreviewedRecord {
                     record_id: record.record_id.clone(),
-                    preview: source.pseudonymiser.preview(record, today),
+                    preview: pseudonymiser.preview(record, today),
                 });
                 let records: Vec<_> = records.collect();
                 counts.push((feed, records.len()));
                 print_feeds(
-                    &[PreviewedFeed { feed, records }],
+                    &[PreviewedFeed {
+                        feed,
+                        records,
+                        // The maps that are written name them.
+                        values: Values::default(),
+                    }],
                     source.on_refused_correction,
                 );
             }

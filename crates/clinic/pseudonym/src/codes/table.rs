@@ -155,10 +155,13 @@ impl<T: Copy + PartialEq> CodeTable<T> {
 
     /// Folded names of the list's entries, built in or configured.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&str, T)> {
-        let configured = self.mapped.folded().filter_map(|(name, meaning)| match meaning {
-            Meaning::Is(item) => Some((name, item)),
-            _ => None,
-        });
+        let configured = self
+            .mapped
+            .folded()
+            .filter_map(|(name, meaning)| match meaning {
+                Meaning::Is(item) => Some((name, item)),
+                _ => None,
+            });
         let built_in = self.names.iter().map(|(name, item)| (&**name, *item));
         configured.chain(built_in)
     }
