@@ -73,6 +73,7 @@ async fn register_source(gateway: &Gateway, source: &Source) {
     metrics::counter!("gateway_hints_total", "source" => name()).absolute(0);
     let last_ok = last_success(gateway, source).await;
     metrics::gauge!("gateway_pull_last_success_timestamp_seconds", "source" => name()).set(last_ok);
+    metrics::gauge!("gateway_codes_file_broken", "source" => name()).set(0.0);
     EndpointCircuit::new(source_name(&source.name), SOURCE).show();
     for feed in source.connector.feeds() {
         register_feed(source, feed.as_str());

@@ -59,7 +59,10 @@ pub(crate) struct Rows {
 
 /// What a test does while its source is asked for a page of whole rows.
 #[derive(Default)]
-pub(crate) struct AtContents(Mutex<Option<Box<dyn FnMut(usize) + Send>>>);
+pub(crate) struct AtContents(Mutex<Option<PageStep>>);
+
+/// Step of a test, with the number of the page.
+type PageStep = Box<dyn FnMut(usize) + Send>;
 
 impl AtContents {
     /// Sets what happens.

@@ -285,7 +285,7 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_what_to_write() {
         (
             "\"final\"",
             "\"done\"",
-            ["`done`", "known here: final, cancelled, not-a-fact"],
+            ["`done`", "known here: final, cancelled, ignore, not-a-fact"],
         ),
         (
             "every-seconds = 60",

@@ -220,7 +220,7 @@ async fn break_each_way(world: &World, older_version: &str) -> BTreeSet<[String;
         letter(2, "date-future", older_version),
         letter(3, "date-missing", older_version),
         letter(4, "status-unknown", older_version),
-        letter(5, "identifier-placeholder", older_version),
+        letter(5, "identifier-missing", older_version),
         letter(6, "identifier-missing", older_version),
     ]
     .into()

@@ -562,7 +562,10 @@ async fn a_daemon_sweeps_and_reconciles_by_schedule() {
         told(
             &clinic.program(&["status"]),
             0,
-            &["sweep: mis vaccinations: the last", "1 withdrawn in all"]
+            &[
+                "sweep: mis vaccinations: changes are noticed by a stamp; the last",
+                "1 withdrawn in all"
+            ]
         )
     );
     assert_eq!(registry.terminate().await, Some(0), "{}", registry.log());

@@ -128,12 +128,16 @@ impl SqlConnector {
         let page = page.map_err(|failure| source_error(feed, &failure))?;
         self.log_without_key(feed, &page.layout, request).await;
         let reader = Reader::new(&page.layout, feed, &self.source.settings);
-        let records: Vec<ClinicRecord> = page.rows.rows().map(|row| reader.record(row)).collect();
+        let rows = page.rows.rows();
+        let mut records: Vec<ClinicRecord> = rows.map(|row| reader.record(row)).collect();
+        // Where an id stands twice the newest comes last, as in the order of stamps. The rows of
+        // one id are never on two pages.
+        records.sort_by_key(|record| record.stamp);
         let resume = page.resume.as_ref().map(Resume::write).transpose()?;
         Ok(Page {
             surprise: repeated(&records),
             records,
-            next: resume.clone().filter(|_| page.has_more),
+            next: resume.clone().filter(|_| page.goes_on),
             resume,
         })
     }
@@ -297,7 +301,7 @@ impl Connector for SqlConnector {
     ) -> Result<Vec<ClinicRecord>, SourceError> {
         let settings = self.source.feed(feed, 1)?;
         // Its rows may be older than those that are read here.
-        self.source.whole.close_contents(feed);
+        self.source.whole.close_rows(feed);
         sweep::fetch(&self.source, settings, ids).await
     }
 

@@ -35,8 +35,9 @@ use crate::{changes, pull, stamp};
 pub(crate) struct LoadPage {
     pub layout: Arc<Layout>,
     pub rows: Table,
-    /// True where more rows follow.
-    pub has_more: bool,
+    /// True where the run goes on behind the page: more rows follow, or changes of rows that an
+    /// earlier run, or an earlier snapshot, has read.
+    pub goes_on: bool,
     /// Text of the position behind the page: the load's next place, or where runs begin.
     pub resume: Option<Resume>,
 }
@@ -86,15 +87,19 @@ pub(crate) async fn page(
     load.after.clone_from(&page.next);
     let columns = Columns::of(&page.layout);
     let has_more = page.next.is_some();
+    let is_first = page.is_first;
     let resume = if has_more {
         Some(Resume::Load(LoadPosition { columns, load }))
     } else {
         load.done(source, feed, &page)
     };
+    // A run has to bring all that was there as it began. Where the whole load is of one snapshot
+    // that is so; rows that were read before may have changed since.
+    let has_changes = matches!(resume, Some(Resume::Stamps(_) | Resume::Changes(_)));
     Ok(LoadPage {
         layout: page.layout,
         rows: page.rows,
-        has_more,
+        goes_on: has_more || (has_changes && !is_first),
         resume,
     })
 }

@@ -181,12 +181,6 @@ async fn find(
     let mut rows = Table::default();
     if !keys.is_empty() {
         rows = with_ids(feed, &pager, &mut lent, keys).await?;
-        if rows.len() >= MAX_FOUND_ROWS as usize {
-            return Err(Failure::misconfigured(
-                format!("{} ids stand for {MAX_FOUND_ROWS} rows or more", ids.len()),
-                "select a record_id that is different for every row; a join may multiply rows",
-            ));
-        }
     }
     // Refused whatever they hold, so that their keys will do.
     for beginning in ids
@@ -204,7 +198,28 @@ async fn find(
     Ok((layout, rows))
 }
 
+/// The rows with these keys, those that cannot be read by their keys alone.
+///
+/// # Errors
+/// More rows than a few ids may stand for: some would be left out.
 pub(crate) async fn with_ids(
+    feed: &FeedSettings,
+    pager: &Pager<'_>,
+    lent: &mut LentSession<'_>,
+    keys: Vec<Key>,
+) -> Result<Table, Failure> {
+    let count = keys.len();
+    let rows = all_with_ids(feed, pager, lent, keys).await?;
+    if rows.len() >= MAX_FOUND_ROWS as usize {
+        return Err(Failure::misconfigured(
+            format!("{count} ids stand for {MAX_FOUND_ROWS} rows or more"),
+            "select a record_id that is different for every row; a join may multiply rows",
+        ));
+    }
+    Ok(rows)
+}
+
+async fn all_with_ids(
     feed: &FeedSettings,
     pager: &Pager<'_>,
     lent: &mut LentSession<'_>,

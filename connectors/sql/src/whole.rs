@@ -115,12 +115,12 @@ impl WholeReads {
         self.open.lock().remove(&feed);
     }
 
-    /// Closes it where it reads whole rows for a sweep.
-    pub(crate) fn close_contents(&self, feed: Feed) {
+    /// Closes it where it reads whole rows, for a load or a sweep.
+    pub(crate) fn close_rows(&self, feed: Feed) {
         let mut open = self.open.lock();
         if open
             .get(&feed)
-            .is_some_and(|open| open.purpose == Purpose::Contents)
+            .is_some_and(|open| open.purpose != Purpose::Keys)
         {
             open.remove(&feed);
         }
@@ -225,10 +225,8 @@ impl<'s> Whole<'s> {
             match open.take(self.limit).await? {
                 Taken::Rows { rows, more } => return self.hand_out(open, rows, more),
                 Taken::Stuck(Some(failure)) if !failure.may_be_of_rows() => return Err(failure),
-                Taken::Stuck(failure) => {
-                    if failure.is_some() {
-                        self.source.whole.note_setback(self.feed.feed);
-                    }
+                Taken::Stuck(_) => {
+                    self.source.whole.note_setback(self.feed.feed);
                     let Open {
                         layout,
                         after,
@@ -335,7 +333,7 @@ impl Open {
                     more: false,
                 });
             }
-            (_, _, None) => return Ok(self.without_rows(false)),
+            (_, _, None) => return Ok(self.without_rows()),
             (_, Some(first), Some(last)) => first.begins_with_id_of(last),
             (_, None, Some(_)) => true,
         };
@@ -345,7 +343,7 @@ impl Open {
                 return if more {
                     Err(too_many_equal(limit, "record_id"))
                 } else {
-                    Ok(self.without_rows(true))
+                    Ok(self.without_rows())
                 };
             }
             self.hold(rest);
@@ -357,11 +355,11 @@ impl Open {
     }
 
     /// What there is to do where no row can be handed out.
-    fn without_rows(&mut self, had_rows: bool) -> Taken {
+    fn without_rows(&mut self) -> Taken {
         match self.end.take() {
             Some(End::Failed(failure)) => Taken::Stuck(Some(failure)),
-            // Opened again it might come no farther.
-            _ if had_rows && self.after == self.opened_after => Taken::Stuck(None),
+            // Opened again it might come no farther: its time was up, or rows of one id go on.
+            _ if self.after == self.opened_after => Taken::Stuck(None),
             _ => Taken::Closed,
         }
     }

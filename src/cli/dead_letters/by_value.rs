@@ -6,7 +6,7 @@ use program::terminal::{print_json, print_line};
 
 use crate::cli::outbox_file;
 use crate::cli::unknown::{Hidden, Place, Shown, Stored, Values};
-use crate::config::LoadedConfig;
+use crate::config::{LoadedConfig, SourceConfig};
 use crate::gateway::{self, StartError};
 
 /// Reads the values of a source, or of all; without the key ring they are counted only.
@@ -57,7 +57,7 @@ pub(super) async fn list(
     }
     for (source, values) in &sources {
         let config = loaded.config.source.get(*source);
-        let sections = config.map(|config| config.sections()).unwrap_or_default();
+        let sections = config.map(SourceConfig::sections).unwrap_or_default();
         let place = Place {
             source,
             kind: sections.first().map_or("", |section| section.name),

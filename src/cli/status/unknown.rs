@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use program::terminal::{counted, print_line};
 
 use crate::cli::unknown::{Place, Stored, TakenOut, Values};
-use crate::config::LoadedConfig;
+use crate::config::{LoadedConfig, SourceConfig};
 
 /// Most values that are named of a source.
 const MAX_NAMED: usize = 3;
@@ -14,7 +14,7 @@ const MAX_NAMED: usize = 3;
 pub(super) fn print_unknown(stored: &Stored, loaded: &LoadedConfig) {
     let lines = stored.by_source().into_iter().flat_map(|(source, values)| {
         let config = loaded.config.source.get(source);
-        let sections = config.map(|config| config.sections()).unwrap_or_default();
+        let sections = config.map(SourceConfig::sections).unwrap_or_default();
         let place = Place {
             source,
             kind: sections.first().map_or("", |section| section.name),

@@ -336,7 +336,7 @@ async fn rows_without_a_stamp_are_a_warning() {
             0,
             &[
                 "3 rows have no changed_at; only the key sweep reads such rows",
-                "of 17 rows 17 would leave, 0 would be refused",
+                "of 20 rows 20 would leave, 0 would be refused",
             ],
         );
         database.run("UPDATE doses SET changed = NULL").await;

@@ -192,7 +192,7 @@ fn no_index(why: &str, what: &str) -> String {
 
 /// A name that needs no quotation marks, of what is indexed.
 pub(super) fn index_name(of: &str) -> String {
-    const MAX_CHARS: usize = 30;
+    const MAX_CHARS: usize = 60;
     let words = of.split(|char: char| !(char.is_alphanumeric() || char == '_'));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     let name: String = words
@@ -220,6 +220,6 @@ mod tests {
             "mis_доза_изменено_ид"
         );
         assert_eq!(index_name("2021 doses, id"), "i_2021_doses_id");
-        assert_eq!(index_name(&"x".repeat(100)).len(), 30);
+        assert_eq!(index_name(&"x".repeat(100)).len(), 60);
     }
 }

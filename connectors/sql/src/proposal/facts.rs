@@ -72,6 +72,18 @@ pub(super) async fn draft<'c>(
         identifier_tables: Vec::new(),
         has_other_disease: false,
     };
+    let others = ground
+        .persons
+        .other_references(ground.references, table, &ways);
+    if !others.is_empty() {
+        let chosen = ways.first().and_then(|way| way.first());
+        let chosen = chosen.map_or_else(String::new, |step| step.columns.join(", "));
+        draft.notes.push(format!(
+            "{} may lead to a person, too; the patient is taken by {chosen}: check that it is not \
+             the doctor or the author",
+            others.join(", ")
+        ));
+    }
     draft.add_id()?;
     draft.add_persons(look, ground).await;
     draft.add_fact(look, ground).await?;

@@ -4,7 +4,7 @@
 use super::identifier_rows::{from_rows, identifier_tables};
 use super::look::Look;
 use super::names::Words;
-use super::references::{Reference, References};
+use super::references::{Reference, References, names_patient};
 use super::select::{Select, literal};
 use super::words;
 use crate::catalog::{Catalog, Column, Shape, Table};
@@ -92,18 +92,52 @@ impl Persons {
             longer.truncate(500);
             begun = longer;
         }
+        let of_patient = |way: &[Reference]| {
+            let columns = way.first().map_or(&[][..], |first| &first.columns);
+            columns.iter().any(|column| names_patient(column))
+        };
         let rank = |end: &(usize, Vec<Reference>)| {
             let (table, way) = end;
             let known = self.identifiers[*table] > 0;
-            (known, MAX_STEPS - way.len(), self.scores[*table])
+            let is_declared = way.iter().all(|step| step.is_declared);
+            (
+                known,
+                of_patient(way),
+                MAX_STEPS - way.len(),
+                self.scores[*table],
+                is_declared,
+            )
         };
         let Some(best) = ends.iter().max_by_key(|end| rank(end)).cloned() else {
             return Vec::new();
         };
-        let same = ends
-            .into_iter()
-            .filter(|(table, way)| *table == best.0 && way.len() == best.1.len());
-        same.map(|(_, way)| way).take(MAX_WAYS).collect()
+        let same = ends.into_iter().filter(|(table, way)| {
+            *table == best.0 && way.len() == best.1.len() && of_patient(way) == of_patient(&best.1)
+        });
+        let mut ways: Vec<Vec<Reference>> = vec![best.1.clone()];
+        // Another way counts only where a row goes the one or the other: by another table. Two
+        // references to the table of persons itself name two persons.
+        for (_, way) in same {
+            let first = |way: &[Reference]| way.first().map(|first| first.to);
+            let is_new = ways.iter().all(|known| first(known) != first(&way));
+            if is_new && way.len() > 1 && ways.len() < MAX_WAYS {
+                ways.push(way);
+            }
+        }
+        ways
+    }
+
+    /// Columns of a table that lead to persons, too, beside those of the ways that were chosen.
+    pub(super) fn other_references(
+        &self,
+        references: &References,
+        fact: usize,
+        ways: &[Vec<Reference>],
+    ) -> Vec<String> {
+        let chosen = |one: &Reference| ways.iter().any(|way| way.first() == Some(one));
+        let to_persons = references.from(fact).iter();
+        let others = to_persons.filter(|one| self.is_person(one.to) && !chosen(one));
+        others.flat_map(|one| one.columns.clone()).collect()
     }
 }
 

@@ -33,7 +33,9 @@ const AROUND: [&str; 12] = [
 /// Columns that lead to persons whom the row is not about.
 const OTHERS: Words = Words {
     whole: "creator author provider",
-    words: "by user users doctor provider creator author nurse vrach medecin staff officer \
+    words: "by user users create created modify modified change changed update updated insert \
+    inserted edit edited author set sign signed exec assistant curator head operator registrar \
+    avtor sozdal izmenil sotrudnik lechaschiy naznachil doctor provider creator author nurse vrach medecin staff officer \
     vaccinator \
   mother father parent guardian physician clinician practitioner recorder performer vvel agent",
     parts: "user doctor creator officer vaccinator practitioner duplicateof",
@@ -72,6 +74,15 @@ impl Reference {
     pub(super) fn is_of_subject(&self) -> bool {
         !self.columns.iter().any(|column| OTHERS.fits(column))
     }
+}
+
+/// True where a column names the person that the record is about: a patient or a client.
+pub(super) fn names_patient(column: &str) -> bool {
+    let name = Name::new(column);
+    let is_patient = |word: &String| {
+        ["patient", "client", "pacient", "patsient", "beneficiary"].contains(&word.as_str())
+    };
+    name.words.iter().any(is_patient) || words::PATIENT_REFERENCE.score(&name) > 0
 }
 
 fn references(catalog: &Catalog, place: usize, table: &Table) -> Vec<Reference> {

@@ -152,6 +152,14 @@ pub(super) const PERSON_REFERENCE: Words = list(
     "",
 );
 
+/// Columns that lead to the patient, whoever else a row names.
+pub(super) const PATIENT_REFERENCE: Words = list(
+    "patientid pacientid idpacienta clientid idpatient malade kodpacienta patient pacient client",
+    "",
+    "",
+    "",
+);
+
 /// Columns that show that a table is about persons, and that are never read.
 pub(super) const PERSONAL: Words = list(
     "fname lname firstname lastname dob sex gender surname fio nom",

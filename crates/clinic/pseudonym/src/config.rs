@@ -137,7 +137,7 @@ pub enum OnInvalidIdentifier {
     #[default]
     Refuse,
     /// The SNILS is left out where the record has another strong identifier that is right: an OMS
-    /// policy with a right check digit, a Russian or foreign passport, a national number.
+    /// policy with a right check digit, or a Russian passport.
     Drop,
 }
 

@@ -55,14 +55,19 @@ impl Reading {
 }
 
 /// Returns whether an identifier names one person beyond doubt, so that a mistyped SNILS beside it
-/// says nothing of whom the record is about: a state gives the number to one person, and the form
-/// or a check digit shows most typing errors. Numbers of cards, permits and certificates are
-/// neither checked nor the first thing that a clinic asks for.
+/// says nothing of whom the record is about: the state gives the number to one person, and its
+/// form or a check digit shows most typing errors. Another SNILS says that the record may name two
+/// persons. Numbers of other countries, cards, permits and certificates are not checked.
 const fn is_strong(scheme: Scheme, soundness: Soundness) -> bool {
     match scheme {
         Scheme::Oms => matches!(soundness, Soundness::Sound),
-        Scheme::Snils | Scheme::PassportRu | Scheme::NationalId | Scheme::PassportForeign => true,
-        Scheme::Ehic | Scheme::ResidencePermit | Scheme::BirthCertificate => false,
+        Scheme::PassportRu => true,
+        Scheme::Snils
+        | Scheme::NationalId
+        | Scheme::PassportForeign
+        | Scheme::Ehic
+        | Scheme::ResidencePermit
+        | Scheme::BirthCertificate => false,
     }
 }
 

@@ -14,10 +14,10 @@ pub(super) fn listed(reason: RejectionReason, values: &Values, empty: u64) -> St
     let mut named: Vec<NamedRows> = values
         .shown
         .iter()
-        .map(|shown| NamedRows::new(quoted(&shown.value.key()), shown.rows))
+        .map(|shown| NamedRows::new(&quoted(&shown.value.key()), shown.rows))
         .collect();
     if has_a_value(reason) && empty > 0 {
-        named.push(NamedRows::new("(empty)".to_owned(), empty));
+        named.push(NamedRows::new("(empty)", empty));
     }
     named.sort_by_key(|named| std::cmp::Reverse(named.rows));
     let more = named.len().saturating_sub(MAX_NAMED);
@@ -40,7 +40,7 @@ struct NamedRows {
 }
 
 impl NamedRows {
-    fn new(name: String, rows: u64) -> Self {
+    fn new(name: &str, rows: u64) -> Self {
         let text = format!("{name} {rows}");
         Self { text, rows }
     }

@@ -7,18 +7,23 @@ use contract::Vaccine;
 
 use super::cvx::{CVX, LAST_KNOWN_CVX};
 use super::fold::{Folded, Words};
+use super::mention::mentions_covid;
 use super::system::System;
 use super::table::{CodeTable, Standards};
 use super::vaccine_codes::{EU, EU_NAMES, ICD_11, ICD_11_GROUPS, SNOMED, SNOMED_GROUPS};
-use super::vaccine_names::{ALONE, BESIDE, UNITS, VACCINES};
+use super::vaccine_names::{ALONE, BESIDE, DESCRIPTIONS, MAKERS, PLAIN, UNITS, VACCINES, YOUNG};
 use super::{Meaning, narrower};
 
 /// Most words of one name ("Covid-19 adsorvida inativada", "Johnson and Johnson").
 const MAX_NAME_WORDS: usize = 6;
 
 /// Names that are looked for among other words.
-static NAMES: LazyLock<HashMap<&'static str, Vaccine>> =
-    LazyLock::new(|| names().chain(ALONE.iter().copied()).collect());
+static NAMES: LazyLock<HashMap<&'static str, Vaccine>> = LazyLock::new(|| {
+    let names = names().chain(ALONE.iter().copied());
+    names
+        .filter(|(name, _)| !DESCRIPTIONS.contains(name))
+        .collect()
+});
 
 static BESIDE_NAMES: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| BESIDE.iter().copied().collect());
@@ -167,20 +172,26 @@ fn phrase(text: &str) -> Meaning<Vaccine> {
     };
     let mut found: Option<Vaccine> = None;
     let mut alone = None;
+    let mut only_makers = true;
+    let mut only_plain = true;
+    let mut for_the_young = false;
     let mut at = 0;
     while at < words.len() {
         let name = words.longest(at, MAX_NAME_WORDS, |name| NAMES.get(name).copied());
         let Some((vaccine, next)) = name else {
-            if !may_stand_beside(words.joined(at, at + 1)) {
+            let word = words.joined(at, at + 1);
+            if !may_stand_beside(word) {
                 return Meaning::Unrecognised;
             }
+            let rest = word.trim_start_matches(|char: char| char.is_ascii_digit());
+            only_plain &= rest.is_empty() || PLAIN.contains(&word) || UNITS.contains(&rest);
+            for_the_young |= YOUNG.contains(&word);
             at += 1;
             continue;
         };
-        if ALONE
-            .iter()
-            .any(|(name, _)| *name == words.joined(at, next))
-        {
+        let name = words.joined(at, next);
+        only_makers &= MAKERS.contains(&name);
+        if ALONE.iter().any(|(listed, _)| *listed == name) {
             alone = Some(vaccine);
         } else {
             let before = found.unwrap_or(vaccine);
@@ -191,7 +202,14 @@ fn phrase(text: &str) -> Meaning<Vaccine> {
         }
         at = next;
     }
-    found.or(alone).map_or(Meaning::Unrecognised, Meaning::Is)
+    match found.or(alone) {
+        // An influenza vaccine of the same maker would be described so.
+        Some(_) if only_makers && !only_plain && !mentions_covid(text) => Meaning::Unrecognised,
+        // What is given to the young has a name of its own, which somebody left out.
+        Some(Vaccine::SputnikV) if for_the_young => Meaning::Unlisted,
+        Some(vaccine) => Meaning::Is(vaccine),
+        None => Meaning::Unrecognised,
+    }
 }
 
 /// Words of [`BESIDE`], numbers, and numbers with a unit.

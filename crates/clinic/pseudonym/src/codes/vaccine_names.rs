@@ -70,7 +70,6 @@ pub(super) const VACCINES: &[(&str, Vaccine)] = &[
     ("chadox1ncov19", Vaccine::Vaxzevria),
     ("ковишилд", Vaccine::Covishield),
     ("ркови", Vaccine::RCovi),
-    ("fiocruz", Vaccine::VaxzevriaFiocruz),
     ("янссен", Vaccine::Jcovden),
     ("джонсонэндджонсон", Vaccine::Jcovden),
     ("джонсонджонсон", Vaccine::Jcovden),
@@ -89,7 +88,6 @@ pub(super) const VACCINES: &[(&str, Vaccine)] = &[
     ("коронавак", Vaccine::CoronaVac),
     ("синовак", Vaccine::CoronaVac),
     ("sinovac", Vaccine::CoronaVac),
-    ("butantan", Vaccine::CoronaVacButantan),
     ("coronavacbutantan", Vaccine::CoronaVacButantan),
     ("синофармпекин", Vaccine::BbibpCorV),
     ("sinopharmbeijing", Vaccine::BbibpCorV),
@@ -158,6 +156,66 @@ pub(super) const VACCINES: &[(&str, Vaccine)] = &[
 pub(super) const ALONE: &[(&str, Vaccine)] = &[
     ("sinopharm", Vaccine::BbibpCorV),
     ("синофарм", Vaccine::BbibpCorV),
+];
+
+/// Makers that have other vaccines too, and names of a technology. Among other words than
+/// [`PLAIN`] they count only where the text speaks of COVID-19.
+pub(super) const MAKERS: &[&str] = &[
+    "пфайзер",
+    "файзер",
+    "pfizer",
+    "biontech",
+    "модерна",
+    "moderna",
+    "астразенека",
+    "astrazeneca",
+    "янссен",
+    "janssen",
+    "новавакс",
+    "novavax",
+    "синовак",
+    "sinovac",
+    "синофарм",
+    "sinopharm",
+    "cansino",
+    "valneva",
+    "вальнева",
+    "inactivatedverocell",
+];
+
+/// Words that say nothing but that it is a vaccine, and which dose.
+pub(super) const PLAIN: &[&str] = &[
+    "вакцина",
+    "вакцины",
+    "vaccine",
+    "vaccin",
+    "impfstoff",
+    "vacuna",
+    "доза",
+    "dose",
+    "компонент",
+    "component",
+    "i",
+    "ii",
+    "первая",
+    "вторая",
+    "booster",
+    "бустер",
+    "ревакцинация",
+];
+
+/// Names of the EU value set that are no more than a description: they count only as a whole text.
+pub(super) const DESCRIPTIONS: &[&str] = &["covid19recombinant"];
+
+/// Words of a product for the young: that of the Gamaleya centre is Sputnik M.
+pub(super) const YOUNG: &[&str] = &[
+    "детей",
+    "подростков",
+    "children",
+    "child",
+    "adolescents",
+    "pediatric",
+    "paediatric",
 ];
 
 /// Words that may stand beside a name without changing which vaccine it is. Words that may turn it

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use connector_kit::{ClinicFact, ClinicRecord, Coding};
 use contract::Subject;
 use record_secrets::{ValueDigest, ValuePerson};
+use secrecy::ExposeSecret as _;
 
 use super::value::{UnknownValue, ValueTable};
 use crate::apply::Pseudonymiser;
@@ -124,9 +125,16 @@ impl Pseudonymiser {
         let mut normal_form = NormalForm::new();
         let identifiers = record.person.identifiers.iter().take(Subject::MAX);
         let digests = identifiers.filter_map(|identifier| {
-            normalise(identifier, rules, &mut normal_form).ok()?;
+            let number = match normalise(identifier, rules, &mut normal_form) {
+                Ok(_) => normal_form.as_bytes(),
+                // The number is whole; what is wrong with it is its country.
+                Err(IdentifierFault::CountryUnknown | IdentifierFault::CountryMissing) => {
+                    identifier.value.expose_secret().trim().as_bytes()
+                }
+                Err(_) => return None,
+            };
             let scheme = scheme(identifier.kind).as_str().as_bytes();
-            let text = [scheme, &[0], normal_form.as_bytes()].concat();
+            let text = [scheme, &[0], number].concat();
             let text = zeroize::Zeroizing::new(text);
             Some(self.secrets().values().person(value, &text))
         });

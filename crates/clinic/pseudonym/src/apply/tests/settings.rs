@@ -179,8 +179,9 @@ fn a_wrong_snils_is_left_out_only_beside_a_strong_identifier() {
     };
     for (other, strong) in [
         (id(IdentifierKind::PassportRu, "4509 123456"), true),
-        (of_country("C01X00T47", "DE"), true),
-        (national, true),
+        (of_country("C01X00T47", "DE"), false),
+        (national, false),
+        (id(IdentifierKind::Snils, "112-233-445 95"), false),
         (id(IdentifierKind::Oms, "7700000000000008"), true),
         (id(IdentifierKind::Oms, "7700000000000009"), false),
         (id(IdentifierKind::Ehic, "80276000000000000017"), false),
