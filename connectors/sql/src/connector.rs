@@ -130,12 +130,15 @@ impl SqlConnector {
         let reader = Reader::new(&page.layout, feed, &self.source.settings);
         let rows = page.rows.rows();
         let mut records: Vec<ClinicRecord> = rows.map(|row| reader.record(row)).collect();
-        // Where an id stands twice the newest comes last, as in the order of stamps. The rows of
-        // one id are never on two pages.
-        records.sort_by_key(|record| record.stamp);
+        let surprise = repeated(&records);
+        if surprise.is_some() {
+            // The newest of an id comes last, as in the order of stamps. The rows of one id are
+            // never on two pages.
+            records.sort_by_key(|record| record.stamp);
+        }
         let resume = page.resume.as_ref().map(Resume::write).transpose()?;
         Ok(Page {
-            surprise: repeated(&records),
+            surprise,
             records,
             next: resume.clone().filter(|_| page.goes_on),
             resume,

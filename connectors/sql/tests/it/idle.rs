@@ -30,6 +30,21 @@ fn statements(server: &Postgres) -> usize {
         .count()
 }
 
+/// Forgets what the server has counted, once it has counted the rows that were read: it does so when
+/// their connection has ended.
+pub(crate) async fn reset_statistics(clinic: &Clinic, server: &Postgres, rows: u64) {
+    let read = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM \
+                pg_stat_user_tables";
+    loop {
+        let counted = server.psql("mis", read).await.unwrap();
+        if counted.trim().parse::<u64>().unwrap_or(0) >= rows {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    clinic.run("SELECT pg_stat_reset()").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unchanged_clinic_is_asked_four_statements_that_read_indexes_alone() {
     let settings = [("log_statement", "all"), ("log_line_prefix", "gateway=%a ")];
@@ -43,7 +58,6 @@ async fn an_unchanged_clinic_is_asked_four_statements_that_read_indexes_alone() 
     };
     let stored = run(&connector, None, 1000).await;
     assert_eq!(stored.ids.len(), 30_000);
-    clinic.run("SELECT pg_stat_reset()").await;
     let before = statements(server);
     let quiet = run_at(
         &connector,
@@ -72,11 +86,13 @@ async fn an_unchanged_clinic_is_asked_four_statements_that_read_indexes_alone() 
     let read = "SELECT seq_tup_read, idx_scan > 0 FROM pg_stat_user_tables WHERE relname = 'doses'";
     let figures = loop {
         let figures = server.psql("mis", read).await.unwrap();
-        if figures.trim().ends_with("|t") {
+        // A server counts when a connection has ended.
+        if figures.trim().ends_with("|t") && !figures.starts_with("0|") {
             break figures;
         }
         tokio::task::yield_now().await;
     };
     // The clinic's own DELETE goes by the primary key.
-    assert_eq!(figures.trim(), "0|t", "nothing reads a whole table");
+    let load = "30000|t";
+    assert_eq!(figures.trim(), load, "nothing else reads a whole table");
 }

@@ -257,7 +257,8 @@ async fn a_table_of_rows_that_all_raise_is_refused_in_bounded_steps() {
     assert!(marked(&found).iter().all(|id| id.ends_with('!')));
     assert_eq!(found.ids.len(), 400);
     // Each page may take 64 statements and two to find its keys.
-    assert_eq!(events.named("unreadable-rows").len(), found.pages);
+    // The last one only looks for what has changed since the first.
+    assert_eq!(events.named("unreadable-rows").len(), found.pages - 1);
     assert!((10..30).contains(&found.pages), "{} pages", found.pages);
 }
 

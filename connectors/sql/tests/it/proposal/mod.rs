@@ -4,7 +4,9 @@ mod flat;
 mod rows;
 mod soft_deletes;
 
-use connector_kit::{ClinicFact, ClinicRecord, Connector, Feed, PageRequest, RecordStatus};
+use connector_kit::{
+    ClinicFact, ClinicRecord, Connector, Dose, Feed, Field, PageRequest, RecordStatus,
+};
 use connector_sql::{Changes, Proposal, ProposedFeed};
 use secrecy::ExposeSecret;
 
@@ -86,7 +88,11 @@ fn short(record: &ClinicRecord) -> String {
             occurred_on,
             ..
         } => {
-            format!("{} {dose_number:?} {}", codes(vaccine), date(occurred_on))
+            let dose = match dose_number {
+                Field::Value(Dose::Number(number)) => format!("Value({number})"),
+                other => format!("{other:?}"),
+            };
+            format!("{} {dose} {}", codes(vaccine), date(occurred_on))
         }
         ClinicFact::Test {
             test,
