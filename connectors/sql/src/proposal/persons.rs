@@ -118,9 +118,12 @@ impl Persons {
         // Another way counts only where a row goes the one or the other: by another table. Two
         // references to the table of persons itself name two persons.
         for (_, way) in same {
-            let first = |way: &[Reference]| way.first().map(|first| first.to);
-            let is_new = ways.iter().all(|known| first(known) != first(&way));
-            if is_new && way.len() > 1 && ways.len() < MAX_WAYS {
+            let between = |way: &[Reference]| -> Vec<usize> {
+                let steps = way.iter().take(way.len().saturating_sub(1));
+                steps.map(|step| step.to).collect()
+            };
+            let is_new = ways.iter().all(|known| between(known) != between(&way));
+            if is_new && ways.len() < MAX_WAYS {
                 ways.push(way);
             }
         }

@@ -135,8 +135,9 @@ async fn a_table_of_nothing_but_bad_rows_is_refused_row_by_row_in_bounded_steps(
     )
     .await;
     let told = events.named("unreadable-rows");
+    // The last page only looks for what has changed since the first.
     assert!(
-        told.len() == found.pages && told[0].contains("SQLSTATE 22P02"),
+        told.len() == found.pages - 1 && told[0].contains("SQLSTATE 22P02"),
         "{told:?}"
     );
     assert_eq!(

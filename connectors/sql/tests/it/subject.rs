@@ -395,6 +395,12 @@ impl Subject for SqlSubject {
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_secs(20)
+        let page = Duration::from_secs(20);
+        // Each change query has a statement of its own, and one for its columns.
+        page * if self.detection == "several-stamps" {
+            5
+        } else {
+            1
+        }
     }
 }

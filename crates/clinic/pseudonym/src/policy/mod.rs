@@ -289,6 +289,8 @@ fn nearest(name: &str, listed: &[&'static str]) -> Option<&'static str> {
             )
         })
         .filter(|(likeness, _)| *likeness >= 0.6)
+        // Of several that are as near the one that is listed first.
+        .rev()
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, listed)| listed)
 }
