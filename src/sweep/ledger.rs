@@ -6,7 +6,7 @@ use connector_kit::Feed;
 use outbox::{Sweep, SweepKind};
 use parking_lot::Mutex;
 
-use super::FeedSweep;
+use super::feed_sweep::FeedSweep;
 
 /// Sweeps of the feeds of one source.
 #[derive(Debug, Default)]

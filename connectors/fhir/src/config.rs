@@ -11,6 +11,7 @@ use settings::SecretSource;
 use url::Url;
 
 use crate::login::{ClientCredentials, SmartBackend};
+use crate::web_address::web_address;
 
 /// A clinic system that offers HL7 FHIR R4 over HTTPS.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -247,19 +248,6 @@ fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error>
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
         url.set_path(&path);
-    }
-    Ok(url)
-}
-
-/// Parses a web address. The error never quotes it. `instead`: what to use in place of a user and
-/// password.
-pub(crate) fn web_address(text: &str, instead: &str) -> Result<Url, String> {
-    let url = Url::parse(text.trim()).map_err(|_| "not a web address; write https://HOST/PATH")?;
-    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
-        return Err("the address must begin with https://".to_owned());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("no user or password in the address; {instead}"));
     }
     Ok(url)
 }

@@ -16,18 +16,38 @@ use crate::session::{FetchedPage, FhirSession};
 use crate::subjects;
 
 /// A search for a feed's records.
-pub(crate) struct FirstSearch<'a> {
-    pub session: &'a FhirSession,
-    pub feed: Feed,
-    pub span: Span,
-    pub count: u32,
-    pub now: DateTime<Utc>,
+struct FirstSearch<'a> {
+    session: &'a FhirSession,
+    feed: Feed,
+    span: Span,
+    count: u32,
+    now: DateTime<Utc>,
+}
+
+impl FhirSession {
+    /// The first page of a feed's search. A server that refuses `_include` is asked again without.
+    pub(crate) async fn first_page(
+        &self,
+        feed: Feed,
+        span: Span,
+        count: u32,
+        now: DateTime<Utc>,
+    ) -> Result<FetchedPage, SourceError> {
+        let search = FirstSearch {
+            session: self,
+            feed,
+            span,
+            count,
+            now,
+        };
+        search.page().await
+    }
 }
 
 impl FirstSearch<'_> {
     /// The first page. A server that refuses `_include`, or fails with it, is asked again without;
     /// one that is several times slower with it is asked without from now on.
-    pub(crate) async fn page(&self) -> Result<FetchedPage, SourceError> {
+    async fn page(&self) -> Result<FetchedPage, SourceError> {
         let session = self.session;
         let begun = session.clock.elapsed();
         let refused = match self.get(session.asks_for_includes()).await {

@@ -38,6 +38,7 @@ mod outcome;
 mod page_reader;
 mod pass_error;
 mod patience;
+mod patient_links;
 mod patients;
 mod position;
 mod proposal;
@@ -56,6 +57,7 @@ mod subjects;
 mod sweep;
 mod transport_error;
 mod unstamped;
+mod web_address;
 mod windows;
 
 pub use config::{

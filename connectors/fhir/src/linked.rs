@@ -9,70 +9,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
-use serde_json::Value;
 
 use crate::bundle::PatientEntry;
 use crate::links::OwnAddresses;
-use crate::model::{Patient, Reference};
+use crate::model::Reference;
+use crate::patient_links::{MAX_LINKED, PatientLinks, reference};
 use crate::patients::{Patients, patient_id};
 use crate::query::MAX_BATCH;
 use crate::refusal::Ask;
 use crate::session::FhirSession;
 use crate::subjects;
 
-/// The most patients that one record's person is looked for among.
-pub(crate) const MAX_LINKED: usize = 10;
-/// Links looked at of one Patient, of each type.
-const MAX_LINKS: usize = 100;
 /// The most patients that a changed one brings along.
 const MAX_BROUGHT: usize = 1000;
 /// Pages followed of a search for patients that link to others.
 const MAX_PAGES: usize = 20;
-
-/// The links of a Patient, as references.
-#[derive(Default, Clone)]
-pub(crate) struct PatientLinks {
-    /// Patients that must be used in place of this one.
-    pub replaced_by: BTreeSet<String>,
-    /// Patients that tell more of the same person.
-    pub refers: BTreeSet<String>,
-    /// Patients that were merged into this one.
-    pub replaces: BTreeSet<String>,
-    /// True for one that says that it is no longer in use (`active` is false).
-    pub is_inactive: bool,
-    /// True for one that has a link of any type.
-    is_linked: bool,
-}
-
-impl PatientLinks {
-    pub(crate) fn of(patient: &Patient) -> Self {
-        let of = |kind: &str| {
-            let links = patient.link.iter().filter(|link| link.kind == kind);
-            // One without a readable reference leads nowhere, which is not the same as no link.
-            let others = links.map(|link| link.other["reference"].as_str().unwrap_or_default());
-            others.map(str::to_owned).take(MAX_LINKS).collect()
-        };
-        Self {
-            replaced_by: of("replaced-by"),
-            refers: of("refer"),
-            replaces: of("replaces"),
-            is_inactive: patient.active == Value::Bool(false),
-            is_linked: !patient.link.is_empty(),
-        }
-    }
-
-    fn read(json: &str) -> Self {
-        serde_json::from_str(json).map_or_else(|_| Self::default(), |patient| Self::of(&patient))
-    }
-}
-
-/// A reference to a Patient, as text.
-pub(crate) fn reference(text: &str) -> Reference {
-    Reference {
-        reference: Some(text.to_owned()),
-        identifier: None,
-    }
-}
 
 /// Reads what the page lacks of the patients that references name, and of those they are linked
 /// to. `see` is shown every Patient that is read.

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use crate::bundle::PatientEntry;
 use crate::identity::{IdentifierSystems, KnownIdentifiers, KnownPatient};
 use crate::ids::is_fhir_id;
-use crate::linked::{self, MAX_LINKED};
 use crate::links::OwnAddresses;
 use crate::model::{Head, Reference};
+use crate::patient_links::{self, MAX_LINKED};
 
 /// The patients known while one page is mapped.
 pub(crate) struct Patients<'a> {
@@ -115,7 +115,7 @@ impl<'a> Patients<'a> {
         let mut waiting = vec![subject.reference.clone().unwrap_or_default()];
         let mut seen = Vec::new();
         while let Some(text) = waiting.pop() {
-            let subject = linked::reference(&text);
+            let subject = patient_links::reference(&text);
             let target = target(&subject, &self.addresses);
             let Some(position) = self.find(&target) else {
                 if let ReferenceTarget::Patient(id) = target {
@@ -186,7 +186,7 @@ impl<'a> Patients<'a> {
         match (replaced_by.next(), replaced_by.next()) {
             (None, _) => Followed::Found(self.of_patient(patient, seen)),
             (Some(other), None) => {
-                let other = linked::reference(other);
+                let other = patient_links::reference(other);
                 self.follow(&self::target(&other, &self.addresses), seen)
             }
             // Nobody can say which of two the facts are of.
@@ -203,7 +203,7 @@ impl<'a> Patients<'a> {
         }
         person.merge(&patient.identifiers);
         for other in &patient.links.refers {
-            let other = linked::reference(other);
+            let other = patient_links::reference(other);
             if let Followed::Found(known) = self.follow(&target(&other, &self.addresses), seen) {
                 person.merge(&known);
             }

@@ -14,12 +14,11 @@ use crate::bundle::{self, ServerPage};
 use crate::capability_statement;
 use crate::config::{FhirConfig, Include, Links};
 use crate::fact::{MappingRules, resource_type};
-use crate::first_search::FirstSearch;
 use crate::http::Http;
 use crate::identity::IdentifierSystems;
 use crate::include::IncludeChoice;
 use crate::links::{self, OwnAddresses};
-use crate::query::{Queries, Span};
+use crate::query::Queries;
 use crate::refusal::{Ask, HttpRefusal};
 use crate::server_limits::ServerLimits;
 use crate::stamp_mark::StampMark;
@@ -158,24 +157,6 @@ impl FhirSession {
             page,
             date: reply.date,
         })
-    }
-
-    /// The first page of a feed's search. A server that refuses `_include` is asked again without.
-    pub(crate) async fn first_page(
-        &self,
-        feed: Feed,
-        span: Span,
-        count: u32,
-        now: DateTime<Utc>,
-    ) -> Result<FetchedPage, SourceError> {
-        let search = FirstSearch {
-            session: self,
-            feed,
-            span,
-            count,
-            now,
-        };
-        search.page().await
     }
 
     /// The checked address of the page that a page links to, if it does.

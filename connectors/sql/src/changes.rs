@@ -154,8 +154,7 @@ impl Walk<'_> {
             first_of_run,
             ..self.request.clone()
         };
-        let (source, clocks) = (self.source, self.clocks);
-        let pull = Pull::read(source, change, &keys, lent, &request, clocks).await;
+        let pull = Pull::read(self.source, change, &keys, lent, &request, self.clocks).await;
         let Some(pull) = pull.map_err(|failure| failure.of_change(change))? else {
             return Ok(None);
         };

@@ -92,8 +92,8 @@ impl SqlConnector {
         let Some(pull) = pull else {
             return self.load(feed, None, request).await;
         };
-        let (settings, now) = (&self.source.settings, request.now);
-        let resume = pull.resume(&layout, settings, now);
+        let settings = &self.source.settings;
+        let resume = pull.resume(&layout, settings, request.now);
         let next = pull.next(&layout);
         self.log_without_key(feed, &layout, request).await;
         let reader = Reader::new(&layout, feed, settings);

@@ -23,6 +23,7 @@ mod layout;
 mod list;
 mod load;
 mod native;
+mod open_read;
 mod page;
 mod present;
 mod proposal;

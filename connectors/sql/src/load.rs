@@ -22,13 +22,14 @@ use crate::config::ChangeDetection;
 use crate::cursor::{self, ChangesPosition, Columns, Load, LoadPosition, LoadedPosition, Position};
 use crate::driver::{Failure, LentSession};
 use crate::layout::{CHANGED_AT, Layout};
+use crate::open_read::Purpose;
 use crate::page::Order;
 use crate::present::Present;
 use crate::settings::FeedSettings;
 use crate::source::SqlSource;
 use crate::table::Table;
 use crate::value::{Cell, Key, Kind, Value};
-use crate::whole::{Purpose, Whole, WholePage};
+use crate::whole::{Whole, WholePage};
 use crate::{changes, pull, stamp};
 
 /// A page of a first load.

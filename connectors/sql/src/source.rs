@@ -13,10 +13,10 @@ use crate::config::Common;
 use crate::cursor::{Columns, Drift};
 use crate::driver::{Driver, Failure, LentSession, Sessions};
 use crate::layout::{Layout, resolve};
+use crate::open_read::WholeReads;
 use crate::page::{Order, Pager};
 use crate::present::Clocks;
 use crate::settings::{FeedSettings, SqlSettings};
-use crate::whole::WholeReads;
 
 /// A feed, and the name of one of its change queries where it is not the feed's own query.
 type QueryName = (Feed, Option<String>);

@@ -13,6 +13,7 @@ use crate::cursor::{self, KeysPosition};
 use crate::driver::{Failure, LentSession};
 use crate::ids::keys_of;
 use crate::layout::{Layout, RECORD_ID};
+use crate::open_read::Purpose;
 use crate::page::{Order, Pager, Start};
 use crate::row::{Reader, beginning_of_cut};
 use crate::salvage;
@@ -20,7 +21,7 @@ use crate::settings::FeedSettings;
 use crate::source::{SqlSource, log_unreadable, source_error};
 use crate::table::Table;
 use crate::value::{Key, Kind};
-use crate::whole::{Purpose, Whole, WholePage};
+use crate::whole::{Whole, WholePage};
 
 /// Most rows found for one request by id; a few ids may stand for many rows that a collation does
 /// not tell apart.

@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{FhirConfig, IdentifierName};
 use crate::date;
-use crate::linked::PatientLinks;
 use crate::model::{Identifier, Patient};
+use crate::patient_links::PatientLinks;
 
 /// Systems known without configuration.
 const BUILT_IN: [(&str, IdentifierName); 3] = [

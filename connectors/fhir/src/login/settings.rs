@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::SecretSource;
 use url::Url;
 
-use crate::config::web_address;
+use crate::web_address::web_address;
 
 /// OAuth2 client credentials with a secret (RFC 6749, section 4.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -110,26 +110,26 @@ impl Catalog {
                         last = None;
                         continue;
                     };
-                    self.add_reference(place, goes_on, (column, other, of_column));
+                    let part = ForeignKey {
+                        columns: vec![column],
+                        table: other,
+                        to: vec![of_column],
+                    };
+                    self.add_reference(place, goes_on, part);
                 }
             }
         }
         self.name_primary_keys();
     }
 
-    fn add_reference(&mut self, place: usize, goes_on: bool, part: (String, usize, String)) {
-        let (column, table, to) = part;
+    fn add_reference(&mut self, place: usize, goes_on: bool, part: ForeignKey) {
         let known = &mut self.tables[place].foreign_keys;
         match known.last_mut().filter(|_| goes_on) {
             Some(key) => {
-                key.columns.push(column);
-                key.to.push(to);
+                key.columns.extend(part.columns);
+                key.to.extend(part.to);
             }
-            None => known.push(ForeignKey {
-                columns: vec![column],
-                table,
-                to: vec![to],
-            }),
+            None => known.push(part),
         }
     }
 

@@ -3,10 +3,10 @@
 use connector_kit::Feed;
 
 use super::candidates::{Ground, is_code, is_value};
+use super::columns::best_column;
 use super::facts::{Draft, Place, mentions_covid};
 use super::look::Look;
 use super::names::{Name, Words};
-use super::persons::best_column;
 use super::references::Reference;
 use super::select::literal;
 use super::{status, words};

@@ -2,12 +2,15 @@
 
 use connector_kit::Feed;
 
-use super::facts::SURE;
+use super::columns::best_column;
 use super::names::{Name, Words};
-use super::persons::{Persons, best_column};
+use super::persons::Persons;
 use super::references::References;
 use super::words;
 use crate::catalog::{Catalog, Shape};
+
+/// Score from which on a column's name says by itself what it is.
+pub(super) const SURE: u32 = 150;
 
 /// Names that a kind of fact has in databases.
 pub(super) struct Kind {

@@ -1,7 +1,7 @@
 //! How changes of a query's records are noticed: by one stamp, by several, or by their content.
 
+use super::columns::best_column;
 use super::facts::Draft;
-use super::persons::best_column;
 use super::references::Reference;
 use super::words;
 use crate::catalog::{Shape, Table};
@@ -104,14 +104,14 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
             push_query(&mut queries, draft, alias, column);
         }
     }
-    for (place, alias, reference) in &draft.identifier_tables {
-        let table = &draft.select.catalog.tables[*place];
+    for identifiers in &draft.identifier_tables {
+        let table = &draft.select.catalog.tables[identifiers.0];
         let stamps = Stamps::of(table, syntax);
         if stamps.columns().is_empty() {
             without.push(table.shown());
         }
         for column in stamps.columns() {
-            push_row_query(&mut queries, draft, (*place, alias, reference), column);
+            push_row_query(&mut queries, draft, identifiers, column);
         }
     }
     without.dedup();
@@ -188,9 +188,11 @@ fn chain(draft: &Draft<'_>, alias: &str) -> Vec<(String, String, Reference)> {
 fn push_row_query(
     queries: &mut Vec<(String, String)>,
     draft: &Draft<'_>,
-    (place, person, reference): (usize, &str, &Reference),
+    identifiers: &(usize, String, Reference),
     column: &str,
 ) {
+    let (place, person, reference) = identifiers;
+    let place = *place;
     let select = &draft.select;
     let id = &select.columns[0].1;
     let mut from = format!(

@@ -2,10 +2,11 @@
 
 use connector_kit::Feed;
 
-use super::candidates::{Ground, is_code, is_date, is_value, kind};
+use super::candidates::{Ground, SURE, is_code, is_date, is_value, kind};
+use super::columns::best_column;
 use super::look::Look;
 use super::names::{Name, Words};
-use super::persons::{self, best_column};
+use super::persons;
 use super::references::Reference;
 use super::select::{Select, literal};
 use super::status;
@@ -13,8 +14,6 @@ use super::words;
 use crate::catalog::{Column, Shape, Table};
 use crate::statement::Syntax;
 
-/// Score from which on a column's name says by itself what it is.
-pub(super) const SURE: u32 = 150;
 /// What a column loses for each table between it and the fact.
 const STEP: u32 = 25;
 

@@ -1,8 +1,8 @@
 //! Identifiers that stand in rows of a table of their own, one for each kind of document or number.
 
+use super::columns::{Found, IDENTIFIERS, best_column, may_identify};
 use super::look::Look;
 use super::names::Words;
-use super::persons::{Found, IDENTIFIERS, best_column, may_identify};
 use super::references::{Reference, References};
 use super::select::{Select, literal};
 use super::words;

@@ -2,9 +2,9 @@
 //!
 //! PostgreSQL only. Keys that are numbers of a list's entries go by the names that the list has.
 
+use super::columns::best_column;
 use super::look::Look;
 use super::names::{Name, Words};
-use super::persons::best_column;
 use super::select::literal;
 use super::words;
 use crate::catalog::{Catalog, Column, JsonValue, Shape, Table};

@@ -59,7 +59,8 @@ impl Look<'_> {
 
 /// True for a value that may be shown: short and printable, and of several rows. A free text could
 /// hold a name.
-pub(super) fn may_be_shown((value, rows): &CountedValue) -> bool {
+pub(super) fn may_be_shown(counted: &CountedValue) -> bool {
+    let (value, rows) = counted;
     *rows > 1 && is_code(value)
 }
 

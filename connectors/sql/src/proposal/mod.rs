@@ -7,6 +7,7 @@
 mod answers;
 mod candidates;
 mod changes;
+mod columns;
 mod facts;
 mod feed;
 mod identifier_rows;

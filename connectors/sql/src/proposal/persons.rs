@@ -1,9 +1,9 @@
 //! Finds the persons of a database: their tables, the way from a fact to its person, and the
 //! columns and rows that hold identifiers.
 
+use super::columns::{Found, IDENTIFIERS, best_column, may_identify};
 use super::identifier_rows::{from_rows, identifier_tables};
 use super::look::Look;
-use super::names::Words;
 use super::references::{Reference, References, names_patient};
 use super::select::{Select, literal};
 use super::words;
@@ -15,19 +15,6 @@ const MAX_STEPS: usize = 3;
 const MAX_WAYS: usize = 4;
 /// Score from which on a table is one of persons.
 const MIN_SCORE: u32 = 60;
-
-/// Documented columns of identifiers, and the names that they have elsewhere; the narrower ones
-/// first.
-pub(super) const IDENTIFIERS: [(&str, &Words); 8] = [
-    ("person_snils", &words::SNILS),
-    ("person_oms", &words::OMS),
-    ("person_passport_foreign", &words::FOREIGN_PASSPORT),
-    ("person_passport", &words::PASSPORT),
-    ("person_ehic", &words::EHIC),
-    ("person_residence_permit", &words::RESIDENCE_PERMIT),
-    ("person_birth_certificate", &words::BIRTH_CERTIFICATE),
-    ("person_national_id", &words::NATIONAL_ID),
-];
 
 /// How surely each table of a catalogue is one of persons.
 pub(super) struct Persons {
@@ -156,26 +143,6 @@ fn score(table: &Table, identifiers: usize) -> u32 {
     (by_name + count(personal) * 10 + count(identifiers) * 20) * is_readable
 }
 
-/// Column of a table that fits words best, among those of a fitting type.
-pub(super) fn best_column<'t>(
-    table: &'t Table,
-    words: &Words,
-    fits: impl Fn(Shape) -> bool,
-) -> Option<(u32, &'t Column)> {
-    let columns = table.columns.iter().filter(|column| fits(column.shape));
-    let scored =
-        columns.map(|column| (words.score(&super::names::Name::new(&column.name)), column));
-    // The first of several equal ones.
-    scored
-        .filter(|(score, _)| *score > 0)
-        .rev()
-        .max_by_key(|(score, _)| *score)
-}
-
-pub(super) const fn may_identify(shape: Shape) -> bool {
-    matches!(shape, Shape::Text | Shape::Whole | Shape::Number)
-}
-
 /// Columns of a table that hold identifiers: their documented names, and their own.
 fn identifier_columns(table: &Table) -> Vec<(&'static str, &Column)> {
     let mut found: Vec<(&str, &Column)> = Vec::new();
@@ -187,16 +154,6 @@ fn identifier_columns(table: &Table) -> Vec<(&'static str, &Column)> {
         }
     }
     found
-}
-
-/// Identifiers of the person of a row, and what is to be said about them.
-#[derive(Default)]
-pub(super) struct Found {
-    pub columns: Vec<(&'static str, String)>,
-    pub notes: Vec<String>,
-    /// Tables with a row for each identifier: their place, and the alias of the person's table and
-    /// the reference by which they are found.
-    pub tables: Vec<(usize, String, Reference)>,
 }
 
 /// Finds identifiers in the tables of each way, the last ones first.

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::columns::best_column;
 use super::look::{CountedValue, may_be_shown};
 use super::names::Name;
-use super::persons::best_column;
 use super::select::{Select, literal};
 use super::words;
 use crate::catalog::{Shape, Table};

@@ -25,7 +25,8 @@ const DEPENDENT: [&str; 12] = [
 /// enough to be sure that these rows are the same.
 pub(super) fn only_keys(query: &str, tokens: &[Token]) -> Option<String> {
     let within = top_select(tokens)?;
-    let (select, from) = (within.start - 1, within.end);
+    let select = within.start - 1;
+    let from = within.end;
     if is_dependent(tokens, select, from) {
         return None;
     }

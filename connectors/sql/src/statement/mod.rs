@@ -114,7 +114,8 @@ fn without_since(query: &str, literal: &str) -> String {
     let mut text = String::new();
     let mut rest = query;
     while let Some(at) = rest.find(SINCE) {
-        let (before, behind) = (&rest[..at], &rest[at + SINCE.len()..]);
+        let before = &rest[..at];
+        let behind = &rest[at + SINCE.len()..];
         let goes_on = |char: char| char.is_alphanumeric() || char == '_';
         let is_placeholder = !before.ends_with(':') && !behind.starts_with(goes_on);
         text.push_str(before);

@@ -182,7 +182,7 @@ fn bounded(table: &'static str, mappings: &BTreeMap<String, String>) -> Result<(
 }
 
 /// The error for a key, in words.
-fn key_error(table: &'static str, (key, fault): (String, KeyFault)) -> PolicyError {
+fn key_error(table: &'static str, key: String, fault: KeyFault) -> PolicyError {
     let why = match fault {
         KeyFault::Empty => return PolicyError::EmptyCode { table },
         KeyFault::StarInside => {
@@ -229,7 +229,7 @@ fn configured<T: Copy + PartialEq>(
     }
     codes
         .configure(entries)
-        .map_err(|fault| key_error(table, fault))?;
+        .map_err(|(key, fault)| key_error(table, key, fault))?;
     Ok(codes)
 }
 
@@ -247,7 +247,7 @@ fn doses(mappings: &BTreeMap<String, String>) -> Result<DoseTable, PolicyError> 
         };
         entries.push((key.as_str(), meaning));
     }
-    DoseTable::new(entries).map_err(|fault| key_error(table, fault))
+    DoseTable::new(entries).map_err(|(key, fault)| key_error(table, key, fault))
 }
 
 fn countries(mappings: &BTreeMap<String, String>) -> Result<Countries, PolicyError> {
@@ -264,7 +264,7 @@ fn countries(mappings: &BTreeMap<String, String>) -> Result<Countries, PolicyErr
         };
         entries.push((key.as_str(), meaning));
     }
-    Mapped::of(Spelling::Folded, entries).map_err(|fault| key_error(table, fault))
+    Mapped::of(Spelling::Folded, entries).map_err(|(key, fault)| key_error(table, key, fault))
 }
 
 fn unknown_name(table: &'static str, key: &str, name: &str, allowed: &str) -> PolicyError {

@@ -6,6 +6,7 @@ use contract::Subject;
 use record_secrets::{ValueDigest, ValuePerson};
 use secrecy::ExposeSecret as _;
 
+use super::seen::SeenValue;
 use super::value::{UnknownValue, ValueTable};
 use crate::apply::Pseudonymiser;
 use crate::identifier::{IdentifierFault, NormalForm, normalise, scheme};
@@ -13,18 +14,6 @@ use crate::rejection::RejectionReason;
 
 /// Most codes of a field that contradict each other and are named.
 const MAX_CONFLICTING: usize = 3;
-
-/// A value that nobody has mapped, as one record has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenValue {
-    /// The value.
-    pub value: UnknownValue,
-    /// Keyed digest of the value's table, system and word, the same for each of its spellings.
-    pub digest: ValueDigest,
-    /// Keyed digests of the record's person, one for each usable identifier; none where there is
-    /// none.
-    pub persons: Vec<ValuePerson>,
-}
 
 impl Pseudonymiser {
     /// The value for which a record is refused today, the clinic's local date; `None` where it is

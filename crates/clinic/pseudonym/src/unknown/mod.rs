@@ -2,10 +2,11 @@
 
 mod found;
 mod nearest;
+mod seen;
 mod value;
 
-pub use found::SeenValue;
 pub use record_secrets::{RecordSecrets, ValueDigest, ValuePerson};
+pub use seen::SeenValue;
 pub use value::{MAX_VALUE_CHARS, UnknownValue, ValueTable};
 
 #[cfg(test)]
