@@ -173,6 +173,13 @@ pub(crate) enum Bind {
 #[derive(Clone, Default)]
 pub(crate) struct Sql {
     pub text: String,
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        expect(
+            dead_code,
+            reason = "statements for MariaDB and MySQL hold their values as literals"
+        )
+    )]
     pub binds: Vec<Bind>,
     /// True for a statement that selects a layout's columns as `Driver::select` writes them:
     /// rows of other types are then no rows of that layout.

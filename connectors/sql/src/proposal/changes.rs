@@ -32,7 +32,7 @@ impl Stamps {
     fn of(table: &Table, syntax: Syntax) -> Self {
         let is_moment = |shape: Shape| {
             shape.is_time()
-                || (syntax == Syntax::Sqlite && matches!(shape, Shape::Text | Shape::Whole))
+                || (syntax.keeps_stamps_as_text() && matches!(shape, Shape::Text | Shape::Whole))
         };
         let name = |words| best_column(table, words, is_moment).map(|(_, column)| column);
         let changed = name(&words::CHANGED);

@@ -12,7 +12,6 @@ use super::select::{Select, literal};
 use super::status;
 use super::words;
 use crate::catalog::{Column, Shape, Table};
-use crate::statement::Syntax;
 
 /// What a column loses for each table between it and the fact.
 const STEP: u32 = 25;
@@ -165,10 +164,7 @@ impl Draft<'_> {
 
     fn as_text(&self, alias: &str, column: &str) -> String {
         let column = self.select.column(alias, column);
-        match self.select.driver.syntax() {
-            Syntax::Postgres => format!("{column}::text"),
-            _ => column,
-        }
+        self.select.driver.syntax().as_text(&column)
     }
 
     async fn add_persons(&mut self, look: &Look<'_>, ground: &Ground<'_>) {

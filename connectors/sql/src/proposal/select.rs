@@ -4,7 +4,6 @@ use super::names::Name;
 use super::references::Reference;
 use crate::catalog::{Catalog, Table};
 use crate::driver::Driver;
-use crate::statement::Syntax;
 
 /// Words that no table may be called without quotation marks, in one database or the other.
 const RESERVED: [&str; 22] = [
@@ -134,7 +133,7 @@ impl<'c> Select<'c> {
             .bytes()
             .next()
             .is_some_and(|first| !first.is_ascii_digit());
-        let any_case = self.driver.syntax() != Syntax::Postgres;
+        let any_case = !self.driver.syntax().lowers_names();
         let is_plain = |byte: u8| plain(byte) || (any_case && byte.is_ascii_uppercase());
         let is_reserved = RESERVED.contains(&name.to_ascii_lowercase().as_str());
         if begins_well && name.bytes().all(is_plain) && !is_reserved {
@@ -164,10 +163,7 @@ impl<'c> Select<'c> {
 
     /// Text that several expressions make, one behind the other.
     pub(super) fn concatenated(&self, parts: &[String]) -> String {
-        match self.driver.syntax() {
-            Syntax::MySql => format!("CONCAT({})", parts.join(", ")),
-            _ => parts.join(" || "),
-        }
+        self.driver.syntax().concatenated(parts)
     }
 
     /// The table and what is joined to it.

@@ -10,7 +10,6 @@ use super::select::{Select, literal};
 use super::words;
 use crate::catalog::{Shape, Table};
 use crate::config::StatusWord;
-use crate::statement::Syntax;
 
 /// Word that the query makes of a row that was taken back.
 pub(super) const DELETED: &str = "deleted";
@@ -58,7 +57,7 @@ pub(super) fn deleted_conditions(select: &Select<'_>, table: &Table, alias: &str
         ));
     }
     let is_moment = |shape: Shape| {
-        shape.is_time() || (select.driver.syntax() == Syntax::Sqlite && shape == Shape::Text)
+        shape.is_time() || (select.driver.syntax().keeps_stamps_as_text() && shape == Shape::Text)
     };
     let deleted_at = best_column(table, &words::DELETED_AT, is_moment);
     let deleted_at = deleted_at.filter(|(_, column)| column.is_nullable && conditions.is_empty());
@@ -79,7 +78,7 @@ pub(super) fn deleted_conditions(select: &Select<'_>, table: &Table, alias: &str
 /// Condition that a flag is set.
 fn set(select: &Select<'_>, flag: &str, shape: Shape) -> String {
     match shape {
-        Shape::Flag if select.driver.syntax() == Syntax::Postgres => flag.to_owned(),
+        Shape::Flag if select.driver.syntax().has_booleans() => flag.to_owned(),
         Shape::Flag | Shape::Whole | Shape::Number => format!("{flag} <> 0"),
         _ => format!("{flag} IN ('1', 'Y', 'y', 'T', 't', 'true', 'yes', 'да', 'oui', 'O')"),
     }
@@ -88,7 +87,7 @@ fn set(select: &Select<'_>, flag: &str, shape: Shape) -> String {
 /// Condition that a flag is not set; an empty one says nothing.
 fn unset(select: &Select<'_>, flag: &str, shape: Shape) -> String {
     match shape {
-        Shape::Flag if select.driver.syntax() == Syntax::Postgres => format!("NOT {flag}"),
+        Shape::Flag if select.driver.syntax().has_booleans() => format!("NOT {flag}"),
         Shape::Flag | Shape::Whole | Shape::Number => format!("{flag} = 0"),
         _ => format!("{flag} IN ('0', 'N', 'n', 'F', 'f', 'false', 'no', 'нет', 'non')"),
     }

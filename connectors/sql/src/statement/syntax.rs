@@ -33,6 +33,46 @@ impl Syntax {
         }
     }
 
+    /// True where stamps usually stand in columns of text, for want of a type of time.
+    pub(crate) const fn keeps_stamps_as_text(self) -> bool {
+        self.is_of_file()
+    }
+
+    /// True where a flag is a condition by itself; elsewhere it is compared with a number.
+    pub(crate) const fn has_booleans(self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => true,
+            #[cfg(any(feature = "mysql", feature = "sqlite"))]
+            _ => false,
+        }
+    }
+
+    /// True where a name outside quotation marks loses its capital letters.
+    pub(crate) const fn lowers_names(self) -> bool {
+        self.has_booleans()
+    }
+
+    /// A column read as text, where the database does not compare other types with text itself.
+    pub(crate) fn as_text(self, column: &str) -> String {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => format!("{column}::text"),
+            #[cfg(any(feature = "mysql", feature = "sqlite"))]
+            _ => column.to_owned(),
+        }
+    }
+
+    /// Text that several expressions make, one behind the other.
+    pub(crate) fn concatenated(self, parts: &[String]) -> String {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::MySql => format!("CONCAT({})", parts.join(", ")),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => parts.join(" || "),
+        }
+    }
+
     /// A literal that lies before every stamp.
     pub(super) const fn before_all(self) -> &'static str {
         match self {

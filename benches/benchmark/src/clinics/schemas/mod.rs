@@ -211,10 +211,23 @@ impl<'a> SchemaClinic<'a> {
         )))
     }
 
+    /// Waits until every connection to the database has ended: the server counts what one has read
+    /// when it ends, which may be after its client has gone.
+    async fn wait_for_counts(&self, server: &Postgres) -> Result<(), Error> {
+        let others = "SELECT count(*) FROM pg_stat_activity \
+            WHERE datname = current_database() AND backend_type = 'client backend' \
+            AND pid <> pg_backend_pid()";
+        while server.psql(self.schema.name, others).await?.trim() != "0" {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
     /// Rows that the server has read from tables and indexes so far, as it counts them itself.
     pub(crate) async fn rows_read(&self) -> Result<u64, Error> {
         let answer = match &self.server {
             Server::Postgres(server) => {
+                self.wait_for_counts(server).await?;
                 let count = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) \
                     FROM pg_stat_user_tables";
                 server.psql(self.schema.name, count).await?

@@ -49,6 +49,15 @@ impl Folded {
     }
 }
 
+/// A text of any length as [`Folded`] writes it.
+pub(crate) fn folded_text(text: &str) -> String {
+    text.chars()
+        .filter(|char| char.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .map(|char| if char == 'ё' { 'е' } else { char })
+        .collect()
+}
+
 /// Lower case of the letters that nearly all words are made of, without Unicode's tables.
 fn quick_lower(char: char) -> char {
     match char {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Folded;
 use super::pattern::{Key, Pattern};
+use super::{Folded, folded_text};
 
 /// Most patterns of one table; each is compared with every word that has no entry of its own.
 pub(crate) const MAX_PATTERNS: usize = 500;
@@ -209,15 +209,6 @@ impl<M: Copy + PartialEq> Mapped<M> {
 /// Length of a pattern, in characters.
 fn length(pattern: &Pattern) -> usize {
     pattern.text.chars().count()
-}
-
-/// A text of any length as [`Folded`] writes it.
-fn folded_text(text: &str) -> String {
-    text.chars()
-        .filter(|char| char.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .map(|char| if char == 'ё' { 'е' } else { char })
-        .collect()
 }
 
 /// A text as [`Folded`] writes it, Latin letters without their marks.

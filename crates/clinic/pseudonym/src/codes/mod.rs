@@ -22,7 +22,7 @@ mod vaccine_names;
 
 pub(crate) use diagnosis::diagnosis_table;
 pub(crate) use dose::{Counts, DoseTable, DoseWord, MAX_DOSES, counts};
-pub(crate) use fold::Folded;
+pub(crate) use fold::{Folded, folded_text};
 pub(crate) use mapped::{Found, KeyFault, Mapped, Spelling, plain_latin};
 pub use pattern::literal_key;
 pub(crate) use result::result_table;

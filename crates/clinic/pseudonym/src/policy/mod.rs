@@ -235,36 +235,37 @@ fn configured<T: Copy + PartialEq>(
 
 fn doses(mappings: &BTreeMap<String, String>) -> Result<DoseTable, PolicyError> {
     let table = "doses";
-    bounded(table, mappings)?;
-    let mut entries = Vec::with_capacity(mappings.len());
-    for (key, value) in mappings {
-        let meaning = match value.as_str() {
-            IGNORE => DoseWord::NoNumber,
-            value => counts(value).map(DoseWord::Counts).ok_or_else(|| {
-                let allowed = "1 to 9, two of them such as \"2/2\", ignore";
-                unknown_name(table, key, value, allowed)
-            })?,
-        };
-        entries.push((key.as_str(), meaning));
-    }
+    let allowed = "1 to 9, two of them such as \"2/2\", ignore";
+    let entries = read_entries(table, mappings, allowed, |value| match value {
+        IGNORE => Some(DoseWord::NoNumber),
+        value => counts(value).map(DoseWord::Counts),
+    })?;
     DoseTable::new(entries).map_err(|(key, fault)| key_error(table, key, fault))
 }
 
 fn countries(mappings: &BTreeMap<String, String>) -> Result<Countries, PolicyError> {
     let table = "countries";
-    bounded(table, mappings)?;
-    let mut entries = Vec::with_capacity(mappings.len());
-    for (key, value) in mappings {
-        let meaning = match value.as_str() {
-            IGNORE => CountryMeaning::Ignored,
-            value => alpha3(value).map(CountryMeaning::Is).ok_or_else(|| {
-                let allowed = "codes of ISO 3166-1 such as DE or DEU, of ICAO such as XXA, ignore";
-                unknown_name(table, key, value, allowed)
-            })?,
-        };
-        entries.push((key.as_str(), meaning));
-    }
+    let allowed = "codes of ISO 3166-1 such as DE or DEU, of ICAO such as XXA, ignore";
+    let entries = read_entries(table, mappings, allowed, |value| match value {
+        IGNORE => Some(CountryMeaning::Ignored),
+        value => alpha3(value).map(CountryMeaning::Is),
+    })?;
     Mapped::of(Spelling::Folded, entries).map_err(|(key, fault)| key_error(table, key, fault))
+}
+
+/// Keys of a table with the meanings of their targets, which `meaning` reads.
+fn read_entries<'a, M>(
+    table: &'static str,
+    mappings: &'a BTreeMap<String, String>,
+    allowed: &str,
+    meaning: impl Fn(&str) -> Option<M>,
+) -> Result<Vec<(&'a str, M)>, PolicyError> {
+    bounded(table, mappings)?;
+    let read = |(key, target): (&'a String, &'a String)| {
+        let meaning = meaning(target).ok_or_else(|| unknown_name(table, key, target, allowed))?;
+        Ok((key.as_str(), meaning))
+    };
+    mappings.iter().map(read).collect()
 }
 
 fn unknown_name(table: &'static str, key: &str, name: &str, allowed: &str) -> PolicyError {

@@ -5,7 +5,7 @@ use contract::{TestCode, TestResult, Vaccine};
 
 use super::value::{UnknownValue, ValueTable};
 use crate::apply::Pseudonymiser;
-use crate::codes::CodeTable;
+use crate::codes::{CodeTable, folded_text};
 use crate::config::{IGNORE, RECOVERY};
 
 /// Fewest letters of a listed name that a longer word may hold inside.
@@ -20,7 +20,7 @@ impl Pseudonymiser {
     #[must_use]
     pub fn nearest_target(&self, value: &UnknownValue) -> Option<&'static str> {
         let policy = self.policy();
-        let word = folded(&value.word);
+        let word = folded_text(&value.word);
         match value.table {
             ValueTable::Vaccines => nearest(&word, &policy.vaccines).map(Vaccine::as_str),
             ValueTable::Tests => nearest(&word, &policy.tests).map(TestCode::loinc),
@@ -83,13 +83,4 @@ fn nearest<T: Copy + PartialEq>(word: &str, table: &CodeTable<T>) -> Option<T> {
         .filter(|(likeness, ..)| *likeness >= MIN_LIKENESS)
         .max_by(|(a, one, _), (b, other, _)| a.total_cmp(b).then(one.cmp(other)))
         .map(|(.., meaning)| meaning)
-}
-
-/// Letters and digits in small letters, as names stand in the tables, of any length.
-fn folded(word: &str) -> String {
-    word.chars()
-        .filter(|char| char.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .map(|char| if char == 'ё' { 'е' } else { char })
-        .collect()
 }
