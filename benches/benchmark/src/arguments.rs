@@ -26,6 +26,7 @@ Parts, in this order:
   large ones
   idle      what the largest clinics of growth cost while nothing changes
   schemas   a first load, an unchanged run and a content sweep of clinics whose tables are joined
+  fhir      a first load and an unchanged run of a clinic whose system offers FHIR
   passes    looking a person up at the registry, and looking for passes that have ended
 
   --only PART[,PART…]      only these parts
@@ -36,6 +37,7 @@ Parts, in this order:
   100000 for growth [3];
                            larger ones once
   --schema-records N       schemas: records of each clinic [500000]
+  --fhir-records N         fhir: records of the clinic [100000]
   --registry-records N     growth: the largest size that is taken to the registry and reconciled \
   [10000000]
   --subjects N             passes: persons at the registry [10000000]
@@ -83,13 +85,15 @@ pub(crate) enum Part {
     Idle,
     /// Clinics whose tables are joined.
     Schemas,
+    /// A clinic whose system offers FHIR.
+    Fhir,
     /// Persons looked up at the registry, and passes that have ended.
     Passes,
 }
 
 impl Part {
     /// All, in the order they are run.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Stages,
         Self::Peers,
         Self::Latency,
@@ -97,6 +101,7 @@ impl Part {
         Self::Growth,
         Self::Idle,
         Self::Schemas,
+        Self::Fhir,
         Self::Passes,
     ];
 
@@ -110,6 +115,7 @@ impl Part {
             Self::Growth => "growth",
             Self::Idle => "idle",
             Self::Schemas => "schemas",
+            Self::Fhir => "fhir",
             Self::Passes => "passes",
         }
     }
@@ -134,6 +140,8 @@ pub(crate) struct BenchOptions {
     pub repetitions: u32,
     /// Size of each clinic for schemas, in records.
     pub schema_records: u64,
+    /// Size of the clinic for fhir, in records.
+    pub fhir_records: u64,
     /// The largest clinic whose facts go to the registry.
     pub registry_records: u64,
     /// Persons at the registry, for passes.
@@ -156,6 +164,7 @@ impl Default for BenchOptions {
             stage_records: vec![1_000_000],
             repetitions: 3,
             schema_records: 500_000,
+            fhir_records: 100_000,
             registry_records: MOST_RECORDS.into(),
             subjects: MOST_RECORDS.into(),
             page_records: None,
@@ -181,6 +190,9 @@ pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Action, Error> {
             Long("repetitions") => options.repetitions = number(&text(&mut parser)?, 1, 100)?,
             Long("schema-records") => {
                 options.schema_records = number(&text(&mut parser)?, 1000, MOST_RECORDS)?.into();
+            }
+            Long("fhir-records") => {
+                options.fhir_records = number(&text(&mut parser)?, 1000, 1_000_000)?.into();
             }
             Long("registry-records") => {
                 options.registry_records = number(&text(&mut parser)?, 0, MOST_RECORDS)?.into();

@@ -21,6 +21,9 @@ pub(crate) enum Error {
     /// The broker, asked directly.
     #[error("RabbitMQ: {0}")]
     Broker(#[from] lapin::Error),
+    /// The clinic's FHIR server, asked directly.
+    #[error("FHIR: {0}")]
+    Fhir(#[from] reqwest::Error),
     /// The operating system refused something.
     #[error("cannot {action}: {source}")]
     Io {

@@ -2,6 +2,7 @@
 //! them.
 
 pub(crate) mod expected;
+pub(crate) mod fhir;
 pub(crate) mod keys;
 pub(crate) mod mariadb;
 mod pages;

@@ -1,6 +1,7 @@
 //! Parts of the benchmark, each with what it measures and the figures it leaves.
 
 mod crowd;
+mod fhir;
 mod growth;
 mod idle;
 mod latency;
@@ -29,6 +30,7 @@ pub(crate) async fn run(session: &BenchSession<'_>, result: &mut PartResult) -> 
         Part::Crowd => crowd::measure(session, result).await?,
         Part::Growth => growth::measure(session, result).await?,
         Part::Idle => idle::measure(session, result).await,
+        Part::Fhir => fhir::measure(session, result).await,
         Part::Schemas => schemas::measure(session, result).await,
         // It needs no session: `run` measures it by itself.
         Part::Passes => {}

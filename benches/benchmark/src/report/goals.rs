@@ -40,6 +40,12 @@ pub(crate) fn goals(results: &[PartResult]) -> Vec<Goal> {
     goals.extend(latency(of(Part::Latency)));
     goals.push(idle(of(Part::Idle)));
     goals.extend(schemas(of(Part::Schemas)));
+    goals.push(at_least(
+        "FHIR: first load ≥ 80 % of a bare loop that follows the pages and parses them",
+        single_figure(of(Part::Fhir), single::LOAD_OF_PAGES),
+        0.8,
+        percent,
+    ));
     goals.extend(asked(of(Part::Passes)));
     goals
 }

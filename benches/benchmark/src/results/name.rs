@@ -59,6 +59,10 @@ pub(crate) const RESTART: &str = "restart-seconds";
 pub(crate) const DRAIN: &str = "drain-seconds";
 /// The queries of a schema streamed once, decoded, rows a second.
 pub(crate) const STREAM: &str = "stream";
+/// The pages of a FHIR server followed and parsed, records a second.
+pub(crate) const PAGES: &str = "pages";
+/// The gateway's first `sync` from FHIR, records a second.
+pub(crate) const FHIR_GATEWAY: &str = "fhir-gateway";
 /// Rows that the clinic's server read for a `sync` of an unchanged clinic.
 pub(crate) const UNCHANGED_ROWS: &str = "unchanged-rows";
 /// `sweep --contents` of an unchanged clinic, records a second.

@@ -30,3 +30,5 @@ pub(crate) const LOAD_OF_STREAM: &str = "load-of-stream";
 pub(crate) const LOAD_BESIDE: &str = "load-beside-times";
 /// Most rows that a clinic's server reads for an unchanged run, among the schemas.
 pub(crate) const UNCHANGED_ROWS: &str = "unchanged-rows";
+/// Ratio of the gateway's first load from FHIR to a bare loop over the same pages.
+pub(crate) const LOAD_OF_PAGES: &str = "load-of-pages";
