@@ -16,7 +16,7 @@ SELECT d.seq * 4 + part.seq, (d.seq + 2) DIV 3, 100 + part.seq, IF(part.seq = 0,
 FROM seq_1_to_{doses} AS d JOIN seq_0_to_3 AS part;
 
 INSERT INTO obs (obs_id, person_id, concept_id, obs_datetime, value_coded, date_created)
-SELECT 4 * {doses} + 4 + seq, seq, 200, TIMESTAMPADD(DAY, seq % 180, '2021-03-01'), 211, TIMESTAMPADD(SECOND, 10 * seq, '2021-03-01')
+SELECT 4 * {doses} + 4 + seq, seq, 200, TIMESTAMPADD(DAY, seq % 180, '2021-03-01'), 211, TIMESTAMPADD(SECOND, 30 * seq, '2021-03-01')
 FROM seq_1_to_{persons};
 
 ANALYZE TABLE patient, patient_identifier, obs, concept_name;

@@ -21,7 +21,7 @@ INSERT INTO event (eventid, uid, entityid, stage, status, occurred, data, lastup
 SELECT 3 * {persons} + n, 'T' || lpad(n::text, 10, '0'), n, 'StgLabTest1', 'COMPLETED',
        timestamp '2021-03-01' + (n % 180) * interval '1 day',
        jsonb_build_object('DeTestKind1', jsonb_build_object('value', 'PCR'), 'DeResult001', jsonb_build_object('value', 'Negative')),
-       timestamp '2021-03-01' + n * interval '10 seconds'
+       timestamp '2021-03-01' + n * interval '30 seconds'
 FROM generate_series(1, {persons}) AS n;
 
 VACUUM ANALYZE;
