@@ -33,8 +33,9 @@ impl OwnAddresses {
         self.0.len() > 1
     }
 
-    /// Learns the base address that a page of a search shows: by its self link, or else by the
-    /// address of its first match.
+    /// Learns the base address that a page of a search shows: by its self link, or by the address of
+    /// its first match where that is of the self link's host. A page without a self link teaches
+    /// nothing: its matches may be another server's, whose patients have ids of their own.
     pub(crate) fn learn(&mut self, page: &ServerPage, resource_type: &str) {
         let own = page.own.as_deref().and_then(written);
         let of_self = own.as_ref().and_then(|own| {
@@ -47,10 +48,10 @@ impl OwnAddresses {
             let id = shown.id.as_deref()?;
             let address = written(shown.full_url.as_deref()?)?;
             // Of a server that gathers others' resources only the self link is its own.
-            if own
+            let is_of_self = own
                 .as_ref()
-                .is_some_and(|own| own.origin() != address.origin())
-            {
+                .is_some_and(|own| own.origin() == address.origin());
+            if !is_of_self {
                 return None;
             }
             let base = address
@@ -297,8 +298,16 @@ mod tests {
             rewritten(&format!("{intern}pages/7"), &of_self).as_deref(),
             Some("/clinic/fhir/pages/7")
         );
-        let of_match = learnt(None, &format!("{intern}Observation/o"));
+        let of_match = learnt(
+            Some("http://10.0.0.7:8080/hapi/fhir?search=1"),
+            &format!("{intern}Observation/o"),
+        );
         assert_eq!(of_match, of_self);
+        let unnamed = learnt(None, &format!("{intern}Observation/o"));
+        assert!(
+            !unnamed.has_written(),
+            "a page that does not say whose it is"
+        );
         let gathered = learnt(
             Some(&format!("{BASE}?search=1")),
             &format!("{intern}Observation/o"),
