@@ -160,6 +160,7 @@ impl Gateway {
         let sources = build_sources(loaded, &ring)?;
         let publisher = broker::publisher(&config.queue, &loaded.base)?;
         let options = OutboxOptions {
+            sources: config.source.keys().cloned().collect(),
             batch_events: config.outbox.batch_events,
             max_bytes: config.outbox.max_mebibytes << 20,
             shuffle: config.outbox.shuffle,

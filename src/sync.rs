@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox::{BeaconOccasion, OutboxError};
+use outbox::{BeaconOccasion, Origin, OutboxError, RaiseWaits};
 use tokio_util::sync::CancellationToken;
 
 use crate::foreground::{DeliveryReport, deliver_during};
@@ -49,6 +49,11 @@ pub struct SyncReport {
     pub queue_misconfigured: bool,
     /// True when another gateway runs on a copy of this state, so that the pass was given up.
     pub other_gateway: bool,
+    /// Number of records of the pulled sources whose latest version the registry refuses, or that
+    /// no version is left for; those that an operator has discarded do not count.
+    pub refused: u64,
+    /// Raise of the generation that the registry's answers ask for, and that has to wait.
+    pub raise_waits: Option<RaiseWaits>,
 }
 
 impl SyncReport {
@@ -121,8 +126,19 @@ pub async fn sync(
             break;
         }
     }
-    let backlog = gateway.outbox.backlog().await?;
-    report.waiting = backlog.batches;
-    report.awaiting_receipt = backlog.awaiting_receipt_batches;
+    let status = gateway.outbox.reader().status().await?;
+    report.waiting = status.backlog.batches;
+    report.awaiting_receipt = status.backlog.awaiting_receipt_batches;
+    report.raise_waits = status.raise_waits;
+    report.refused = status
+        .dead_letters
+        .iter()
+        .filter(|count| count.origin == Origin::Registry)
+        // A record from before feeds were remembered may be of any source.
+        .filter(|count| {
+            count.source.is_empty() || chosen.iter().any(|source| source.name == count.source)
+        })
+        .map(|count| count.count)
+        .sum();
     Ok(report)
 }

@@ -1,11 +1,24 @@
-//! Conversions of the gateway's errors into failures of a command.
+//! Conversions of the gateway's errors into failures of a command: one place says which of them may
+//! be over later by themselves, so that a code means the same whatever the command.
 
+use connector_kit::SourceError;
 use outbox::OutboxError;
 use program::Failure;
 
 use crate::daemon::DaemonError;
 use crate::gateway::StartError;
+use crate::pull::FeedFailure;
 use crate::requests::RequestError;
+
+/// Makes the failure of a command for which a source has failed.
+pub(super) fn of_source(error: &SourceError, message: String) -> Failure {
+    Failure::by(matches!(error, SourceError::Retry { .. }), message)
+}
+
+/// True for a feed's failure that may be over later by itself.
+pub(super) fn may_pass(failure: &FeedFailure) -> bool {
+    failure.retry_after().is_some()
+}
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
@@ -14,8 +27,8 @@ impl From<StartError> for Failure {
             StartError::Outbox(OutboxError::Io { .. }) => Self::change(error),
             // The other process will end some time.
             StartError::Outbox(OutboxError::Locked { .. }) => Self::later(error),
-            StartError::Outbox(outbox) if outbox.is_retryable() => Self::later(error),
-            StartError::Queue(queue) if queue.is_retry() => Self::later(error),
+            StartError::Outbox(outbox) => Self::by(outbox.is_retryable(), error),
+            StartError::Queue(queue) => Self::by(queue.is_retry(), error),
             _ => Self::change(error),
         }
     }
@@ -26,13 +39,9 @@ impl From<RequestError> for Failure {
         match error {
             RequestError::UnknownSource(..) => Self::usage(error),
             RequestError::Outbox(error) => StartError::from(error).into(),
-            RequestError::Source { ref failure, .. } if failure.retry_after().is_some() => {
-                Self::later(error)
-            }
+            RequestError::Source { ref failure, .. } => Self::by(may_pass(failure), error),
             RequestError::Stopped => Self::later(error),
-            RequestError::Source { .. } | RequestError::Name(_) | RequestError::ReceiptsOff => {
-                Self::change(error)
-            }
+            RequestError::Name(_) | RequestError::ReceiptsOff => Self::change(error),
         }
     }
 }

@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use clock::Clock;
-use connector_kit::{Cursor, Feed, PageRequest, SourceError};
+use connector_kit::{Cursor, Feed, PageRequest};
 use outbox::{OutboxError, OutboxReader};
 use program::Failure;
 use program::terminal::{counted, print_json, print_line, visible};
 use pseudonym::{Preview, PreviewVerdict};
 
 use super::arguments::{FeedArgument, require_source, unknown_name};
+use super::failure::of_source;
 use super::outbox_file;
 use super::unknown::{Place, Tally, Values};
 use crate::config::{LoadedConfig, OnRefusedCorrection};
@@ -121,7 +122,7 @@ async fn preview_feed(
         .connector
         .page(request)
         .await
-        .map_err(|error| unreadable(&source.name, &error))?;
+        .map_err(|error| of_source(&error, format!("source {}: {error}", source.name)))?;
     let today = now.with_timezone(&source.time_zone).date_naive();
     let pseudonymiser = source.pseudonymiser();
     let mut tally = Tally::default();
@@ -137,14 +138,6 @@ async fn preview_feed(
         records: previewed.collect(),
         values: tally.values(),
     })
-}
-
-fn unreadable(source: &str, error: &SourceError) -> Failure {
-    let message = format!("source {source}: {error}");
-    match error {
-        SourceError::Retry { .. } => Failure::Later(message),
-        SourceError::Misconfigured { .. } => Failure::Change(message),
-    }
 }
 
 /// Reads the position where the last run ended; `None` before the first run.

@@ -59,21 +59,27 @@ pub(super) async fn reconcile(
 /// Returns what is left to look at after a comparison that was answered whole.
 fn outcome(report: &ReconcileReport, repaired: Option<&Repaired>) -> Result<(), Failure> {
     let differing = report.differing();
-    if differing == 0 {
-        return Ok(());
+    match repaired {
+        None if differing > 0 => {
+            let differs = counted(differing, "record differs", "records differ");
+            Err(Failure::look(format!(
+                "{differs} at the registry, and nothing was sent again"
+            )))
+        }
+        Some(repaired) if repaired.parked > 0 || !repaired.not_configured.is_empty() => Err(
+            Failure::look("not everything that differs could be sent again, see above"),
+        ),
+        _ if report.refused > 0 => Err(Failure::look(refused_text(report.refused))),
+        _ => Ok(()),
     }
-    let Some(repaired) = repaired else {
-        let differs = counted(differing, "record differs", "records differ");
-        return Err(Failure::look(format!(
-            "{differs} at the registry, and nothing was sent again"
-        )));
-    };
-    if repaired.parked > 0 || !repaired.not_configured.is_empty() {
-        return Err(Failure::look(
-            "not everything that differs could be sent again, see above",
-        ));
-    }
-    Ok(())
+}
+
+/// Sentence on records that do not stand at the registry as they were sent last, at least one.
+pub(super) fn refused_text(refused: u64) -> String {
+    let refused = counted(refused, "record is refused", "records are refused");
+    format!(
+        "{refused} at the registry; `clinic-gateway dead-letters list --origin registry` says why"
+    )
 }
 
 fn print_report(report: &ReconcileReport, repaired: Option<&Repaired>) {
@@ -94,6 +100,11 @@ fn print_report(report: &ReconcileReport, repaired: Option<&Repaired>) {
             "conflicting",
             report.conflicting,
             "the registry holds the same version with other content",
+        ),
+        (
+            "refused",
+            report.refused,
+            "not compared: the registry refuses them, or no version is left; see dead-letters",
         ),
     ];
     let rows =

@@ -80,6 +80,12 @@ impl RequestRunner {
         if delivery.receipts.other_gateway {
             return Err(StartError::from(OutboxError::OtherGateway).into());
         }
+        if delivery.receipts.raised {
+            print_error(
+                "the registry knows a later state of this gateway: this one was lost, restored or \
+                 copied. The generation rose; the next run reads everything, and sends it again",
+            );
+        }
         let answer = answer?;
         let backlog = gateway.outbox.backlog().await.map_err(StartError::from)?;
         if backlog.batches > 0 {

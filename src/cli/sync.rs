@@ -14,9 +14,11 @@ use program::terminal::{counted, print_json, print_line};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::require_source;
+use super::failure::may_pass;
+use super::reconcile::refused_text;
 use crate::config::LoadedConfig;
 use crate::gateway::{Gateway, StartError};
-use crate::pull::{Counters, FeedFailure};
+use crate::pull::Counters;
 use crate::sync::{SyncOptions, SyncReport, sync as sync_once};
 
 #[derive(Debug, Args)]
@@ -99,7 +101,7 @@ fn progress(counters: Arc<Counters>) -> tokio::task::JoinHandle<()> {
 /// Returns the failure of a pass that is not complete.
 fn outcome(report: &SyncReport) -> Result<(), Failure> {
     if report.is_complete() {
-        return Ok(());
+        return look(report);
     }
     if report.other_gateway {
         return Err(StartError::from(OutboxError::OtherGateway).into());
@@ -122,17 +124,26 @@ fn outcome(report: &SyncReport) -> Result<(), Failure> {
             counted(report.waiting, "batch waits", "batches wait")
         ));
     }
-    let message = sentences.join("\nerror: ");
-    let needs_change = report.queue_misconfigured
-        || report
-            .failed
-            .iter()
-            .any(|(_, failure)| FeedFailure::retry_after(failure).is_none());
-    Err(if needs_change {
-        Failure::Change(message)
-    } else {
-        Failure::Later(message)
-    })
+    let sources_may = report.failed.iter().all(|(_, failure)| may_pass(failure));
+    Err(Failure::by(
+        sources_may && !report.queue_misconfigured,
+        sentences.join("\nerror: "),
+    ))
+}
+
+/// Returns what a pass that is complete has left to look at: what the registry does not take.
+fn look(report: &SyncReport) -> Result<(), Failure> {
+    let refused = (report.refused > 0).then(|| refused_text(report.refused));
+    let waits = report.raise_waits.map(|_| {
+        "the registry holds versions that this state never gave out; `clinic-gateway status` says \
+         what to do"
+            .to_owned()
+    });
+    let left: Vec<String> = refused.into_iter().chain(waits).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::look(left.join("\nerror: ")))
 }
 
 /// Lists the counters of a pass under their names in JSON.
@@ -158,8 +169,8 @@ fn named_counts(counters: &Counters) -> [(&'static str, u64); 13] {
 fn print_summary(counters: &Counters, report: &SyncReport) {
     if report.receipts.raised {
         print_line(
-            "the registry knows a later state of this gateway: this one was restored or copied. \
-             The generation rose; everything is read and sent again, above all of that state",
+            "the registry knows a later state of this gateway: this one was lost, restored or \
+             copied. The generation rose; everything is read and sent again, above all of that state",
         );
     }
     for (name, count) in named_counts(counters)
@@ -206,6 +217,9 @@ fn summary_json(counters: &Counters, report: &SyncReport) -> serde_json::Value {
     set("batches_awaiting_receipt", report.awaiting_receipt.into());
     set("accepted_by_registry", report.receipts.accepted.into());
     set("refused_by_registry", report.receipts.refused.into());
+    set("refused_at_registry", report.refused.into());
+    let needed = report.raise_waits.map(|waits| waits.needed);
+    set("generation_needed", needed.into());
     set("raised_by_registry", report.receipts.raised.into());
     set("other_gateway", report.other_gateway.into());
     set("queue_error", report.queue_error.clone().into());

@@ -19,7 +19,8 @@ pub(crate) async fn refresh(gateway: &Gateway, source: &Source) {
         return;
     };
     let looking = Arc::clone(watched);
-    let Ok(look) = tokio::task::spawn_blocking(move || looking.look()).await else {
+    let elapsed = gateway.clock.elapsed();
+    let Ok(look) = tokio::task::spawn_blocking(move || looking.look(elapsed)).await else {
         return;
     };
     match look {
@@ -73,10 +74,12 @@ fn set_gauge(source: &Source, is_broken: bool) {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Duration;
 
     use connector_kit::Feed;
     use outbox::DeadLetterFilter;
 
+    use super::watched::UNCHANGED_FOR;
     use crate::testing::{UNSENDABLE, World};
 
     const HEAD: &str = "table,code,meaning\n";
@@ -90,6 +93,13 @@ mod tests {
 
     fn write(world: &World, text: &str) {
         fs::write(world.folder.path().join("codes.csv"), text).expect("the file is written");
+    }
+
+    /// Two runs that are so far apart that what lies there all the time counts.
+    async fn pull_twice(world: &World) {
+        world.pull().await;
+        world.clock.advance(UNCHANGED_FOR);
+        world.pull().await;
     }
 
     async fn open_surprises(world: &World) -> Vec<String> {
@@ -116,19 +126,49 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_changed_file_counts_once_two_looks_have_seen_it() {
+    async fn a_changed_file_counts_once_it_has_lain_unchanged_for_long_enough() {
         let world = world("").await;
         world.rows.lock().insert(UNSENDABLE, 1);
         world.pull().await;
         assert_eq!(refused(&world).await, 1);
-        write(
-            &world,
-            &format!("{HEAD}vaccines,неизвестная,sputnik-light\n"),
-        );
-        world.pull().await;
-        assert_eq!(refused(&world).await, 1, "it may still be being written");
+        let text = format!("{HEAD}vaccines,неизвестная,sputnik-light\n");
+        let a_moment = Duration::from_millis(1);
+        write(&world, &text);
+        for wait in [Duration::ZERO, a_moment, UNCHANGED_FOR - 2 * a_moment] {
+            world.clock.advance(wait);
+            world.pull().await;
+            assert_eq!(refused(&world).await, 1, "it may still be being written");
+        }
+        world.clock.advance(a_moment);
         world.pull().await;
         assert_eq!(refused(&world).await, 0, "the row was read again");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_written_once_more_has_to_lie_as_long_again() {
+        let world = world("").await;
+        world.rows.lock().insert(UNSENDABLE, 1);
+        let text = format!("{HEAD}vaccines,неизвестная,sputnik-light\n");
+        write(&world, &text);
+        world.pull().await;
+        let path = world.folder.path().join("codes.csv");
+        let touched = fs::File::options().write(true).open(&path).expect("open");
+        let later = touched.metadata().and_then(|file| file.modified());
+        let later = later.expect("a time") + Duration::from_secs(1);
+        touched.set_modified(later).expect("its time is set");
+        world.clock.advance(UNCHANGED_FOR);
+        world.pull().await;
+        assert_eq!(refused(&world).await, 1, "written again meanwhile");
+        world.clock.advance(UNCHANGED_FOR);
+        world.pull().await;
+        assert_eq!(refused(&world).await, 0);
+        // One look in the midst of writing does not count for the whole.
+        write(&world, HEAD);
+        world.pull().await;
+        world.clock.advance(UNCHANGED_FOR);
+        write(&world, &text);
+        world.pull().await;
+        assert_eq!(refused(&world).await, 0);
     }
 
     #[tokio::test]
@@ -140,18 +180,15 @@ mod tests {
         assert_eq!(refused(&world).await, 0);
         for broken in ["vaccines,неизвестная,sputnik-w\n", "vaccin"] {
             write(&world, &format!("{HEAD}{broken}"));
-            world.pull().await;
-            world.pull().await;
+            pull_twice(&world).await;
             assert_eq!(refused(&world).await, 0);
             assert_eq!(open_surprises(&world).await, ["codes-file"]);
         }
         fs::remove_file(world.folder.path().join("codes.csv")).expect("removed");
-        world.pull().await;
-        world.pull().await;
+        pull_twice(&world).await;
         assert_eq!(open_surprises(&world).await, ["codes-file"]);
         write(&world, &format!("{HEAD}{good}"));
-        world.pull().await;
-        world.pull().await;
+        pull_twice(&world).await;
         assert!(open_surprises(&world).await.is_empty());
     }
 
@@ -161,8 +198,7 @@ mod tests {
         let source = &world.gateway.sources[0];
         let before = Feed::ALL.map(|feed| source.settings(feed));
         write(&world, &format!("{HEAD}results,x,ignore\n"));
-        world.pull().await;
-        world.pull().await;
+        pull_twice(&world).await;
         let after = Feed::ALL.map(|feed| source.settings(feed));
         let differs = [0, 1, 2].map(|place| before[place] != after[place]);
         assert_eq!(differs, [false, true, false]);

@@ -1,9 +1,13 @@
 //! A codes file, and what was last seen in its place.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use pseudonym::{CodesFile, CodesFileError, MAX_CODES_FILE_BYTES, Policy, PolicyConfig};
+
+/// Least time for which a new content has to lie unchanged before it counts.
+pub(super) const UNCHANGED_FOR: Duration = Duration::from_secs(5);
 
 /// A codes file, and what was last seen in its place.
 #[derive(Debug)]
@@ -18,8 +22,8 @@ pub(crate) struct WatchedCodes {
 struct State {
     /// What holds.
     holds: Seen,
-    /// What the last look saw, if that is something else.
-    before: Option<Seen>,
+    /// What the last looks saw, if that is something else.
+    before: Option<Sighting>,
     /// True from the start until somebody was told how the file is.
     is_new: bool,
 }
@@ -31,9 +35,27 @@ enum Seen {
     Unreadable(String),
 }
 
+/// A file that differs from what holds, as it was first seen.
+#[derive(Debug)]
+struct Sighting {
+    seen: Seen,
+    /// Time of the file's last change, where the file system tells it.
+    changed_at: Option<SystemTime>,
+    /// Time of the first look that saw it so, counted from the program's start.
+    since: Duration,
+}
+
+impl Sighting {
+    /// Returns whether another look sees the same. A file that was written once more meanwhile is
+    /// not the same, whatever stands in it.
+    fn is_same(&self, seen: &Seen, changed_at: Option<SystemTime>) -> bool {
+        self.seen == *seen && self.changed_at == changed_at
+    }
+}
+
 /// Result of a look.
 pub(super) enum Look {
-    /// Nothing new, or nothing that two looks have seen yet.
+    /// Nothing new, or nothing that has lain unchanged for long enough.
     Same,
     /// The file is in order, as it was at the start.
     Good,
@@ -67,23 +89,32 @@ impl WatchedCodes {
         Ok((watched, compiled, codes))
     }
 
-    /// Looks at the file. A content counts once two looks in a row have seen it: one that is being
-    /// written would make codes unknown that are only not there yet.
-    pub(super) fn look(&self) -> Look {
+    /// Looks at the file, `elapsed` after the program's start. A new content counts once looks that
+    /// are [`UNCHANGED_FOR`] apart have seen it, and none between them anything else: a file that
+    /// is being written would make codes unknown that are only not there yet.
+    pub(super) fn look(&self, elapsed: Duration) -> Look {
         let seen = see(&self.path);
+        let changed_at = std::fs::metadata(&self.path).and_then(|file| file.modified());
+        let changed_at = changed_at.ok();
         let mut state = self.state.lock();
         let is_new = std::mem::take(&mut state.is_new);
         if seen == state.holds {
             state.before = None;
             return if is_new { Look::Good } else { Look::Same };
         }
-        if state.before.as_ref() != Some(&seen) {
-            state.before = Some(seen);
+        let before = state.before.take();
+        let same = before.filter(|before| before.is_same(&seen, changed_at));
+        let since = same.map_or(elapsed, |before| before.since);
+        if elapsed.saturating_sub(since) < UNCHANGED_FOR {
+            state.before = Some(Sighting {
+                seen,
+                changed_at,
+                since,
+            });
             return Look::Same;
         }
         let compiled = compile(&seen, &self.policy);
         state.holds = seen;
-        state.before = None;
         match compiled {
             Ok(compiled) => Look::Changed(Box::new(compiled)),
             Err(error) => Look::Broken(error),

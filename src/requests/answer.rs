@@ -107,6 +107,10 @@ pub struct ReconcileReport {
     pub extra: u64,
     /// Number of records it holds in the same version with other content.
     pub conflicting: u64,
+    /// Number of records that it was not asked about, since it refuses what the clinic says of
+    /// them, or since no version is left to say it with; 0 in an older gateway's answer.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 impl ReconcileReport {
@@ -115,10 +119,9 @@ impl ReconcileReport {
     pub const fn differing(&self) -> u64 {
         self.missing + self.stale + self.extra + self.conflicting
     }
-}
 
-impl From<Report> for ReconcileReport {
-    fn from(report: Report) -> Self {
+    /// Makes the report of a comparison that left out `refused` records.
+    pub(super) fn new(report: Report, refused: u64) -> Self {
         Self {
             id: report.id,
             source: report.source,
@@ -130,6 +133,7 @@ impl From<Report> for ReconcileReport {
             stale: report.stale,
             extra: report.extra,
             conflicting: report.conflicting,
+            refused,
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outbox::{Report, SweepKind};
+use outbox::{Origin, Report, SUPERSEDED, SweepKind, VERSION_REUSED};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Answer, Repaired};
+use super::answer::{Answer, ReconcileReport, Repaired};
 use super::error::RequestError;
 use super::sweep::sweep;
 use crate::gateway::Gateway;
@@ -45,10 +45,24 @@ pub(super) async fn reconcile(
     if repair && report.finished_at.is_some() {
         repaired = Some(repair_differences(gateway, id, stop).await?);
     }
+    let refused = left_out(gateway, source).await?;
     Ok(Answer::Reconciled {
-        report: report.into(),
+        report: ReconcileReport::new(report, refused),
         repaired,
     })
+}
+
+/// Number of the source's records, or of all, that a comparison leaves out: those that have a dead
+/// letter of the registry for another reason than a version that another state gave out.
+async fn left_out(gateway: &Gateway, source: Option<&str>) -> Result<u64, RequestError> {
+    let status = gateway.outbox.reader().status().await?;
+    let counts = status.dead_letters.iter();
+    let left_out = counts.filter(|count| {
+        count.origin == Origin::Registry
+            && ![SUPERSEDED, VERSION_REUSED].contains(&count.reason.as_str())
+            && source.is_none_or(|source| count.source == source)
+    });
+    Ok(left_out.map(|count| count.count).sum())
 }
 
 /// Puts all probes into the outbox.

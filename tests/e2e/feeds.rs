@@ -100,6 +100,56 @@ async fn a_feed_whose_table_is_gone_fails_alone_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_feed_of_a_server_that_is_away_is_told_with_the_feed_that_was_asked() {
+    const FEEDS: [&str; 3] = ["recoveries", "tests", "vaccinations"];
+    let mut server = Postgres::start().await.expect("a clinic's PostgreSQL");
+    server.create_database("mis").await.expect("a database");
+    let made = server.psql("mis", TABLES).await;
+    made.expect("the clinic's SQL");
+    let settings = format!(
+        "host = \"127.0.0.1\"\nport = {}\ndatabase = \"mis\"\nuser = \"postgres\"",
+        server.port()
+    );
+    let recoveries = "[source.mis.postgres.recoveries]\nquery = \"SELECT id AS record_id, \
+                      changed_at, snils AS person_snils, day AS occurred_on FROM swab\"\n";
+    let clinic = clinic(&(source("postgres", &settings) + recoveries));
+    let log = clinic.folder.path().join("log");
+    let _gateway = Running::start(clinic.command(&["run"]), &log);
+    let is_well = async |name: &str| {
+        let shown = feed(&clinic, name)?;
+        shown["last_ok_at"].is_string().then_some(())
+    };
+    for name in FEEDS {
+        eventually("the feed is read", 60, async || is_well(name).await).await;
+    }
+    server.stop().await.expect("the server stops");
+    // Of the failures of one feed, every third at least comes from a probe of its own.
+    let mut asked_for_others = 0;
+    for failures in 2..6 {
+        for name in FEEDS {
+            reaches(&clinic, name, "consecutive_failures", failures).await;
+            let shown = feed(&clinic, name).expect("the feed");
+            assert_eq!(shown["last_error"], "source-away");
+            let why = shown["last_error_why"]
+                .as_str()
+                .expect("a cause")
+                .to_owned();
+            let named = |feed: &&str| why.contains(&format!("[source.mis.postgres.{feed}]"));
+            let failed = FEEDS.into_iter().find(named).expect("a feed is named");
+            let asked = format!("{failed} was asked for all feeds of the source: ");
+            assert_eq!(why.starts_with(&asked), failed != name, "{name}: {why}");
+            asked_for_others += usize::from(failed != name);
+        }
+    }
+    assert!(asked_for_others > 0, "one probe is made for all feeds");
+    let shown = clinic.program(&["status"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for name in FEEDS {
+        assert!(shown.contains(&format!("cause: mis {name}: ")), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pass_and_a_sweep_do_the_feeds_that_work_and_end_with_the_failure() {
     let server = MariaDb::start().await.expect("a clinic's MariaDB");
     server.create_database("mis").await.expect("a database");

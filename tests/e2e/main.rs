@@ -27,7 +27,6 @@ mod keys;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
-#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod outage;
@@ -35,6 +34,8 @@ mod outage;
 mod outside;
 #[cfg(test)]
 mod plant;
+#[cfg(test)]
+mod put_back;
 #[cfg(test)]
 mod python;
 #[cfg(test)]

@@ -69,7 +69,7 @@ async fn restored_state_is_noticed_though_the_rows_are_as_it_knows_them() {
     told(
         &sync(clinic),
         0,
-        &["later state of this gateway", "restored or copied"],
+        &["later state of this gateway", "lost, restored or copied"],
     );
     world.doses(5).await;
     told(
@@ -77,7 +77,7 @@ async fn restored_state_is_noticed_though_the_rows_are_as_it_knows_them() {
         0,
         &[
             "generation: rose to 2",
-            "the outbox was restored, or copied",
+            "the outbox was lost, restored or copied",
         ],
     );
     told(&sync(clinic), 0, &["batches delivered                 0"]);

@@ -20,6 +20,8 @@ pub struct Finding {
     pub what: String,
     /// Advice on what to write instead, where something is wrong.
     pub help: Option<String>,
+    /// True for an error that may be over later by itself, such as a server that is away.
+    pub may_pass: bool,
 }
 
 /// Everything that was looked at, in order.
@@ -36,6 +38,7 @@ impl CheckReport {
             level: Level::Good,
             what: what.into(),
             help: None,
+            may_pass: false,
         });
     }
 
@@ -45,6 +48,7 @@ impl CheckReport {
             level: Level::Warning,
             what: what.into(),
             help: Some(help.into()),
+            may_pass: false,
         });
     }
 
@@ -54,6 +58,17 @@ impl CheckReport {
             level: Level::Error,
             what: what.into(),
             help: Some(help.into()),
+            may_pass: false,
+        });
+    }
+
+    /// Notes something that does not work now, and may later without anybody's doing.
+    pub fn away(&mut self, what: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding {
+            level: Level::Error,
+            what: what.into(),
+            help: Some(help.into()),
+            may_pass: true,
         });
     }
 

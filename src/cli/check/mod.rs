@@ -14,7 +14,7 @@ use std::path::Path;
 
 use clap::Args;
 use clock::Clock;
-use connector_kit::{CheckReport, Level, ZoneOrigin};
+use connector_kit::{CheckReport, Finding, Level, ZoneOrigin};
 use program::terminal::print_json;
 use program::{CheckLayout, Failure, check_json, print_check};
 use pseudonym::KeyRing;
@@ -84,14 +84,27 @@ impl Printer {
                 .collect();
             print_json(&sections.into());
         }
-        let worst = self.sections.iter().map(|section| section.report.worst());
-        match worst.max() {
-            Some(Level::Error) => Err(Failure::Change(
-                "the check found errors; see above".to_owned(),
-            )),
-            _ => Ok(()),
-        }
+        outcome(&self.sections)
     }
+}
+
+/// Returns what is wrong, if anything is: something to be changed, or nothing but what may be over
+/// later.
+fn outcome(sections: &[Section]) -> Result<(), Failure> {
+    let findings = sections.iter().flat_map(|section| &section.report.findings);
+    let errors: Vec<&Finding> = findings
+        .filter(|finding| finding.level == Level::Error)
+        .collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let may_pass = errors.iter().all(|error| error.may_pass);
+    let found = if may_pass {
+        "something does not answer now; see above"
+    } else {
+        "the check found errors; see above"
+    };
+    Err(Failure::by(may_pass, found))
 }
 
 /// Says in which zone "today" is told, and warns where nobody has written one.

@@ -10,7 +10,7 @@ use program::{Failure, files};
 use pseudonym::KeyRing;
 use telemetry::Disk;
 
-use super::section::{Section, add_error};
+use super::section::{Section, add_outbox_error};
 use crate::cli::outbox_file;
 use crate::config::LoadedConfig;
 use crate::disks::{self, disks_in_use};
@@ -38,7 +38,7 @@ pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Se
         }
         Err(OutboxError::Missing) => false,
         Err(error) => {
-            add_error(&mut report, &error);
+            add_outbox_error(&mut report, &error);
             return Section::new("outbox", report);
         }
     };
@@ -77,7 +77,7 @@ async fn check_disks(report: &mut CheckReport, loaded: &LoadedConfig) {
 async fn compare_keys(report: &mut CheckReport, reader: &OutboxReader, keys: &KeyFingerprints) {
     match reader.compare_keys(keys).await {
         Ok(()) => report.good("it was begun under the keys of the ring"),
-        Err(error) => add_error(report, &error),
+        Err(error) => add_outbox_error(report, &error),
     }
 }
 
@@ -85,10 +85,10 @@ async fn compare_keys(report: &mut CheckReport, reader: &OutboxReader, keys: &Ke
 async fn look_for_other_gateway(report: &mut CheckReport, reader: &OutboxReader) {
     match reader.status().await {
         Ok(status) if status.other_gateway_at.is_some() => {
-            add_error(report, &OutboxError::OtherGateway);
+            add_outbox_error(report, &OutboxError::OtherGateway);
         }
         Ok(_) => {}
-        Err(error) => add_error(report, &error),
+        Err(error) => add_outbox_error(report, &error),
     }
 }
 

@@ -97,7 +97,7 @@ fn add_broker_error(report: &mut CheckReport, error: BrokerError) {
             "set max_message_size = 4194304 or more at the broker; until then batches that are as \
              long wait in the outbox",
         ),
-        BrokerError::Retry { what } => report.error(
+        BrokerError::Retry { what } => report.away(
             what,
             "start it, or mend the [queue] section; `run` would keep trying meanwhile",
         ),

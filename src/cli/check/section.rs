@@ -1,6 +1,7 @@
 //! Part of the gateway that `check` looked at, and what it found there.
 
 use connector_kit::{CheckReport, Finding, Level, SourceError};
+use outbox::OutboxError;
 use program::{CheckRow, Severity};
 
 use crate::gateway::StartError;
@@ -21,7 +22,9 @@ impl Section {
 
     /// Converts the findings to rows of the printed report.
     pub(super) fn rows(&self) -> Vec<CheckRow> {
-        let row = |Finding { level, what, help }: &Finding| CheckRow {
+        let row = |Finding {
+                       level, what, help, ..
+                   }: &Finding| CheckRow {
             severity: match level {
                 Level::Good => Severity::Good,
                 Level::Warning => Severity::Warning,
@@ -36,10 +39,20 @@ impl Section {
 
 /// Adds an error whose own text says what to change.
 pub(super) fn add_error(report: &mut CheckReport, error: &impl ToString) {
+    add(report, error, false);
+}
+
+/// Adds an error of the outbox.
+pub(super) fn add_outbox_error(report: &mut CheckReport, error: &OutboxError) {
+    add(report, error, error.is_retryable());
+}
+
+fn add(report: &mut CheckReport, error: &impl ToString, may_pass: bool) {
     report.findings.push(Finding {
         level: Level::Error,
         what: error.to_string(),
         help: None,
+        may_pass,
     });
 }
 

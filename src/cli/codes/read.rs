@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use connector_kit::{ClinicRecord, Feed, PageRequest, SourceError};
 use program::Failure;
 
+use crate::cli::failure::of_source;
 use crate::cli::unknown::{Tally, Values};
 use crate::sources::Source;
 
@@ -48,7 +49,7 @@ pub(super) async fn records(
         .filter(|it| feed.is_none_or(|feed| feed == *it))
     {
         let done = read_feed(source, feed, most, now, &mut read).await;
-        done.map_err(|error| unreadable(&source.name, &error))?;
+        done.map_err(|error| of_source(&error, format!("source {}: {error}", source.name)))?;
     }
     Ok(read)
 }
@@ -90,12 +91,4 @@ async fn read_feed(
         }
     }
     Ok(())
-}
-
-fn unreadable(source: &str, error: &SourceError) -> Failure {
-    let message = format!("source {source}: {error}");
-    match error {
-        SourceError::Retry { .. } => Failure::Later(message),
-        SourceError::Misconfigured { .. } => Failure::Change(message),
-    }
 }

@@ -29,8 +29,9 @@ fn help_for_registry(reason: &str) -> &'static str {
              reused; give the record a new id."
         }
         "version-reused" => {
-            "Another version was announced under the same number, as after a restored state: it \
-             is sent again above it once the generation has risen; see `status`."
+            "Another content was announced under the same version, as after a restored state. It \
+             is sent again above it once the generation has risen; see `status`, or run \
+             `clinic-gateway reconcile --repair`."
         }
         "superseded" => {
             "The registry holds a higher version than this gateway ever gave out. After a restored \

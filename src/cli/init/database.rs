@@ -11,6 +11,7 @@ use pseudonym::{KeyRing, Suite};
 
 use super::target::Target;
 use super::{InitArguments, Section, maps, report};
+use crate::cli::failure::of_source;
 
 pub(super) async fn section(
     target: &Target,
@@ -55,11 +56,7 @@ fn open(target: &Target, folder: &Path) -> Result<Database, Failure> {
 }
 
 pub(super) fn failure(error: &SourceError) -> Failure {
-    let message = format!("--look: {error}; nothing was written");
-    match error {
-        SourceError::Retry { .. } => Failure::Later(message),
-        SourceError::Misconfigured { .. } => Failure::Change(message),
-    }
+    of_source(error, format!("--look: {error}; nothing was written"))
 }
 
 fn text(

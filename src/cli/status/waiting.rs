@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use outbox::{
-    DeadLetterCount, FOREIGN_VERSION, OutboxError, RaiseWaits, SUPERSEDED, Status,
+    DeadLetterCount, FOREIGN_VERSION, OutboxError, RaiseWaits, SUPERSEDED, Status, VERSION_REUSED,
     VERSIONS_EXHAUSTED,
 };
 use program::terminal::counted;
@@ -10,7 +10,12 @@ use program::terminal::counted;
 use crate::cli::age::ago;
 
 /// Reasons for which a record is parked.
-const PARKED: [&str; 3] = [SUPERSEDED, FOREIGN_VERSION, VERSIONS_EXHAUSTED];
+const PARKED: [&str; 4] = [
+    SUPERSEDED,
+    VERSION_REUSED,
+    FOREIGN_VERSION,
+    VERSIONS_EXHAUSTED,
+];
 
 /// Line with the number of records whose latest word cannot hold at the registry; none if there are
 /// none.
@@ -89,10 +94,11 @@ mod tests {
             count("registry:bad-date", 9),
             count(SUPERSEDED, 1),
             count(VERSIONS_EXHAUSTED, 2),
+            count(VERSION_REUSED, 4),
         ];
         assert_eq!(parked_text(&counts[..1]), None);
-        let text = parked_text(&counts).expect("three are parked");
-        assert!(text.starts_with("parked: 3 records"), "{text}");
+        let text = parked_text(&counts).expect("seven are parked");
+        assert!(text.starts_with("parked: 7 records"), "{text}");
     }
 
     #[test]

@@ -209,7 +209,12 @@ impl SourceWorker {
     async fn note_away(&self, probed: usize, failure: &FeedFailure) {
         let counters = Counters::default();
         let code = failure.code();
-        let why = failure.error.to_string();
+        // Its words name the feed that was asked.
+        let feed = failure.feed;
+        let why = format!(
+            "{feed} was asked for all feeds of the source: {}",
+            failure.error
+        );
         for place in (0..self.feeds.len()).filter(|place| *place != probed) {
             let run = self.feed_run(place, &counters);
             keep_outcome(&run, RunOutcome::Failed { code, why: &why }).await;

@@ -160,6 +160,14 @@ async fn a_source_that_is_away_is_asked_by_one_probe_for_all_its_feeds() {
         let counted = u32::try_from(1 + probes).expect("small");
         assert_eq!(failures(&worker.gateway).await, [counted; 3]);
     }
+    // What is told of a feed does not pass for its own where another one was asked.
+    let status = worker.gateway.outbox.reader().status().await;
+    for feed in status.expect("the state").feeds {
+        let why = feed.last_error_why.expect("a cause");
+        let asked = format!("{} was asked for all feeds of the source: ", ALL[0]);
+        let is_asked = feed.feed == ALL[0].as_str();
+        assert_eq!(why.starts_with(&asked), !is_asked, "{}: {why}", feed.feed);
+    }
     // It answers again, but one feed of it does not.
     rows.away.store(false, Ordering::Relaxed);
     let locked = SourceError::retry("this table is locked");

@@ -1,6 +1,7 @@
 //! What `check` and `preview` tell before anything leaves, on real servers: dates and their zone,
 //! what would be refused, and advice that can be followed.
 
+mod away;
 mod claims;
 mod sample;
 mod sources;

@@ -312,9 +312,11 @@ fn stamps(feed: Feed, page: &ServerPage, report: &mut CheckReport) {
 }
 
 fn add_error(report: &mut CheckReport, about: &str, error: &SourceError) {
-    let (what, help) = match error {
-        SourceError::Retry { what, .. } => (what, "try again; see the server and the network"),
-        SourceError::Misconfigured { what, help } => (what, help.as_str()),
-    };
-    report.error(format!("{about}: {what}"), help);
+    match error {
+        SourceError::Retry { what, .. } => report.away(
+            format!("{about}: {what}"),
+            "try again; see the server and the network",
+        ),
+        SourceError::Misconfigured { what, help } => report.error(format!("{about}: {what}"), help),
+    }
 }

@@ -48,7 +48,12 @@ pub(crate) async fn run(source: &SqlSource, now: DateTime<Utc>) -> CheckReport {
 
 fn fail(report: &mut CheckReport, place: &str, failure: &Failure, feed: Option<&FeedSettings>) {
     let (what, help) = failure.words(feed.map(|feed| &feed.statement));
-    report.error(format!("{place}{what}"), help);
+    let what = format!("{place}{what}");
+    if failure.may_pass() {
+        report.away(what, help);
+    } else {
+        report.error(what, help);
+    }
 }
 
 /// Looks at the server, the connection to it and the account.

@@ -30,7 +30,8 @@ pub use batches::{
 pub use corrections::{HeldCorrections, OlderVersion, RefusedCorrections};
 pub use dead_letters::{
     DATE_FUTURE, DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, PERSON_HIDDEN,
-    RECORD_UNREADABLE, Refused, SUPERSEDED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
+    RECORD_UNREADABLE, Refused, SUPERSEDED, VERSION_REUSED, VERSIONS_EXHAUSTED,
+    WITHDRAWAL_OF_UNKNOWN_KIND,
 };
 pub use feeds::{CODES_FILE, ChangeNotice, RunOutcome, SOURCE_ENDLESS};
 pub use file::{KeyFingerprints, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner};

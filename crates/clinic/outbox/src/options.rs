@@ -17,6 +17,9 @@ pub struct OutboxOptions {
     /// Values that only this clinic can derive of its records: owner tokens, versions, contents of
     /// withdrawals.
     pub secrets: RecordSecrets,
+    /// Names of the gateway's sources, in any order: states of a gateway with the same ones are
+    /// compared with each other by the beacon.
+    pub sources: Vec<String>,
     /// Most events in a batch, 1 to [`wire::MAX_EVENTS`]; fewer where fewer fill a padded size,
     /// which with usual events is 64 KiB.
     pub batch_events: usize,
@@ -43,13 +46,14 @@ pub struct OutboxOptions {
 
 impl OutboxOptions {
     /// Usual options: at most 1000 events a batch, fewer where fewer fill a padded size, 1 GiB
-    /// waiting at most, shuffled, from generation 1; no receipts, which if switched on are waited
-    /// for one hour at first.
+    /// waiting at most, shuffled, from generation 1; no sources named; no receipts, which if
+    /// switched on are waited for one hour at first.
     #[must_use]
     pub const fn new(seal_to: PublicKey, secrets: RecordSecrets, owner: &'static str) -> Self {
         Self {
             seal_to,
             secrets,
+            sources: Vec::new(),
             batch_events: wire::MAX_EVENTS,
             max_bytes: 1 << 30,
             shuffle: true,

@@ -60,7 +60,7 @@ impl RecordSecrets {
             record: purpose(b"clinic-gateway/record-secrets/v1"),
             content: purpose(b"clinic-gateway/content/v2"),
             withdrawal: purpose(b"clinic-gateway/withdrawal/v2"),
-            beacon: purpose(b"clinic-gateway/beacon/v1"),
+            beacon: purpose(b"clinic-gateway/beacon/v2"),
         }
     }
 
@@ -115,11 +115,20 @@ impl RecordSecrets {
         digest_of(&self.withdrawal, record, kind.as_str().as_bytes())
     }
 
-    /// Record of a gateway's own, its beacon: no row stands behind it. `state` is the random id of
-    /// the gateway's state, so that two gateways of one clinic have two.
+    /// Record of a gateway's own, its beacon: no row stands behind it. It is the same for every
+    /// state of a gateway, one that was made anew included, for all of them give out versions of
+    /// the same records. `sources` are the names of the gateway's sources, in any order: gateways
+    /// of one clinic that read different sources have no record in common, and so two beacons.
     #[must_use]
-    pub fn beacon(&self, state: &[u8; 16]) -> RecordDigest {
-        let keyed = self.beacon.clone().chain_update(state);
+    pub fn beacon(&self, sources: &[String]) -> RecordDigest {
+        let mut names: Vec<&[u8]> = sources.iter().map(String::as_bytes).collect();
+        names.sort_unstable();
+        let mut keyed = self.beacon.clone();
+        for name in names {
+            // With its length before it, no two lists come to the same bytes.
+            keyed.update(&(name.len() as u64).to_be_bytes());
+            keyed.update(name);
+        }
         RecordDigest(keyed.finalize().into_bytes().into())
     }
 
@@ -314,12 +323,25 @@ mod tests {
         assert_eq!(content.to_hex(), EXPECTED_CONTENT);
         // The same of b"clinic-gateway/record-secrets/v1\0" + b"\x07"*32.
         assert_eq!(hex::encode(secrets().owner(&record).0), EXPECTED_OWNER);
-        // The whole of b"clinic-gateway/beacon/v1\0" + b"\x07"*16.
-        assert_eq!(secrets().beacon(&[7; 16]).to_hex(), EXPECTED_BEACON);
+        // The whole of b"clinic-gateway/beacon/v2\0" + b"\0\0\0\0\0\0\0\x03lab" +
+        // b"\0\0\0\0\0\0\0\x03mis".
+        assert_eq!(beacon(&["lab", "mis"]).to_hex(), EXPECTED_BEACON);
+    }
+
+    fn beacon(sources: &[&str]) -> RecordDigest {
+        let sources: Vec<String> = sources.iter().copied().map(str::to_owned).collect();
+        secrets().beacon(&sources)
+    }
+
+    #[test]
+    fn beacon_is_that_of_the_sources_in_any_order() {
+        assert_eq!(beacon(&["mis", "lab"]), beacon(&["lab", "mis"]));
+        assert_ne!(beacon(&["mis"]), beacon(&["lab", "mis"]));
+        assert_ne!(beacon(&["mi", "slab"]), beacon(&["mis", "lab"]));
     }
 
     const EXPECTED_BEACON: &str =
-        "6366b1c001674c580b82926e902691b3e18691b5dabbb3a3b21d9592f8ae8633";
+        "c6f6b8b50d6557cd29c9ef6e1bac0ff096c6939828c620f94016eff444077a43";
 
     const EXPECTED_CONTENT: &str = "4b57e8ca26a8feed218ca5d656c00005";
     const EXPECTED_OWNER: &str = "a08eb54404d189e41da7315460e24a72";

@@ -39,6 +39,17 @@ impl Failure {
         Self::Change(error.to_string())
     }
 
+    /// Makes the failure for a fault that may be over later without anybody's doing, or that a
+    /// person has to mend.
+    #[must_use]
+    pub fn by(may_pass: bool, error: impl Display) -> Self {
+        if may_pass {
+            Self::later(error)
+        } else {
+            Self::change(error)
+        }
+    }
+
     /// Makes a [`Failure::Look`] of a sentence.
     #[must_use]
     pub fn look(found: impl Display) -> Self {

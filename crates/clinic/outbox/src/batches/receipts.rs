@@ -27,7 +27,7 @@ const RESTORED: RaiseReason =
 
 /// Reason for a risen generation when the registry knows a later beacon.
 const LATER_STATE: RaiseReason = RaiseReason::Given(
-    "the registry knows a later state of this gateway: the outbox was restored, or copied",
+    "the registry knows a later state of this gateway: the outbox was lost, restored or copied",
 );
 
 /// Receipts of the registry.

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 pub(crate) use self::clinic::{close_accepted, failed_since, name, open_refused};
 pub(crate) use self::list::{record_ids_of, records_of, records_refused_for, select};
 pub use self::registry::{
-    FOREIGN_VERSION, SUPERSEDED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
+    FOREIGN_VERSION, SUPERSEDED, VERSION_REUSED, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND,
 };
 pub(crate) use self::registry::{
     RefusedByRegistry, RegistryLetter, close_of_registry, close_parked, open_letters,

@@ -24,6 +24,10 @@ pub const WITHDRAWAL_OF_UNKNOWN_KIND: &str = "withdrawal-of-unknown-kind";
 /// this outbox never gave out.
 pub const SUPERSEDED: &str = "registry:superseded";
 
+/// Reason of letters of events that the registry refused, since it holds another content under the
+/// same version: another state of this gateway has given that version out too.
+pub const VERSION_REUSED: &str = "registry:version-reused";
+
 /// Reason of letters of records of which the registry holds a higher version that this clinic can
 /// never have given out, as a comparison has shown.
 pub const FOREIGN_VERSION: &str = "registry:foreign-version";
@@ -244,8 +248,9 @@ pub(crate) async fn unnamed(
 }
 
 /// Selects those of the digests, side by side, whose record has a letter of the registry that no
-/// question would help. A superseded record is asked about: the answer tells what to go above; and
-/// one that is withdrawn because of the refusal, since the withdrawal stands there.
+/// question would help. A record that another state has sent too, superseded or under the same
+/// version, is asked about: the answer tells what to go above; and so is one that is withdrawn
+/// because of the refusal, since the withdrawal stands there.
 pub(crate) async fn refused_by_registry(
     pool: &SqlitePool,
     digests: Vec<u8>,
@@ -254,7 +259,7 @@ pub(crate) async fn refused_by_registry(
     let select = each_digest!(
         "SELECT d.record FROM place CROSS JOIN dead_letter AS d \
          ON d.record = substr(?1, place.at, 32) AND d.origin = 'registry' \
-         AND d.reason <> 'registry:superseded' \
+         AND d.reason NOT IN ('registry:superseded', 'registry:version-reused') \
          AND NOT EXISTS (SELECT 1 FROM refused_correction AS c \
          WHERE c.record = d.record AND c.by_registry AND c.state = 'withdrawn')"
     );
@@ -277,4 +282,17 @@ async fn select_among(
         .fetch_all(pool)
         .await?;
     records.into_iter().map(digest_from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::RefusalReason;
+
+    use super::*;
+
+    #[test]
+    fn reason_of_a_version_used_twice_is_the_contracts() {
+        let reason = RefusalReason::VersionReused.as_str();
+        assert_eq!(VERSION_REUSED, format!("registry:{reason}"));
+    }
 }

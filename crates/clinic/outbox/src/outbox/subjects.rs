@@ -53,7 +53,7 @@ impl Subjects {
         let records = || Arc::clone(records);
         let sealing = || Arc::clone(&foundation.sealing);
         let capacity = || Arc::clone(&foundation.capacity);
-        let beacons = Beacons::new(database(), versions(), sealing(), options.receipts);
+        let beacons = Beacons::new(database(), versions(), sealing(), options);
         let beacons = Arc::new(beacons);
         let withdrawals = || Arc::clone(&foundation.withdrawals);
         Self {

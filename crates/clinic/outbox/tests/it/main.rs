@@ -26,6 +26,7 @@ mod reconciliation;
 mod refused_events;
 mod renewal;
 mod requests;
+mod reused;
 mod support;
 mod sweep_model;
 mod sweeps;

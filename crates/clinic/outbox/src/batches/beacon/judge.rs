@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn record() -> RecordDigest {
-        secrets().beacon(&[1; 16])
+        secrets().beacon(&["mis".to_owned()])
     }
 
     fn held(answer: StoredAnswer) -> Option<(u32, u32)> {

@@ -5,6 +5,9 @@
 //! No revision is counted up past one that the queue has not taken, or whose answer is forgotten: a
 //! restored state could overtake the lost one without ever giving out the one that both have.
 //!
+//! It is the same record for all states of a gateway: a state that was made anew while the old one
+//! was away meets the old one's beacon, and the old one, put back, meets the new one's.
+//!
 //! It travels as the withdrawal of a record that never was, in a batch of its own, and the registry
 //! cannot tell it from others. Its content is random for each revision: two states that give out
 //! the same one are told apart.
@@ -17,7 +20,7 @@ use std::sync::Arc;
 
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
-use contract::{Body, FactKind, Sealer};
+use contract::{Body, FactKind, RecordDigest, Sealer};
 use parking_lot::Mutex;
 use record_secrets::{MAX_COUNT, Revision};
 use sqlx::sqlite::SqliteConnection;
@@ -30,6 +33,7 @@ use super::new_batch::{NewBatch, store_batches};
 use super::new_event::NewEvent;
 use super::sealing::Sealing;
 use crate::file::{Database, OutboxError, to_ms};
+use crate::options::OutboxOptions;
 use crate::versions::{ReceiptRaise, Versions, decide_beacon_raise};
 
 /// Most revisions that wait for the registry's answers; no other is given out until one has come.
@@ -69,6 +73,8 @@ pub(crate) struct Beacons {
     database: Arc<Database>,
     versions: Arc<Versions>,
     sealing: Arc<Sealing>,
+    /// The record that the beacon claims to withdraw.
+    record: RecordDigest,
     /// True if the registry sends receipts: nobody would hear of a beacon otherwise.
     receipts: bool,
     memory: Mutex<Memory>,
@@ -99,13 +105,14 @@ impl Beacons {
         database: Arc<Database>,
         versions: Arc<Versions>,
         sealing: Arc<Sealing>,
-        receipts: bool,
+        options: &OutboxOptions,
     ) -> Self {
         Self {
             database,
             versions,
+            record: sealing.secrets().beacon(&options.sources),
             sealing,
-            receipts,
+            receipts: options.receipts,
             memory: Mutex::default(),
         }
     }
@@ -187,9 +194,8 @@ impl Beacons {
 
     async fn seal(&self, row: &BeaconRow) -> Result<NewBatch, OutboxError> {
         let secrets = Arc::clone(self.sealing.secrets());
-        let record = secrets.beacon(&row.state);
         let event = NewEvent {
-            record,
+            record: self.record,
             revision: row.revision,
             content: row.content,
             body: Body::Withdrawn { kind: KIND },
@@ -225,9 +231,8 @@ impl Beacons {
         }
         let row = row::read(&mut *connection).await?;
         let secrets = self.sealing.secrets();
-        let record = secrets.beacon(&row.state);
         let may_have_left = |revision| row.may_have_left(revision);
-        let finding = Finding::of(answers, &record, may_have_left, secrets);
+        let finding = Finding::of(answers, &self.record, may_have_left, secrets);
         let generation = self.versions.generation();
         // Of the answers that come together those are judged first that tell of another state.
         let is_beside = self.memory.lock().is_beside(&finding.shown_by, generation);

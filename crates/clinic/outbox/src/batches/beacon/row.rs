@@ -12,8 +12,6 @@ use crate::limits::{BEACON_PAUSE_MS, OTHER_GATEWAY_MS};
 
 /// Row of the beacon, with what it is compared with.
 pub(super) struct BeaconRow {
-    /// Random id of the state.
-    pub(super) state: [u8; 16],
     /// Stamp of the state: rises with every commit that gives out versions.
     pub(super) gives_out_at: i64,
     /// Latest revision; of count 0 if none was given out.
@@ -82,7 +80,7 @@ impl BeaconRow {
 /// Reads the row.
 pub(super) async fn read(executor: impl SqliteExecutor<'_>) -> Result<BeaconRow, OutboxError> {
     let row = sqlx::query(
-        "SELECT m.outbox_id, m.stamp AS gives_out_at, b.*, q.* FROM meta AS m JOIN beacon AS b \
+        "SELECT m.stamp AS gives_out_at, b.*, q.* FROM meta AS m JOIN beacon AS b \
          ON b.id = m.id CROSS JOIN (SELECT coalesce(max(sends = 0), 0) AS is_unsent, \
          coalesce(max(sends = 0 AND attempts = 0), 0) AS is_untried, \
          count(*) FILTER (WHERE sends > 0) AS waiting \
@@ -95,10 +93,8 @@ pub(super) async fn read(executor: impl SqliteExecutor<'_>) -> Result<BeaconRow,
 
 fn from_row(row: &SqliteRow) -> Result<BeaconRow, OutboxError> {
     let damaged = |_| OutboxError::Damaged { what: "the beacon" };
-    let state: Vec<u8> = row.try_get("outbox_id")?;
     let content: Vec<u8> = row.try_get("content")?;
     Ok(BeaconRow {
-        state: state.try_into().map_err(damaged)?,
         gives_out_at: row.try_get("gives_out_at")?,
         revision: Revision {
             generation: row.try_get("generation")?,

@@ -2,6 +2,7 @@
 //! of one state one stops.
 
 mod kept;
+mod put_back;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -227,11 +228,8 @@ async fn answers_to_beacons_raise_so_many_times_a_day_and_so_far_at_once() {
     let state = State::new(&place);
     let mut registry = Registry::default();
     state.run(&mut registry, &rows(0..1), 0).await;
-    let record = *registry
-        .held
-        .keys()
-        .find(|record| **record != digest(0))
-        .unwrap();
+    let mut records = registry.held.keys();
+    let record = *records.find(|record| **record != digest(0)).unwrap();
     // A registry that claims a later beacon at every start.
     let claim = |registry: &mut Registry, revision: Revision| {
         let version = secrets().version(&record, revision).unwrap();
