@@ -211,7 +211,7 @@ mod tests {
         for foreign in ["", "17", r#"{"changed_at":"x"}"#, r#"{"since":"x"}"#] {
             assert!(read_text::<PullPosition>(&Cursor::new(foreign).unwrap()).is_err());
         }
-        let long = SearchRun::new(None, &"x".repeat(4096), at(0));
+        let long = SearchRun::new(None, &"x".repeat(Cursor::MAX_BYTES), at(0));
         let long = write_text(&PullPosition::Run(Box::new(long))).unwrap_err();
         assert!(long.to_string().contains("too long"), "{long}");
     }

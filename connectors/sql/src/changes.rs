@@ -7,20 +7,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use connector_kit::{ClinicRecord, MAX_FETCH_IDS, PageRequest, SourceSurprise};
+use connector_kit::{ClinicRecord, PageRequest, SourceSurprise};
 
 use crate::cursor::{self, ChangesPosition, ChangesRun, Columns, Position};
 use crate::driver::{Failure, LentSession};
-use crate::layout::{Layout, RECORD_ID};
-use crate::page::{Order, Pager};
+use crate::layout::Layout;
 use crate::present::Clocks;
 use crate::pull::Pull;
-use crate::row::Reader;
 use crate::settings::FeedSettings;
 use crate::source::SqlSource;
 use crate::table::Table;
-use crate::value::{Key, Kind};
-use crate::{pull, sweep};
+use crate::{named_ids, pull};
 
 /// A page of what the change queries name.
 pub(crate) struct ChangesPage {
@@ -98,11 +95,10 @@ impl Walk<'_> {
             let Some((keys, pull)) = self.pull(change, lent, place.take()).await? else {
                 return Ok(None);
             };
-            let ids = ids(&pull.rows.rows, self.layout);
-            if ids.is_empty() && pull.rows.next.is_none() {
+            if pull.rows.rows.is_empty() && pull.rows.next.is_none() {
                 continue;
             }
-            let records = self.records(lent, ids).await?;
+            let records = self.records(lent, change, &pull.rows.rows).await?;
             let query = change.change.clone().unwrap_or_default();
             let following = self.feed.changes.get(index + 1);
             let run = match pull.next(&keys) {
@@ -137,16 +133,13 @@ impl Walk<'_> {
                 keys.map_err(|failure| failure.of_change(change))?
             }
         };
-        ensure_ids_fit(change, &keys, self.layout)?;
+        named_ids::ensure_fit(change, &keys, self.layout)?;
         let after = place.or_else(|| self.position.changes.get(&name).cloned());
         let after = after.map(|place| cursor::write(&place)).transpose();
         let after = after.map_err(|_| {
             Failure::misconfigured(
-                format!(
-                    "{}: a record_id or changed_at is too long to remember",
-                    change.place()
-                ),
-                "select a shorter record_id, at most 512 characters",
+                format!("{}: {}", change.place(), cursor::TOO_LONG),
+                cursor::SHORTER,
             )
         })?;
         let request = PageRequest {
@@ -161,29 +154,36 @@ impl Walk<'_> {
         self.surprise = self.surprise.or(pull.surprise);
         if let Some(resume) = pull.resume(&keys, &self.source.settings, self.request.now) {
             self.has_moved |= self.position.changes.get(&name) != Some(&resume);
-            self.position.changes.insert(name, resume);
+            self.position.note(name, resume);
         }
         Ok(Some((keys, pull)))
     }
 
-    /// The rows of the feed's own query with these ids.
+    /// The rows of the feed's own query that a page of a change query names. Ids that none has are
+    /// counted: the query may leave some out, or the change query may name something else.
     async fn records(
         &mut self,
         lent: &mut LentSession<'_>,
-        ids: Vec<Key>,
+        change: &FeedSettings,
+        rows: &Table,
     ) -> Result<Vec<ClinicRecord>, Failure> {
-        let pager: Pager<'_> = self.source.pager(self.feed, self.layout, Order::Id);
-        let reader = Reader::new(self.layout, self.feed, &self.source.settings);
-        let mut records = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(MAX_FETCH_IDS) {
-            let rows = sweep::with_ids(self.feed, &pager, lent, ids.to_vec()).await?;
-            records.extend(rows.rows().map(|row| reader.record(row)));
-        }
-        if sweep::repeat(records.iter().map(|record| record.record_id.as_str())) {
+        let mut found = named_ids::find(self.source, self.feed, self.layout, lent, rows).await?;
+        if found.repeats {
             self.surprise = self.surprise.or(Some(SourceSurprise::IdsRepeat));
-            keep_last(&mut records);
+            keep_last(&mut found.records);
         }
-        Ok(records)
+        if found.without_row > 0 && self.source.is_due_to_tell(change, self.request.now) {
+            tracing::info!(
+                event = "ids-without-row",
+                feed = change.feed.as_str(),
+                change = change.change.as_deref(),
+                ids = found.ids,
+                without_row = found.without_row,
+                "ids of a change query are of no row of the feed's own query, which may leave such \
+                 rows out; see `check`"
+            );
+        }
+        Ok(found.records)
     }
 
     fn page(&self, records: Vec<ClinicRecord>, run: Option<ChangesRun>) -> ChangesPage {
@@ -200,48 +200,10 @@ impl Walk<'_> {
     }
 }
 
-/// Ids that rows of a change query name, each once, as values of the feed's own `record_id`. One
-/// that was too long to be handed over whole is left to the sweep.
-fn ids(rows: &Table, layout: &Layout) -> Vec<Key> {
-    let kind = layout.kinds[RECORD_ID];
-    let mut known = HashSet::new();
-    let ids = rows.rows().map(|row| row.cell(RECORD_ID));
-    let ids = ids.filter(|id| !id.is_cut()).filter_map(|id| id.key());
-    let of_kind = |id: Key| Key {
-        kind: if kind == Kind::Dynamic { id.kind } else { kind },
-        value: id.value,
-    };
-    ids.map(of_kind)
-        .filter(|id| known.insert(id.value.clone()))
-        .collect()
-}
-
 /// Keeps, of records with the same id, the one that was read last.
 fn keep_last(records: &mut Vec<ClinicRecord>) {
     let mut known = HashSet::new();
     records.reverse();
     records.retain(|record| known.insert(record.record_id.clone()));
     records.reverse();
-}
-
-/// Fails where the ids of a change query cannot be those of the feed's own query.
-pub(crate) fn ensure_ids_fit(
-    change: &FeedSettings,
-    keys: &Layout,
-    layout: &Layout,
-) -> Result<(), Failure> {
-    let is_number = |kind| matches!(kind, Kind::Integer | Kind::Unsigned | Kind::Decimal);
-    let is_text = |kind| matches!(kind, Kind::Text | Kind::FixedText);
-    let named = keys.kinds[RECORD_ID];
-    let own = layout.kinds[RECORD_ID];
-    if named == own || (is_number(named) && is_number(own)) || (is_text(named) && is_text(own)) {
-        return Ok(());
-    }
-    Err(Failure::misconfigured(
-        format!(
-            "{}: its record_id is of another type than that of the feed's own query",
-            change.place()
-        ),
-        "select the same column as in `query`, with the same conversion if there is one",
-    ))
 }

@@ -13,7 +13,6 @@ use connector_kit::{
 use crate::config::ChangeDetection;
 use crate::cursor::{self, ChangesPosition, Columns, LoadPosition, LoadedPosition};
 use crate::driver::{Driver, Failure};
-use crate::layout::Layout;
 use crate::load::Resume;
 use crate::row::Reader;
 use crate::settings::FeedSettings;
@@ -95,7 +94,7 @@ impl SqlConnector {
         let settings = &self.source.settings;
         let resume = pull.resume(&layout, settings, request.now);
         let next = pull.next(&layout);
-        self.log_without_key(feed, &layout, request).await;
+        self.log_without_key(feed, request).await;
         let reader = Reader::new(&layout, feed, settings);
         let rows = pull.rows.rows.rows();
         let records: Vec<ClinicRecord> = rows.map(|row| reader.record(row)).collect();
@@ -126,7 +125,7 @@ impl SqlConnector {
     ) -> Result<Page, SourceError> {
         let page = load::page(&self.source, feed, position, request).await;
         let page = page.map_err(|failure| source_error(feed, &failure))?;
-        self.log_without_key(feed, &page.layout, request).await;
+        self.log_without_key(feed, request).await;
         let reader = Reader::new(&page.layout, feed, &self.source.settings);
         let rows = page.rows.rows();
         let mut records: Vec<ClinicRecord> = rows.map(|row| reader.record(row)).collect();
@@ -157,6 +156,7 @@ impl SqlConnector {
         let Some(page) = page else {
             return self.load(feed, None, request).await;
         };
+        self.log_without_key(feed, request).await;
         Ok(Page {
             records: page.records,
             next: page.next.as_ref().map(cursor::write).transpose()?,
@@ -198,12 +198,9 @@ impl SqlConnector {
         Ok(goes_on)
     }
 
-    async fn log_without_key(&self, feed: &FeedSettings, layout: &Layout, request: &PageRequest) {
-        if request.first_of_run && !request.hinted && layout.has_stamp {
-            let log = self
-                .without_key
-                .log(&self.source, feed, layout, request.now);
-            log.await;
+    async fn log_without_key(&self, feed: &FeedSettings, request: &PageRequest) {
+        if request.first_of_run && !request.hinted {
+            self.without_key.log(&self.source, feed, request.now).await;
         }
     }
 }

@@ -10,6 +10,13 @@ use crate::closing::{OpenStamp, RunStart};
 use crate::layout::Layout;
 use crate::value::{Key, Kind};
 
+/// What is said of a position that is longer than a cursor may be. Ids never make it so long: only
+/// stamps of text do.
+pub(crate) const TOO_LONG: &str = "a changed_at is text that is too long to remember";
+/// What can be done about it.
+pub(crate) const SHORTER: &str =
+    "select a stamp: a timestamp, or in SQLite ISO text or whole seconds since 1970";
+
 /// The documented columns a query had, and their kinds.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -161,6 +168,18 @@ impl Position {
     }
 }
 
+impl ChangesPosition {
+    /// Notes how far a change query was read. Only one place is as exact as a row, so that the
+    /// text form is bounded; from the others a run begins at their stamps, and reads a little more.
+    pub(crate) fn note(&mut self, name: String, position: Position) {
+        if position.id.is_some() {
+            let others = self.changes.iter_mut().filter(|(other, _)| **other != name);
+            others.for_each(|(_, other)| other.id = None);
+        }
+        self.changes.insert(name, position);
+    }
+}
+
 impl Columns {
     pub(crate) fn of(layout: &Layout) -> Self {
         Self(
@@ -202,12 +221,7 @@ pub(crate) fn write(position: &impl Serialize) -> Result<Cursor, SourceError> {
     serde_json::to_string(position)
         .ok()
         .and_then(Cursor::new)
-        .ok_or_else(|| {
-            SourceError::misconfigured(
-                "a record_id or changed_at is too long to remember",
-                "select a shorter record_id, at most 512 characters",
-            )
-        })
+        .ok_or_else(|| SourceError::misconfigured(TOO_LONG, SHORTER))
 }
 
 #[cfg(test)]
@@ -217,6 +231,8 @@ mod tests {
     use super::*;
     use crate::driver::Described;
     use crate::layout::resolve_all;
+    use crate::settings::{MAX_CHANGE_NAME, MAX_CHANGE_QUERIES};
+    use crate::value::MAX_VALUE_LENGTH;
 
     fn layout(columns: &[(&str, Kind)]) -> Layout {
         let required = [
@@ -265,6 +281,73 @@ mod tests {
             assert!(read::<Position>(&write(&position).unwrap()).as_ref() == Some(&position));
             let keys = KeysPosition { after };
             assert!(read::<KeysPosition>(&write(&keys).unwrap()).as_ref() == Some(&keys));
+        }
+    }
+
+    /// A position with all its parts, as long as they can be.
+    fn longest(layout: &Layout, id: &Key) -> Position {
+        let at = Key {
+            kind: Kind::TimestampTz,
+            value: b"2021-07-01 00:00:00.123456+00".to_vec(),
+        };
+        let open = OpenStamp {
+            at: at.clone(),
+            seen: i64::MIN,
+        };
+        Position {
+            id: Some(id.clone()),
+            until: Some(at.clone()),
+            seen: Some(i64::MIN),
+            closed: Some(at.clone()),
+            run: Some(RunStart {
+                begun: Some(i64::MIN),
+                zero: Some(i64::MIN),
+                before: Some(open),
+                closed: Some(at.clone()),
+            }),
+            ..Position::new(layout, at)
+        }
+    }
+
+    #[test]
+    fn no_id_makes_a_position_in_eight_change_queries_longer_than_a_cursor() {
+        let kinds = [Kind::TimestampTz, Kind::FixedText, Kind::Integer];
+        for feed in Feed::ALL {
+            let columns = crate::columns::of(feed).map(|column| {
+                let kind = kinds.into_iter().find(|kind| column.role.accepts(*kind));
+                Described {
+                    origin: None,
+                    name: column.name.into(),
+                    kind: kind.unwrap(),
+                    type_name: String::new(),
+                }
+            });
+            let columns: Vec<Described> = columns.collect();
+            let own = resolve_all(feed, &columns, true, true).layout.unwrap();
+            let keys = layout(&BEFORE[..2]);
+            // A control character takes six bytes of JSON, the longest character four.
+            for value in ["\u{1}", "𝟙", "№"].map(|char| char.repeat(MAX_VALUE_LENGTH)) {
+                let id = Key {
+                    kind: Kind::FixedText,
+                    value: value.into_bytes(),
+                };
+                let mut position = ChangesPosition {
+                    columns: Columns::of(&own),
+                    changes: BTreeMap::new(),
+                    run: Some(ChangesRun {
+                        query: "𝟙".repeat(MAX_CHANGE_NAME),
+                        place: Some(longest(&keys, &id)),
+                    }),
+                };
+                for number in 0..MAX_CHANGE_QUERIES {
+                    let name = format!("{number}{}", "𝟙".repeat(MAX_CHANGE_NAME - 1));
+                    position.note(name, longest(&keys, &id));
+                }
+                let exact = position.changes.values().filter(|one| one.id.is_some());
+                assert_eq!(exact.count(), 1);
+                let cursor = write(&position).expect("a cursor long enough");
+                assert!(read::<ChangesPosition>(&cursor).as_ref() == Some(&position));
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod build;
+mod by_id;
 mod catalog;
 mod changes;
 mod check;
@@ -18,10 +19,12 @@ mod cursor;
 mod date;
 mod driver;
 mod forms;
+mod hourly;
 mod ids;
 mod layout;
 mod list;
 mod load;
+mod named_ids;
 mod native;
 mod open_read;
 mod page;

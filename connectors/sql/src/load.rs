@@ -30,7 +30,7 @@ use crate::source::SqlSource;
 use crate::table::Table;
 use crate::value::{Cell, Key, Kind, Value};
 use crate::whole::{Whole, WholePage};
-use crate::{changes, pull, stamp};
+use crate::{named_ids, pull, stamp};
 
 /// A page of a first load.
 pub(crate) struct LoadPage {
@@ -185,7 +185,7 @@ async fn note(
             .layout(change, lent)
             .await
             .map_err(|failure| failure.of_change(change))?;
-        changes::ensure_ids_fit(change, &keys, layout)?;
+        named_ids::ensure_fit(change, &keys, layout)?;
         let mut pager = source.pager(change, &keys, Order::Stamp);
         let mut newest = pager.newest(lent).await?;
         // Rows stamped later than now come again with every run, until their time has come.

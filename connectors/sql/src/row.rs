@@ -110,7 +110,7 @@ impl<'s> Reader<'s> {
     /// The row's id, and when it changed, of its two keys alone.
     pub(crate) fn key(&self, row: Row<'_>) -> RecordKey {
         let id = row.cell(RECORD_ID);
-        let mut record_id = self.record_id(id);
+        let mut record_id = self.id_text(id);
         if id.is_cut() {
             let shown: String = record_id.chars().take(SHOWN_ID_CHARS).collect();
             record_id = format!(
@@ -145,9 +145,9 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Text as it is, outer blanks included; `42.00` as `42`; bytes (and text that cannot be
+    /// The text of an id: as it is, outer blanks included; `42.00` as `42`; bytes (and text that cannot be
     /// decoded) in hexadecimal.
-    fn record_id(&self, cell: Cell<'_>) -> String {
+    pub(crate) fn id_text(&self, cell: Cell<'_>) -> String {
         let hexadecimal = || hex::encode(cell.bytes().unwrap_or_default());
         match (cell.kind, text::untrimmed(cell, self.encoding)) {
             (Kind::Bytes, _) | (_, None) => hexadecimal(),

@@ -29,7 +29,9 @@ const USUAL_READ_SECONDS: u32 = 300;
 /// The same of an SQLite file: a reader keeps its writers from cutting the log off.
 const USUAL_FILE_READ_SECONDS: u32 = 20;
 /// Most change queries of a feed: a cursor holds a place in each of them.
-const MAX_CHANGE_QUERIES: usize = 8;
+pub(crate) const MAX_CHANGE_QUERIES: usize = 8;
+/// Longest name of a change query, in characters.
+pub(crate) const MAX_CHANGE_NAME: usize = 40;
 
 /// Settings of a source.
 pub(crate) struct SqlSettings {
@@ -214,14 +216,16 @@ fn change_settings(
     query: String,
     syntax: Syntax,
 ) -> Result<FeedSettings, SourceError> {
-    let is_name = (1..=40).contains(&name.chars().count())
+    let is_name = (1..=MAX_CHANGE_NAME).contains(&name.chars().count())
         && name
             .chars()
             .all(|char| char.is_alphanumeric() || matches!(char, '_' | '-'));
     if !is_name {
         return Err(SourceError::misconfigured(
             format!("feed {feed}: a change query has a name that is too long, or of other letters"),
-            "name it after its table, with at most 40 letters, digits, _ and -",
+            format!(
+                "name it after its table, with at most {MAX_CHANGE_NAME} letters, digits, _ and -"
+            ),
         ));
     }
     let statement = Statement::parse_change(&query, syntax).map_err(|problem| {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::config::Common;
 use crate::cursor::{Columns, Drift};
 use crate::driver::{Driver, Failure, LentSession, Sessions};
+use crate::hourly::Hourly;
 use crate::layout::{Layout, resolve};
 use crate::open_read::WholeReads;
 use crate::page::{Order, Pager};
@@ -35,6 +36,8 @@ pub(crate) struct SqlSource {
     pub whole: WholeReads,
     /// Feeds whose stamps were told to be written in several ways.
     mixed: Mutex<HashSet<Feed>>,
+    /// Change queries of which it was told that ids have no row.
+    without_row: Hourly<QueryName>,
 }
 
 impl SqlSource {
@@ -49,6 +52,7 @@ impl SqlSource {
             layouts: Mutex::default(),
             whole: WholeReads::default(),
             mixed: Mutex::default(),
+            without_row: Hourly::default(),
         })
     }
 
@@ -95,6 +99,13 @@ impl SqlSource {
     /// True at the first call for a feed: once is enough for a log.
     pub(crate) fn is_news(&self, feed: Feed) -> bool {
         self.mixed.lock().insert(feed)
+    }
+
+    /// True where it is due to tell that ids of a change query have no row: once an hour, since
+    /// each run reads an overlap again.
+    pub(crate) fn is_due_to_tell(&self, change: &FeedSettings, now: DateTime<Utc>) -> bool {
+        let name = (change.feed, change.change.clone());
+        self.without_row.is_due(name, now)
     }
 
     /// Keeps the columns that rows of a feed are to have.

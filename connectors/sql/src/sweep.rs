@@ -9,23 +9,20 @@ use connector_kit::{
     SourceError, SourceSurprise,
 };
 
+use crate::by_id::with_ids;
 use crate::cursor::{self, KeysPosition};
-use crate::driver::{Failure, LentSession};
+use crate::driver::Failure;
 use crate::ids::keys_of;
 use crate::layout::{Layout, RECORD_ID};
 use crate::open_read::Purpose;
-use crate::page::{Order, Pager, Start};
+use crate::page::{Order, Start};
 use crate::row::{Reader, beginning_of_cut};
-use crate::salvage;
 use crate::settings::FeedSettings;
-use crate::source::{SqlSource, log_unreadable, source_error};
+use crate::source::{SqlSource, source_error};
 use crate::table::Table;
 use crate::value::{Key, Kind};
 use crate::whole::{Whole, WholePage};
 
-/// Most rows found for one request by id; a few ids may stand for many rows that a collation does
-/// not tell apart.
-const MAX_FOUND_ROWS: u32 = 10_000;
 /// Most rows looked through for one id that was too long to be handed over whole.
 const MAX_LONG_IDS: u32 = 500;
 
@@ -197,47 +194,4 @@ async fn find(
     }
     lent.give_back().await?;
     Ok((layout, rows))
-}
-
-/// The rows with these keys, those that cannot be read by their keys alone.
-///
-/// # Errors
-/// More rows than a few ids may stand for: some would be left out.
-pub(crate) async fn with_ids(
-    feed: &FeedSettings,
-    pager: &Pager<'_>,
-    lent: &mut LentSession<'_>,
-    keys: Vec<Key>,
-) -> Result<Table, Failure> {
-    let count = keys.len();
-    let rows = all_with_ids(feed, pager, lent, keys).await?;
-    if rows.len() >= MAX_FOUND_ROWS as usize {
-        return Err(Failure::misconfigured(
-            format!("{count} ids stand for {MAX_FOUND_ROWS} rows or more"),
-            "select a record_id that is different for every row; a join may multiply rows",
-        ));
-    }
-    Ok(rows)
-}
-
-async fn all_with_ids(
-    feed: &FeedSettings,
-    pager: &Pager<'_>,
-    lent: &mut LentSession<'_>,
-    keys: Vec<Key>,
-) -> Result<Table, Failure> {
-    let width = pager.layout.kinds.len();
-    let kinds = &pager.layout.kinds;
-    match lent
-        .fetch(&pager.with_ids(&keys, width, MAX_FOUND_ROWS), kinds)
-        .await
-    {
-        Err(failure) if failure.may_be_of_rows() => {
-            let (reason, _) = failure.words(Some(&feed.statement));
-            let found = salvage::with_ids(pager, lent, keys, MAX_FOUND_ROWS, failure).await?;
-            log_unreadable(feed, found.refused, &reason);
-            Ok(found.rows)
-        }
-        rows => rows,
-    }
 }

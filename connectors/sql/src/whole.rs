@@ -8,13 +8,15 @@
 
 use std::sync::Arc;
 
+use az::SaturatingAs;
 use clock::Clock as _;
 
+use crate::by_id::with_ids;
 use crate::cursor::{Columns, Drift};
 use crate::driver::{Failure, LentSession, Limits};
 use crate::layout::{CHANGED_AT, Layout};
 use crate::open_read::{Open, Purpose, Taken, id};
-use crate::page::{Order, Pager, Place, Start};
+use crate::page::{Order, Pager, Place, Start, may_equal_others, too_many_equal};
 use crate::pull;
 use crate::settings::FeedSettings;
 use crate::source::SqlSource;
@@ -168,25 +170,66 @@ impl<'s> Whole<'s> {
         })
     }
 
-    /// Reads a page by a statement of its own.
+    /// Reads a page by a statement of its own. Rows that the database holds equal to the id behind
+    /// which it begins are no part of what comes "after" it, and may not have been handed out: they
+    /// are read by their ids.
     pub(crate) async fn single_page(
         &self,
         mut lent: LentSession<'_>,
         layout: Arc<Layout>,
         after: Option<Key>,
     ) -> Result<WholePage, Failure> {
-        let place = |id| Start::After(Place { at: None, id });
-        let start = after.map_or(Start::Beginning, place);
         let pager = self.pager(&layout);
         let width = self.width(&layout);
-        let rows = pull::read_rows(self.feed, &pager, &mut lent, &start, self.limit, width).await?;
+        let mut equal = Table::default();
+        if let Some(after) = &after {
+            equal = self.equal_rows(&pager, &mut lent, after, width).await?;
+        }
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        if equal.len() >= limit {
+            return Err(too_many_equal(limit, "record_id"));
+        }
+        let room = self.limit - equal.len().saturating_as::<u32>();
+        let place = |id| Start::After(Place { at: None, id });
+        let start = after.map_or(Start::Beginning, place);
+        let rows = pull::read_rows(self.feed, &pager, &mut lent, &start, room, width).await?;
         lent.give_back().await?;
+        equal.append(&rows.rows);
         Ok(WholePage {
-            rows: rows.rows,
+            rows: equal,
             next: rows.next.map(|place| place.id),
             layout,
             is_first: false,
             zero: None,
         })
+    }
+
+    /// The first columns of the rows whose ids the database holds equal to this one, and that are
+    /// written otherwise.
+    async fn equal_rows(
+        &self,
+        pager: &Pager<'_>,
+        lent: &mut LentSession<'_>,
+        after: &Key,
+        width: usize,
+    ) -> Result<Table, Failure> {
+        let mut found = Table::default();
+        if after.is_cut() || !may_equal_others(after) {
+            return Ok(found);
+        }
+        let others = pager.ids_equal_to(lent, after).await?;
+        if others.is_empty() {
+            return Ok(found);
+        }
+        let rows = with_ids(self.feed, pager, lent, others).await?;
+        for row in rows.rows() {
+            if id(row)? == *after {
+                continue;
+            }
+            let cells = row.cells().take(width);
+            cells.for_each(|cell| found.push(cell.kind, cell.value));
+            found.end_row();
+        }
+        Ok(found)
     }
 }

@@ -1,78 +1,92 @@
 //! Rows without a stamp or an id: no page holds them, so their number is logged now and then.
 
-use std::collections::HashMap;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use connector_kit::Feed;
-use parking_lot::Mutex;
 
 use crate::driver::Failure;
-use crate::layout::Layout;
+use crate::hourly::Hourly;
 use crate::page::Order;
 use crate::settings::FeedSettings;
 use crate::source::SqlSource;
 
 /// Most rows without a key that are counted.
 const MAX_COUNTED_ROWS: u32 = 1000;
-/// Time between two counts of a feed: without an index a count reads the whole table.
-const COUNT_EVERY: TimeDelta = TimeDelta::hours(1);
 
-/// Times at which the rows without a key were last counted.
+/// Times at which the rows without a key were last counted: without an index a count reads the
+/// whole table.
 #[derive(Default)]
-pub(crate) struct RowsWithoutKey {
-    counted: Mutex<HashMap<Feed, DateTime<Utc>>>,
-}
+pub(crate) struct RowsWithoutKey(Hourly<Feed>);
 
 impl RowsWithoutKey {
-    /// Logs, at most once an hour, how many rows have no place in the order, so that only a key
-    /// sweep finds them. The page does not depend on it.
-    pub(crate) async fn log(
-        &self,
-        source: &SqlSource,
-        feed: &FeedSettings,
-        layout: &Layout,
-        now: DateTime<Utc>,
-    ) {
-        if !self.is_due(feed.feed, now) {
+    /// Logs, at most once an hour, how many rows have no place in the order of stamps, in the
+    /// feed's own query or in each of its change queries: only a sweep finds them, or what changes
+    /// in them. The page does not depend on it.
+    pub(crate) async fn log(&self, source: &SqlSource, feed: &FeedSettings, now: DateTime<Utc>) {
+        if !self.0.is_due(feed.feed, now) {
             return;
         }
-        let feed_name = feed.feed.as_str();
-        match count(source, feed, layout).await {
-            Ok(0) => {}
-            Ok(rows) => tracing::warn!(
-                event = "rows-without-key",
-                feed = feed_name,
-                rows,
-                at_least = rows >= u64::from(MAX_COUNTED_ROWS),
-                "rows without a usable changed_at may be left to the key sweep, those without \
-                 record_id are never read; see `check`"
-            ),
-            Err(failure) => tracing::info!(
-                event = "rows-without-key-not-counted",
-                feed = feed_name,
-                reason = failure.words(None).0,
-                "whether rows lack changed_at or record_id is not known"
-            ),
+        if feed.has_stamp() {
+            log_count(source, feed).await;
         }
-    }
-
-    /// Returns whether a feed's last count is an hour old or more, and notes that it is made now.
-    fn is_due(&self, feed: Feed, now: DateTime<Utc>) -> bool {
-        let mut counted = self.counted.lock();
-        let recent = counted
-            .get(&feed)
-            .is_some_and(|at| (*at..*at + COUNT_EVERY).contains(&now));
-        if !recent {
-            counted.insert(feed, now);
+        for change in &feed.changes {
+            log_count(source, change).await;
         }
-        !recent
     }
 }
 
-async fn count(source: &SqlSource, feed: &FeedSettings, layout: &Layout) -> Result<u64, Failure> {
+async fn log_count(source: &SqlSource, query: &FeedSettings) {
+    let feed = query.feed.as_str();
+    let change = query.change.as_deref();
+    let rows = match count(source, query).await {
+        Ok(0) => return,
+        Ok(rows) => rows,
+        Err(failure) => {
+            tracing::info!(
+                event = "rows-without-key-not-counted",
+                feed,
+                change,
+                reason = failure.words(None).0,
+                "whether rows lack changed_at or record_id is not known"
+            );
+            return;
+        }
+    };
+    let at_least = rows >= u64::from(MAX_COUNTED_ROWS);
+    if change.is_some() {
+        tracing::warn!(
+            event = "rows-without-key",
+            feed,
+            change,
+            rows,
+            at_least,
+            "rows of a change query without a usable changed_at tell of no change; what changes in \
+             them is found by the next sweep; see `check`"
+        );
+    } else {
+        tracing::warn!(
+            event = "rows-without-key",
+            feed,
+            rows,
+            at_least,
+            "rows without a usable changed_at may be left to the key sweep, those without \
+             record_id are never read; see `check`"
+        );
+    }
+}
+
+async fn count(source: &SqlSource, query: &FeedSettings) -> Result<u64, Failure> {
     let mut lent = source.sessions.lend().await?;
-    let pager = source.pager(feed, layout, Order::Stamp);
-    let count = lent.texts(&pager.without_key(MAX_COUNTED_ROWS)).await?;
+    let layout = match source.known_layout(query) {
+        Some(layout) => layout,
+        None => source.layout(query, &mut lent).await?,
+    };
+    let pager = source.pager(query, &layout, Order::Stamp);
+    let sql = if query.change.is_some() {
+        pager.without_stamp(MAX_COUNTED_ROWS)
+    } else {
+        pager.without_key(MAX_COUNTED_ROWS)
+    };
+    let count = lent.texts(&sql).await?;
     lent.give_back().await?;
     Ok(count
         .first()

@@ -48,6 +48,8 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     pub name: String,
     pub shape: Shape,
+    /// True for an instant: a moment that the database keeps with its zone.
+    pub is_instant: bool,
     pub is_nullable: bool,
     /// Where it stands, if it is no column of its own but a value in one of JSON.
     pub json: Option<JsonValue>,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::shape;
 use super::statements::{self, Statements};
 use super::{Catalog, Column, ForeignKey, MAX_COLUMNS, MAX_KEY_PARTS, MAX_TABLES, Shape, Table};
 use crate::driver::{Failure, LentSession, Sessions};
@@ -68,6 +69,7 @@ impl Catalog {
                 catalog.tables[*place].columns.push(Column {
                     name,
                     shape: Shape::of(&type_name),
+                    is_instant: shape::is_instant(&type_name),
                     is_nullable: nullable == "yes",
                     json: None,
                 });

@@ -50,6 +50,12 @@ impl Shape {
     }
 }
 
+/// True for a type of moments that are kept with their zone, in PostgreSQL, MariaDB and MySQL.
+pub(crate) fn is_instant(type_name: &str) -> bool {
+    let name = type_name.to_lowercase();
+    name.starts_with("timestamp") && !name.contains("without time zone")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +84,19 @@ mod tests {
             ("varbinary(16)", Shape::Bytes),
         ] {
             assert_eq!(Shape::of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_type_with_a_zone_is_told() {
+        for (name, expected) in [
+            ("timestamp(6) with time zone", true),
+            ("timestamp", true),
+            ("timestamp(6) without time zone", false),
+            ("datetime(6)", false),
+            ("date", false),
+        ] {
+            assert_eq!(is_instant(name), expected, "{name}");
         }
     }
 }

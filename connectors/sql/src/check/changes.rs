@@ -7,11 +7,12 @@ use connector_kit::CheckReport;
 
 use super::index::{Keys, index_name};
 use super::look::Look;
+use super::named::{Named, named_rows};
 use super::plan::Sorts;
-use crate::changes::ensure_ids_fit;
 use crate::config::ChangeDetection;
 use crate::driver::Failure;
 use crate::layout::{Layout, resolve};
+use crate::named_ids;
 use crate::settings::FeedSettings;
 
 /// Says how the feed's changes are noticed, and what would fit better.
@@ -26,7 +27,7 @@ pub(super) async fn check(
         ChangeDetection::Stamp => one_stamp(feed, sorts, report),
         ChangeDetection::SeveralStamps => {
             for change in &feed.changes {
-                one_change(look, change, layout, report).await?;
+                one_change(look, feed, change, layout, report).await?;
             }
             several_stamps(feed, report);
         }
@@ -120,6 +121,7 @@ fn tables_told(change: &FeedSettings) -> BTreeSet<String> {
 /// Looks at one change query: its columns, and the index that serves it.
 async fn one_change(
     look: &Look<'_>,
+    feed: &FeedSettings,
     change: &FeedSettings,
     layout: &Layout,
     report: &mut CheckReport,
@@ -143,9 +145,24 @@ async fn one_change(
     let Some(keys) = found.layout else {
         return Ok(());
     };
-    if let Err(failure) = ensure_ids_fit(change, &keys, layout) {
-        let (what, help) = failure.words(None);
-        report.error(what, help);
+    match named_ids::ensure_fit(change, &keys, layout) {
+        Ok(()) => {
+            named_rows(
+                look,
+                Named {
+                    feed,
+                    change,
+                    keys: &keys,
+                    layout,
+                },
+                report,
+            )
+            .await
+        }
+        Err(failure) => {
+            let (what, help) = failure.words(None);
+            report.error(what, help);
+        }
     }
     let keys = Keys::find(look, change, &keys, &described).await?;
     match keys.stamp_index(look).await? {

@@ -2,6 +2,7 @@
 //! question.
 
 use chrono::{DateTime, Utc};
+use connector_kit::{CheckReport, Feed};
 
 use crate::driver::{Driver, Failure};
 use crate::page::{Pager, Start};
@@ -62,4 +63,24 @@ impl Look<'_> {
         lent.give_back().await?;
         Ok(rows)
     }
+}
+
+/// Warns of a question that the database did not answer, about a feed that it can be read from all
+/// the same.
+pub(super) fn not_looked_at(
+    report: &mut CheckReport,
+    name: Feed,
+    question: &str,
+    failure: &Failure,
+) {
+    let (what, help) = failure.words(None);
+    let help = if failure.may_pass() {
+        "check again later".to_owned()
+    } else {
+        help
+    };
+    report.warn(
+        format!("{name}: {question} could not be looked at: {what}"),
+        help,
+    );
 }

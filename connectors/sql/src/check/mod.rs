@@ -5,6 +5,7 @@ mod changes;
 mod contents;
 mod index;
 mod look;
+mod named;
 mod plan;
 pub(crate) mod sample;
 mod stamps;
@@ -12,7 +13,7 @@ mod utc_days;
 mod words;
 
 use chrono::{DateTime, Utc};
-use connector_kit::{CheckReport, Feed};
+use connector_kit::CheckReport;
 
 use crate::driver::{Described, Failure};
 use crate::layout::{Layout, resolve};
@@ -21,7 +22,7 @@ use crate::settings::FeedSettings;
 use crate::source::SqlSource;
 use crate::value::Sql;
 use index::Keys;
-use look::{Look, SAMPLE_ROWS};
+use look::{Look, SAMPLE_ROWS, not_looked_at};
 use plan::{BY_ID, BY_STAMP, Sorts};
 use stamps::StampCheck;
 
@@ -145,21 +146,6 @@ async fn plans(
     }
     plan::check(look, feed, &BY_ID, layout, report, &keys).await?;
     changes::check(look, feed, layout, sorts, report).await
-}
-
-/// Warns of a question that the database did not answer, about a feed that it can be read from all
-/// the same.
-fn not_looked_at(report: &mut CheckReport, name: Feed, question: &str, failure: &Failure) {
-    let (what, help) = failure.words(None);
-    let help = if failure.may_pass() {
-        "check again later".to_owned()
-    } else {
-        help
-    };
-    report.warn(
-        format!("{name}: {question} could not be looked at: {what}"),
-        help,
-    );
 }
 
 /// Looks at the newest rows: their stamps, ids and contents.

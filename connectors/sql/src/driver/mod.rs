@@ -5,6 +5,8 @@ mod failure;
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql;
 mod origin;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod other_server;
 mod outlet;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;

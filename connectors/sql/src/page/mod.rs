@@ -181,6 +181,30 @@ impl<'s> Pager<'s> {
         })
     }
 
+    /// The ids that the database holds equal to this one, and that are written otherwise.
+    pub(crate) async fn ids_equal_to(
+        &self,
+        lent: &mut LentSession<'_>,
+        id: &Key,
+    ) -> Result<Vec<Key>, Failure> {
+        let place = Place {
+            at: None,
+            id: id.clone(),
+        };
+        let by = self.of_keys_alone();
+        let by = by.as_ref().unwrap_or(self);
+        let width = RECORD_ID + 1;
+        let sql = by.same(&place, width, MAX_EQUAL_ROWS);
+        let rows = lent.fetch(&sql, &self.layout.kinds[..width]).await?;
+        let mut others: Vec<Key> = Vec::new();
+        for key in rows.rows().filter_map(|row| row.cell(RECORD_ID).key()) {
+            if key != *id && !others.contains(&key) {
+                others.push(key);
+            }
+        }
+        Ok(others)
+    }
+
     /// The newest usable stamp there is.
     pub(crate) async fn newest(&self, lent: &mut LentSession<'_>) -> Result<Option<Key>, Failure> {
         let kinds = &self.layout.kinds[..=CHANGED_AT];
@@ -209,11 +233,14 @@ pub(crate) fn too_many_equal(limit: usize, keys: &str) -> Failure {
 /// Returns false when the database certainly tells two keys apart; of text only the database itself
 /// knows, and numbers may be written in several ways (1.0 and 1.00).
 fn may_be_equal(one: &Place, other: &Place) -> bool {
-    let loose = |id: &Key| {
-        matches!(
-            id.kind,
-            Kind::Text | Kind::FixedText | Kind::Decimal | Kind::Float
-        )
-    };
+    let loose = may_equal_others;
     one.at == other.at && (one.id == other.id || loose(&one.id) || loose(&other.id))
+}
+
+/// True for an id that the database may hold equal to one that is written otherwise.
+pub(crate) fn may_equal_others(id: &Key) -> bool {
+    matches!(
+        id.kind,
+        Kind::Text | Kind::FixedText | Kind::Decimal | Kind::Float
+    )
 }

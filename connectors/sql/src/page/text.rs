@@ -110,22 +110,37 @@ impl Pager<'_> {
     pub(crate) fn without_key(&self, most: u32) -> Sql {
         let at = self.column(CHANGED_AT);
         let id = self.column(RECORD_ID);
-        let conditions = [self.driver.usable_stamp(&at), self.driver.dated_stamp(&at)];
-        let unusable: String = conditions
-            .into_iter()
-            .flatten()
-            .map(|usable| format!(" OR NOT ({usable})"))
-            .collect();
+        let unusable = self.unusable();
         let source = self.source();
         // One after the other, since no database serves `OR` by two indexes of which one is not
         // there.
         Sql::plain(format!(
-            "SELECT CAST(count(*) AS CHAR(20)) FROM (SELECT 1 FROM (SELECT 1 {source} WHERE {at} \
-             IS NULL{unusable} LIMIT {most}) AS s \
+            "SELECT CAST(count(*) AS CHAR(20)) FROM (SELECT 1 FROM (SELECT 1 {source} WHERE \
+             {unusable} LIMIT {most}) AS s \
              UNION ALL SELECT 1 FROM (SELECT 1 {source} WHERE {id} IS NULL AND {at} IS NOT NULL \
              LIMIT {most}) AS i \
              LIMIT {most}) AS n"
         ))
+    }
+
+    /// Counts the rows that name a record and have no place in the order of stamps, up to `most`.
+    pub(crate) fn without_stamp(&self, most: u32) -> Sql {
+        let id = self.column(RECORD_ID);
+        let unusable = self.unusable();
+        let source = self.source();
+        Sql::plain(format!(
+            "SELECT CAST(count(*) AS CHAR(20)) FROM (SELECT 1 {source} WHERE {id} IS NOT NULL AND \
+             ({unusable}) LIMIT {most}) AS n"
+        ))
+    }
+
+    /// Condition of a row without a stamp that has a place in the order of time.
+    fn unusable(&self) -> String {
+        let at = self.column(CHANGED_AT);
+        let conditions = [self.driver.usable_stamp(&at), self.driver.dated_stamp(&at)];
+        let others = conditions.into_iter().flatten();
+        let others = others.map(|usable| format!(" OR NOT ({usable})"));
+        format!("{at} IS NULL{}", others.collect::<String>())
     }
 
     fn push_start(&self, sql: &mut Sql, start: &Start) {

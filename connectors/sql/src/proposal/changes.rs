@@ -3,8 +3,9 @@
 use super::columns::best_column;
 use super::facts::Draft;
 use super::references::Reference;
-use super::words;
+use super::{systems, words};
 use crate::catalog::{Shape, Table};
+use crate::settings::{MAX_CHANGE_NAME, MAX_CHANGE_QUERIES};
 use crate::statement::Syntax;
 
 /// Way in which changes are noticed.
@@ -57,6 +58,32 @@ impl Stamps {
         all.extend(others.map(String::as_str).filter(|other| other != changed));
         all
     }
+
+    /// The same columns of a joined table, the most telling one first.
+    fn ranked(&self) -> impl Iterator<Item = Stamp<'_>> {
+        let columns = self.columns().into_iter().enumerate();
+        columns.map(|(place, column)| Stamp {
+            column,
+            rank: place + 1,
+        })
+    }
+}
+
+/// Stamp of a table that a change query is made of.
+#[derive(Clone, Copy)]
+struct Stamp<'s> {
+    column: &'s str,
+    /// 0 for the fact's own table, then the greater the less it tells.
+    rank: usize,
+}
+
+/// Change query in the making.
+struct ChangeQuery {
+    name: String,
+    text: String,
+    /// The stamp, with its table, for a person to read.
+    stamp: String,
+    rank: usize,
 }
 
 /// Decides how changes are noticed, adds `changed_at` where one stamp does, and says what is not
@@ -73,6 +100,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
                 seen.push(alias.clone());
             }
         }
+        seen.extend(draft.survivors.iter().map(|one| one.alias.clone()));
         seen
     };
     if own.columns().is_empty() {
@@ -93,15 +121,15 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
     let mut queries = Vec::new();
     let mut without = Vec::new();
     for column in own.columns() {
-        push_query(&mut queries, draft, &main, column);
+        push_query(&mut queries, draft, &main, Stamp { column, rank: 0 });
     }
     for alias in &on_way {
         let stamps = Stamps::of(draft.select.table_of(alias), syntax);
         if stamps.columns().is_empty() {
             without.push(draft.select.table_of(alias).shown());
         }
-        for column in stamps.columns() {
-            push_query(&mut queries, draft, alias, column);
+        for stamp in stamps.ranked() {
+            push_query(&mut queries, draft, alias, stamp);
         }
     }
     for identifiers in &draft.identifier_tables {
@@ -110,23 +138,53 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
         if stamps.columns().is_empty() {
             without.push(table.shown());
         }
-        for column in stamps.columns() {
-            push_row_query(&mut queries, draft, identifiers, column);
+        for stamp in stamps.ranked() {
+            push_row_query(&mut queries, draft, identifiers, stamp);
         }
     }
     without.dedup();
+    let is_swept_whole = queries.len() > 1;
     for table in without {
-        draft.notes.push(format!(
-            "{table} has no stamp: a change there alone (a corrected identifier) is not noticed; \
-             change_detection = \"content\" notices it"
-        ));
+        draft.notes.push(if is_swept_whole {
+            format!(
+                "{table} has no stamp: a change there alone (a corrected identifier) is found by \
+                 the next sweep, which compares whole rows"
+            )
+        } else {
+            format!(
+                "{table} has no stamp: a change there alone (a corrected identifier) is not \
+                 noticed; sweep_contents = true lets sweeps find it"
+            )
+        });
     }
     index_notes(draft, &main, &own);
-    if queries.len() > 1 {
-        return Changes::SeveralStamps(queries);
+    zone_note(draft, &main, &own);
+    leave_to_sweeps(&mut queries, draft);
+    if is_swept_whole {
+        let queries = queries.into_iter();
+        return Changes::SeveralStamps(queries.map(|query| (query.name, query.text)).collect());
     }
     one_stamp(draft, &main, &own);
     Changes::OneStamp
+}
+
+/// Leaves out the change queries that a feed may not have any more, those of creation and deletion
+/// in joined tables first.
+fn leave_to_sweeps(queries: &mut Vec<ChangeQuery>, draft: &mut Draft<'_>) {
+    if queries.len() <= MAX_CHANGE_QUERIES {
+        return;
+    }
+    queries.sort_by_key(|query| query.rank);
+    let left: Vec<String> = queries
+        .split_off(MAX_CHANGE_QUERIES)
+        .into_iter()
+        .map(|query| query.stamp)
+        .collect();
+    draft.notes.push(format!(
+        "{} have no change query, since a feed has at most {MAX_CHANGE_QUERIES}: what they alone \
+         tell of is found by the next sweep, which compares whole rows (sweep.schedule)",
+        left.join(", ")
+    ));
 }
 
 fn one_stamp(draft: &mut Draft<'_>, main: &str, own: &Stamps) {
@@ -148,8 +206,28 @@ fn index_notes(draft: &mut Draft<'_>, main: &str, own: &Stamps) {
     }
 }
 
+/// Says that stamps of a known system are in UTC, and may stay so.
+fn zone_note(draft: &mut Draft<'_>, main: &str, own: &Stamps) {
+    let table = draft.select.table_of(main);
+    let in_no_zone = own
+        .columns()
+        .into_iter()
+        .filter_map(|name| table.column(name));
+    let mut in_no_zone =
+        in_no_zone.filter(|column| column.shape == Shape::Moment && !column.is_instant);
+    if let (Some(system), Some(column)) = (systems::in_utc(draft.select.catalog), in_no_zone.next())
+    {
+        draft.notes.push(format!(
+            "{}.{} and other stamps stand as they are, so that their indexes serve: {system} keeps \
+             them in UTC without a zone, and only their order matters",
+            table.shown(),
+            column.name
+        ));
+    }
+}
+
 /// Adds the query for a stamp of a joined table: the records that belong to its rows.
-fn push_query(queries: &mut Vec<(String, String)>, draft: &Draft<'_>, alias: &str, column: &str) {
+fn push_query(queries: &mut Vec<ChangeQuery>, draft: &Draft<'_>, alias: &str, stamp: Stamp<'_>) {
     let select = &draft.select;
     let id = &select.columns[0].1;
     let chain = chain(draft, alias);
@@ -162,12 +240,12 @@ fn push_query(queries: &mut Vec<(String, String)>, draft: &Draft<'_>, alias: &st
             select.condition(parent, reference, own)
         );
     }
-    let stamp = select.column(alias, column);
+    let at = select.column(alias, stamp.column);
     push(
         queries,
         select.table_of(alias),
-        column,
-        format!("SELECT {id} AS record_id, {stamp} AS changed_at FROM {from}"),
+        stamp,
+        format!("SELECT {id} AS record_id, {at} AS changed_at FROM {from}"),
     );
 }
 
@@ -186,10 +264,10 @@ fn chain(draft: &Draft<'_>, alias: &str) -> Vec<(String, String, Reference)> {
 
 /// Adds the query for a stamp of a table with a row for each identifier.
 fn push_row_query(
-    queries: &mut Vec<(String, String)>,
+    queries: &mut Vec<ChangeQuery>,
     draft: &Draft<'_>,
     identifiers: &(usize, String, Reference),
-    column: &str,
+    stamp: Stamp<'_>,
 ) {
     let (place, person, reference) = identifiers;
     let place = *place;
@@ -214,16 +292,16 @@ fn push_row_query(
     push(
         queries,
         table,
-        column,
+        stamp,
         format!(
             "SELECT {id} AS record_id, x.{} AS changed_at FROM {from}",
-            select.typed(column)
+            select.typed(stamp.column)
         ),
     );
 }
 
 /// Names a query after its table, and after its column where the table has several.
-fn push(queries: &mut Vec<(String, String)>, table: &Table, column: &str, query: String) {
+fn push(queries: &mut Vec<ChangeQuery>, table: &Table, stamp: Stamp<'_>, text: String) {
     let plain = |name: &str| -> String {
         let latin = super::names::Name::new(name).words.join("_");
         latin
@@ -231,10 +309,22 @@ fn push(queries: &mut Vec<(String, String)>, table: &Table, column: &str, query:
             .filter(|char| char.is_ascii_alphanumeric() || *char == '_')
             .collect()
     };
-    let base = plain(&table.name);
-    let is_free = |name: &String| queries.iter().all(|(known, _)| known != name);
-    let names = [base.clone(), format!("{base}_{}", plain(column))];
-    let numbered = (2..).map(|number| format!("{base}_{number}"));
+    let short = |name: String, most: usize| name.chars().take(most).collect::<String>();
+    let mut base = short(plain(&table.name), MAX_CHANGE_NAME);
+    if base.is_empty() {
+        base = "changed".to_owned();
+    }
+    let is_free = |name: &String| queries.iter().all(|known| known.name != *name);
+    let with_column = format!("{base}_{}", plain(stamp.column));
+    let names = [base.clone(), short(with_column, MAX_CHANGE_NAME)];
+    // Room for a number of two digits.
+    let stem = short(base.clone(), MAX_CHANGE_NAME - 3);
+    let numbered = (2..).map(|number| format!("{stem}_{number}"));
     let name = names.into_iter().chain(numbered).find(is_free);
-    queries.push((name.unwrap_or(base), query));
+    queries.push(ChangeQuery {
+        name: name.unwrap_or(base),
+        text,
+        stamp: format!("{}.{}", table.shown(), stamp.column),
+        rank: stamp.rank,
+    });
 }

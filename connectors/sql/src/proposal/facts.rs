@@ -5,12 +5,12 @@ use connector_kit::Feed;
 use super::candidates::{Ground, SURE, is_code, is_date, is_value, kind};
 use super::columns::best_column;
 use super::look::Look;
+use super::merges::{self, Survivor};
 use super::names::{Name, Words};
 use super::persons;
 use super::references::Reference;
 use super::select::{Select, literal};
-use super::status;
-use super::words;
+use super::{systems, words};
 use crate::catalog::{Column, Shape, Table};
 
 /// What a column loses for each table between it and the fact.
@@ -24,6 +24,8 @@ pub(super) struct Draft<'c> {
     pub notes: Vec<String>,
     /// Aliases of the tables on the ways to the person.
     pub ways: Vec<Vec<String>>,
+    /// Rows that rows of persons were merged into.
+    pub survivors: Vec<Survivor>,
     /// Tables with a row for each identifier.
     pub identifier_tables: Vec<(usize, String, Reference)>,
     /// Word that the query makes of what is about another disease.
@@ -61,12 +63,23 @@ pub(super) async fn draft<'c>(
         }
         aliases.push(along);
     }
+    let mut survivors: Vec<Survivor> = Vec::new();
+    for (way, along) in ways.iter().zip(&aliases) {
+        let key = way.last().and_then(|step| step.to_columns.first());
+        let (Some(key), Some(person)) = (key, along.last()) else {
+            continue;
+        };
+        if survivors.iter().all(|known| known.of != *person) {
+            survivors.extend(merges::join(&mut select, person, key));
+        }
+    }
     let mut draft = Draft {
         feed,
         select,
         status_has_words: false,
         notes: Vec::new(),
         ways: aliases,
+        survivors,
         identifier_tables: Vec::new(),
         has_other_disease: false,
     };
@@ -80,6 +93,14 @@ pub(super) async fn draft<'c>(
             "{} may lead to a person, too; the patient is taken by {chosen}: check that it is not \
              the doctor or the author",
             others.join(", ")
+        ));
+    }
+    if let Some(survivor) = draft.survivors.first() {
+        let shown = draft.select.table_of(&survivor.of).shown();
+        draft.notes.push(format!(
+            "a row of {shown} that was merged into another one gives its facts to that one, and no \
+             deletion of the merged row takes them back; check. Chains of merges are followed by one \
+             step"
         ));
     }
     draft.add_id()?;
@@ -162,14 +183,21 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn as_text(&self, alias: &str, column: &str) -> String {
+    pub(super) fn as_text(&self, alias: &str, column: &str) -> String {
         let column = self.select.column(alias, column);
         self.select.driver.syntax().as_text(&column)
     }
 
     async fn add_persons(&mut self, look: &Look<'_>, ground: &Ground<'_>) {
         let ways = self.ways.clone();
-        let found = persons::identifiers(look, &mut self.select, ground.references, &ways).await;
+        let found = persons::identifiers(
+            look,
+            &mut self.select,
+            ground.references,
+            &ways,
+            &self.survivors,
+        )
+        .await;
         if found.columns.is_empty() {
             self.notes.push(
                 "no column of an identifier was found: add one, such as p.… AS person_snils".into(),
@@ -213,7 +241,7 @@ impl Draft<'_> {
             }
             Feed::Recoveries => {
                 if let Some(began) = self.find(&words::BEGAN, is_date) {
-                    let expression = self.select.column(&began.alias, &began.column.name);
+                    let expression = self.moment("began_on", &began);
                     self.select.columns.push(("began_on", expression));
                 }
             }
@@ -225,6 +253,7 @@ impl Draft<'_> {
             not_yet.push(format!("{day} IS NULL"));
         }
         self.select.columns.push(("occurred_on", day));
+        not_yet.extend(self.drafts(look).await);
         self.add_status(&not_yet);
         Ok(())
     }
@@ -240,7 +269,7 @@ impl Draft<'_> {
         self.guess("occurred_on", &places[0]);
         let mut columns: Vec<String> = Vec::new();
         for place in places.iter().filter(|place| place.column.shape == shape) {
-            columns.push(self.select.column(&place.alias, &place.column.name));
+            columns.push(self.moment("occurred_on", place));
             if !place.column.is_nullable {
                 break;
             }
@@ -250,6 +279,22 @@ impl Draft<'_> {
             [one] => Some(one.clone()),
             several => Some(format!("COALESCE({})", several.join(", "))),
         }
+    }
+
+    /// A column with a day or a moment. Where the system keeps moments in UTC without saying so, the
+    /// day would be another one near midnight.
+    fn moment(&mut self, name: &str, place: &Place) -> String {
+        let column = self.select.column(&place.alias, &place.column.name);
+        let Place { column: kept, .. } = place;
+        let is_moment = kept.shape == Shape::Moment && !kept.is_instant;
+        let Some(system) = systems::in_utc(self.select.catalog).filter(|_| is_moment) else {
+            return column;
+        };
+        self.notes.push(format!(
+            "{name} is made of {column}, which {system} keeps in UTC without a zone; check with a \
+             fact of late evening"
+        ));
+        self.select.driver.syntax().of_utc(&column)
     }
 
     /// The column with a code, or what stands for it in the list that it refers to.
@@ -303,12 +348,12 @@ impl Draft<'_> {
     }
 
     fn add_doses(&mut self) {
-        let is_number = |shape| matches!(shape, Shape::Text | Shape::Whole | Shape::Number);
+        let may_count = |shape| matches!(shape, Shape::Text | Shape::Whole | Shape::Number);
         for (name, words) in [
             ("dose_number", &words::DOSE),
             ("series_doses", &words::SERIES),
         ] {
-            if let Some(place) = self.find(words, is_number) {
+            if let Some(place) = self.find(words, may_count) {
                 let taken = self.select.column(&place.alias, &place.column.name);
                 if self.select.columns.iter().any(|(_, known)| *known == taken) {
                     continue;
@@ -351,41 +396,6 @@ impl Draft<'_> {
             covid.join(", "),
             literal(OTHER_DISEASE)
         )
-    }
-
-    fn add_status(&mut self, not_yet: &[String]) {
-        let mut aliases: Vec<&String> = Vec::new();
-        match self.ways.as_slice() {
-            // Which of several persons it is, only the row tells.
-            [way] => aliases.extend(way),
-            ways => aliases.extend(ways.first().and_then(|way| way.first())),
-        }
-        let deleted: Vec<String> = aliases
-            .iter()
-            .flat_map(|alias| {
-                let table = self.select.table_of(alias);
-                status::deleted_conditions(&self.select, table, alias)
-            })
-            .collect();
-        let by_outcome = (self.feed == Feed::Recoveries)
-            .then(|| self.find(&words::OUTCOME, is_code))
-            .flatten();
-        let own = by_outcome.or_else(|| self.find(&words::STATUS, is_code));
-        let own = own.filter(|place| place.score >= 100 && !self.is_used(place));
-        let own = own.map(|place| self.as_text(&place.alias, &place.column.name));
-        let status = status::expression(&deleted, not_yet, own);
-        self.status_has_words = status.has_words;
-        if let Some(expression) = status.expression {
-            self.select.columns.push(("status", expression));
-        }
-    }
-
-    fn is_used(&self, place: &Place) -> bool {
-        let column = self.select.column(&place.alias, &place.column.name);
-        self.select
-            .columns
-            .iter()
-            .any(|(_, known)| *known == column)
     }
 }
 

@@ -95,6 +95,7 @@ async fn values(look: &Look<'_>, catalog: &Catalog, table: &Table, document: &st
             columns.push(Column {
                 name,
                 shape: Shape::Text,
+                is_instant: false,
                 is_nullable: true,
                 json: Some(JsonValue {
                     column: document.to_owned(),

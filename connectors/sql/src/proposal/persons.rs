@@ -4,17 +4,22 @@
 use super::columns::{Found, IDENTIFIERS, best_column, may_identify};
 use super::identifier_rows::{from_rows, identifier_tables};
 use super::look::Look;
-use super::references::{Reference, References, names_patient};
-use super::select::{Select, literal};
+use super::merges::Survivor;
+use super::passports;
+use super::references::{Reference, References, is_of_staff, names_patient};
+use super::select::Select;
 use super::words;
 use crate::catalog::{Catalog, Column, Shape, Table};
 
 /// Most references between a fact and its person.
-const MAX_STEPS: usize = 3;
+const MAX_STEPS: usize = 4;
 /// Most ways from a fact to a person that are joined.
 const MAX_WAYS: usize = 4;
 /// Score from which on a table is one of persons.
 const MIN_SCORE: u32 = 60;
+
+/// Documented column of a Russian passport.
+const PASSPORT: &str = "person_passport";
 
 /// How surely each table of a catalogue is one of persons.
 pub(super) struct Persons {
@@ -73,7 +78,9 @@ impl Persons {
                     if self.is_person(step.to) {
                         ends.push((step.to, way.clone()));
                     }
-                    longer.push(way);
+                    if !is_of_staff(&catalog.tables[step.to]) {
+                        longer.push(way);
+                    }
                 }
             }
             longer.truncate(500);
@@ -91,8 +98,8 @@ impl Persons {
                 known,
                 of_patient(way),
                 MAX_STEPS - way.len(),
-                self.scores[*table],
                 is_declared,
+                self.scores[*table],
             )
         };
         let Some(best) = ends.iter().max_by_key(|end| rank(end)).cloned() else {
@@ -153,6 +160,11 @@ fn identifier_columns(table: &Table) -> Vec<(&'static str, &Column)> {
             found.push((name, column));
         }
     }
+    if found.iter().all(|(name, _)| *name != PASSPORT)
+        && let Some(parts) = passports::parts(table)
+    {
+        found.push((PASSPORT, parts.number));
+    }
     found
 }
 
@@ -162,6 +174,7 @@ pub(super) async fn identifiers(
     select: &mut Select<'_>,
     references: &References,
     ways: &[Vec<String>],
+    survivors: &[Survivor],
 ) -> Found {
     let mut found = Found::default();
     let longest = ways.iter().map(Vec::len).max().unwrap_or(0);
@@ -180,8 +193,12 @@ pub(super) async fn identifiers(
         if step == 0 && longest > 1 {
             continue;
         }
-        from_columns(select, references, &distinct, &mut found);
-        from_rows(look, select, references, place, &distinct, &mut found).await;
+        // What the surviving row says comes before what the merged one says.
+        let survive = survivors.iter().filter(|one| distinct.contains(&one.of));
+        let mut persons: Vec<String> = survive.map(|one| one.alias.clone()).collect();
+        persons.extend(distinct);
+        from_columns(look, select, references, &persons, &mut found).await;
+        from_rows(look, select, references, place, &persons, &mut found).await;
     }
     russian_or_foreign(&mut found);
     found
@@ -199,7 +216,8 @@ fn any_of(select: &Select<'_>, aliases: &[String], column: &str) -> String {
     }
 }
 
-fn from_columns(
+async fn from_columns(
+    look: &Look<'_>,
     select: &mut Select<'_>,
     references: &References,
     aliases: &[String],
@@ -211,11 +229,12 @@ fn from_columns(
             continue;
         }
         let mut expression = any_of(select, aliases, &column.name);
-        let series = best_column(table, &words::PASSPORT_SERIES, may_identify);
-        if let (true, Some((_, series))) = (name == "person_passport", series) {
-            let series = any_of(select, aliases, &series.name);
-            let blank = literal("");
-            expression = select.concatenated(&[format!("COALESCE({series}, {blank})"), expression]);
+        if name == PASSPORT
+            && let Some(parts) = passports::parts(table)
+        {
+            let passport = parts.joined(look, select, aliases).await;
+            found.notes.extend(passport.note);
+            expression = passport.expression;
         }
         found.columns.push((name, expression));
         let needs_country = matches!(

@@ -33,13 +33,27 @@ const AROUND: [&str; 12] = [
 /// Columns that lead to persons whom the row is not about.
 const OTHERS: Words = Words {
     whole: "creator author provider",
-    words: "by user users create created modify modified change changed update updated insert \
-    inserted edit edited author set sign signed exec assistant curator head operator registrar \
-    avtor sozdal izmenil sotrudnik lechaschiy naznachil doctor provider creator author nurse vrach medecin staff officer \
+    words: "by par user users create created modify modified change changed update updated insert \
+    inserted write edit edited author set sign signed exec assistant curator head operator registrar \
+    validate validated validator verified verifier approved approver entered reviewer \
+    avtor sozdal izmenil sotrudnik lechaschiy naznachil doctor provider creator author nurse vrach \
+    medecin staff officer technician \
     vaccinator \
   mother father parent guardian physician clinician practitioner recorder performer vvel agent",
-    parts: "user doctor creator officer vaccinator practitioner duplicateof",
+    parts: "user doctor creator officer vaccinator practitioner duplicateof mergedinto mergedto \
+    survivor healthprof",
     never: "",
+};
+
+/// Tables of those who work at the clinic: whom they stand for is not whom a fact is about.
+const STAFF: Words = Words {
+    whole: "author authors",
+    words: "user users account accounts doctor doctors staff physician physicians provider \
+    providers practitioner practitioners clinician clinicians nurse nurses operator operators \
+    vrach vrachi medecin medecins utilisateur utilisateurs polzovatel polzovateli medrabotnik \
+    personnel",
+    parts: "healthprofessional medrabotnik",
+    never: "patient pacient client person",
 };
 
 impl References {
@@ -74,6 +88,11 @@ impl Reference {
     pub(super) fn is_of_subject(&self) -> bool {
         !self.columns.iter().any(|column| OTHERS.fits(column))
     }
+}
+
+/// True for a table of those who work at the clinic.
+pub(super) fn is_of_staff(table: &Table) -> bool {
+    STAFF.fits(&table.name)
 }
 
 /// True where a column names the person that the record is about: a patient or a client.

@@ -72,6 +72,10 @@ pub(super) fn deleted_conditions(select: &Select<'_>, table: &Table, alias: &str
         let flag = select.column(alias, &column.name);
         conditions.push(unset(select, &flag, column.shape));
     }
+    let is_number = |shape| matches!(shape, Shape::Whole | Shape::Number);
+    if let Some((_, column)) = best_column(table, &words::DOCUMENT_STATUS, is_number) {
+        conditions.push(format!("{} = 2", select.column(alias, &column.name)));
+    }
     conditions
 }
 

@@ -75,8 +75,56 @@ const SYSTEMS: [System; 9] = [
     },
 ];
 
+/// Frameworks that keep moments in UTC in columns without a zone.
+const IN_UTC: [System; 5] = [
+    System {
+        name: "GNU Health",
+        signs: &[
+            ("gnuhealth_patient", "create_date"),
+            ("gnuhealth_vaccination", "write_date"),
+        ],
+    },
+    System {
+        name: "Tryton",
+        signs: &[
+            ("ir_module", "write_date"),
+            ("ir_model_field", "create_date"),
+        ],
+    },
+    System {
+        name: "Odoo",
+        signs: &[
+            ("ir_module_module", "write_date"),
+            ("res_partner", "create_date"),
+        ],
+    },
+    System {
+        name: "Rails",
+        signs: &[
+            ("schema_migrations", "version"),
+            ("ar_internal_metadata", "key"),
+        ],
+    },
+    System {
+        name: "Django",
+        signs: &[
+            ("django_migrations", "app"),
+            ("django_content_type", "app_label"),
+        ],
+    },
+];
+
 /// Name of the system that a database is of, if it is known.
 pub(super) fn recognise(catalog: &Catalog) -> Option<&'static str> {
+    find(&SYSTEMS, catalog)
+}
+
+/// Name of the framework that keeps the moments of a database in UTC, if it is known.
+pub(super) fn in_utc(catalog: &Catalog) -> Option<&'static str> {
+    find(&IN_UTC, catalog)
+}
+
+fn find(systems: &[System], catalog: &Catalog) -> Option<&'static str> {
     let has = |(name, column): &(&str, &str)| {
         let (schema, name) = name.split_once('.').unwrap_or(("", name));
         catalog.tables.iter().any(|table| {
@@ -88,6 +136,6 @@ pub(super) fn recognise(catalog: &Catalog) -> Option<&'static str> {
                     .any(|own| own.name.eq_ignore_ascii_case(column))
         })
     };
-    let known = SYSTEMS.iter().find(|system| system.signs.iter().all(has));
+    let known = systems.iter().find(|system| system.signs.iter().all(has));
     known.map(|system| system.name)
 }

@@ -89,7 +89,7 @@ pub(super) const PASSPORT: Words = list(
 pub(super) const PASSPORT_SERIES: Words = list(
     "passportseries pasportseriya passportserie passportser seriyapasporta",
     "",
-    "passportseri pasportseri seriyapasp seriapasp passportser",
+    "passportseri pasportseri seriyapasp seriapasp passportser paspser serpasp",
     "date",
 );
 
@@ -162,7 +162,7 @@ pub(super) const PATIENT_REFERENCE: Words = list(
 
 /// Columns that show that a table is about persons, and that are never read.
 pub(super) const PERSONAL: Words = list(
-    "fname lname firstname lastname dob sex gender surname fio nom",
+    "fname lname firstname lastname dob sex gender surname fio nom fam",
     "birthdate birthday familiya familia prenom pol fio gender naissance",
     "firstname lastname birthdate dateofbirth familiy rozhden datenaiss",
     "",
@@ -294,6 +294,9 @@ pub(super) const STATUS: Words = list(
     "statuszap",
     "date marital family insurance sync by verified print sent smoking",
 );
+
+/// Frappe's number for the state of a document: 0 a draft, 1 submitted, 2 cancelled.
+pub(super) const DOCUMENT_STATUS: Words = list("docstatus", "", "", "");
 
 /// Flags that take a row back where they are set.
 pub(super) const DELETED: Words = list(

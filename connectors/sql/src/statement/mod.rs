@@ -14,6 +14,9 @@ pub(crate) use tables::Tables;
 /// Longest query accepted, in bytes.
 const MAX_QUERY_BYTES: usize = 64 * 1024;
 
+/// Placeholder of a change query.
+const SINCE: &str = ":since";
+
 /// Words that cannot be the name a server complains about.
 const KEYWORDS: [&str; 30] = [
     "select", "from", "as", "where", "join", "left", "on", "and", "or", "not", "is", "null",
@@ -55,6 +58,25 @@ pub(crate) struct Statement {
 impl Statement {
     /// Takes a query apart; the error says what is wrong with it.
     pub(crate) fn parse(query: &str, syntax: Syntax) -> Result<Self, String> {
+        Self::parse_without(query, syntax, |name| {
+            if name.eq_ignore_ascii_case(SINCE) {
+                format!(
+                    "the query holds {SINCE}, which has a meaning in the queries under `changes` \
+                     alone; leave it out, since the gateway adds what limits a page"
+                )
+            } else {
+                scanner::placeholder(name)
+            }
+        })
+    }
+
+    /// Takes a query apart in which no name stands behind a colon; `named` says what is wrong with
+    /// one.
+    fn parse_without(
+        query: &str,
+        syntax: Syntax,
+        named: impl Fn(&str) -> String,
+    ) -> Result<Self, String> {
         if query.len() > MAX_QUERY_BYTES {
             return Err(format!("the query is longer than {MAX_QUERY_BYTES} bytes"));
         }
@@ -64,6 +86,9 @@ impl Statement {
             tokens.pop();
         }
         check_shape(&tokens)?;
+        if let Some(token) = placeholders(&tokens).next() {
+            return Err(named(&query[token.at.clone()]));
+        }
         let start = tokens[0].at.start;
         let end = tokens[tokens.len() - 1].at.end;
         let is_name = |token: &&Token| matches!(token.kind, TokenKind::Word | TokenKind::Quoted);
@@ -92,7 +117,12 @@ impl Statement {
     /// Takes a change query apart. A `:since` in it stands for the beginning of all time: what was
     /// read before is left out around the query.
     pub(crate) fn parse_change(query: &str, syntax: Syntax) -> Result<Self, String> {
-        Self::parse(&without_since(query, syntax.before_all()), syntax)
+        let text = without_since(query, syntax)?;
+        Self::parse_without(&text, syntax, |name| {
+            format!(
+                "the query holds a placeholder ({name}); the only one that it may hold is {SINCE}"
+            )
+        })
     }
 
     /// The first word of a server's message that is a name in this query; of `table.column` the
@@ -109,21 +139,30 @@ impl Statement {
 }
 
 /// The query with a literal in place of each `:since`.
-fn without_since(query: &str, literal: &str) -> String {
-    const SINCE: &str = ":since";
+fn without_since(query: &str, syntax: Syntax) -> Result<String, String> {
+    let tokens = scanner::tokens(query, syntax.rules())?;
     let mut text = String::new();
-    let mut rest = query;
-    while let Some(at) = rest.find(SINCE) {
-        let before = &rest[..at];
-        let behind = &rest[at + SINCE.len()..];
-        let goes_on = |char: char| char.is_alphanumeric() || char == '_';
-        let is_placeholder = !before.ends_with(':') && !behind.starts_with(goes_on);
-        text.push_str(before);
-        text.push_str(if is_placeholder { literal } else { SINCE });
-        rest = behind;
+    let mut end = 0;
+    for token in placeholders(&tokens).filter(|token| query[token.at.clone()] == *SINCE) {
+        text.push_str(&query[end..token.at.start]);
+        text.push_str(syntax.before_all());
+        end = token.at.end;
     }
-    text.push_str(rest);
-    text
+    text.push_str(&query[end..]);
+    Ok(text)
+}
+
+/// Names behind colons, but for those in brackets.
+fn placeholders(tokens: &[Token]) -> impl Iterator<Item = &Token> {
+    let mut depth = 0_i32;
+    tokens.iter().filter(move |token| {
+        match token.kind {
+            TokenKind::Symbol('[') => depth += 1,
+            TokenKind::Symbol(']') => depth -= 1,
+            _ => {}
+        }
+        depth == 0 && token.kind == TokenKind::Named
+    })
 }
 
 /// True where the query itself, outside of parentheses, makes rows of several others.
@@ -153,7 +192,7 @@ fn is_all_columns(tokens: &[Token], index: usize) -> bool {
         TokenKind::Symbol('(') => return false,
         TokenKind::Symbol(symbol) => matches!(symbol, ')' | ']'),
         TokenKind::Word => !matches!(before.word.as_str(), "select" | "distinct" | "all"),
-        TokenKind::Quoted | TokenKind::Literal => true,
+        TokenKind::Quoted | TokenKind::Literal | TokenKind::Named => true,
     };
     let begins_operand = match tokens.get(index + 1) {
         None => false,
@@ -326,5 +365,45 @@ mod tests {
         assert_eq!(statement.name_in("no such column: Дата"), Some("Дата"));
         assert_eq!(statement.name_in("value 'secret' of 11223344595"), None);
         assert!(parse("SELECT :a", Syntax::Sqlite).is_err());
+    }
+
+    #[cfg(all(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+    #[test]
+    fn the_placeholder_of_change_queries_is_known_there_alone() {
+        for syntax in [Syntax::Postgres, Syntax::MySql, Syntax::Sqlite] {
+            let change = |query: &str| Statement::parse_change(query, syntax).map(|one| one.text);
+            for query in ["SELECT a FROM t WHERE b > :since", "SELECT :SINCE FROM t"] {
+                let error = parse(query, syntax).unwrap_err();
+                assert!(
+                    error.contains(
+                        ":since, which has a meaning in the queries under `changes` alone"
+                    ),
+                    "{error}"
+                );
+            }
+            let error = parse("SELECT a FROM t WHERE b > :c", syntax).unwrap_err();
+            assert!(error.contains("placeholder (:c); it takes no"), "{error}");
+            for misspelt in [":sinse", ":Since", ":since_", ":s"] {
+                let error = change(&format!("SELECT a FROM t WHERE b > {misspelt}")).unwrap_err();
+                assert!(
+                    error.contains(&format!(
+                        "({misspelt}); the only one that it may hold is :since"
+                    )),
+                    "{error}"
+                );
+            }
+            let literal = syntax.before_all();
+            assert_eq!(
+                change("SELECT ':since', a /* :since */ FROM t WHERE b>:since AND c >:since;"),
+                Ok(format!(
+                    "SELECT ':since', a /* :since */ FROM t WHERE b>{literal} AND c >{literal}"
+                )),
+                "text and comments stay as they are"
+            );
+        }
+        let slices = "SELECT a::text, b[1:n], c[:since] FROM t WHERE d::date > '2021-07-01'";
+        assert_eq!(parse(slices, Syntax::Postgres).as_deref(), Ok(slices));
+        let assigned = "SELECT @n := 5 FROM t";
+        assert_eq!(parse(assigned, Syntax::MySql).as_deref(), Ok(assigned));
     }
 }

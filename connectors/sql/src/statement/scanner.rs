@@ -21,6 +21,8 @@ pub(super) enum TokenKind {
     Quoted,
     /// A string.
     Literal,
+    /// A colon and a name; in brackets of PostgreSQL it may be the end of a slice.
+    Named,
     Symbol(char),
 }
 
@@ -121,12 +123,19 @@ impl Scanner<'_> {
             '$' if self.rules.dollar_quotes && !second.is_ascii_digit() => self.dollar_quoted(),
             '$' if self.rules.dollar_quotes => Err(placeholder("$1")),
             '?' if self.rules.question_mark_binds => Err(placeholder("?")),
+            // A cast of PostgreSQL.
+            ':' if second == ':' && !self.rules.named_binds => {
+                self.advance(2);
+                Ok(TokenKind::Symbol(first))
+            }
+            ':' if second.is_alphabetic() || second == '_' => {
+                self.advance(1);
+                self.word();
+                Ok(TokenKind::Named)
+            }
             ':' | '@' | '$' if self.rules.named_binds => Err(placeholder(":name")),
             _ if first.is_alphanumeric() || first == '_' => {
-                let end = self
-                    .rest
-                    .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
-                self.advance(end.unwrap_or(self.rest.len()));
+                self.word();
                 Ok(TokenKind::Word)
             }
             _ => {
@@ -134,6 +143,14 @@ impl Scanner<'_> {
                 Ok(TokenKind::Symbol(first))
             }
         }
+    }
+
+    /// Goes past a word.
+    fn word(&mut self) {
+        let end = self
+            .rest
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
+        self.advance(end.unwrap_or(self.rest.len()));
     }
 
     /// Goes past a quotation, in which the quote is written twice and a backslash may escape.
@@ -170,6 +187,7 @@ impl Scanner<'_> {
     }
 }
 
-fn placeholder(which: &str) -> String {
+/// What is said of a placeholder.
+pub(super) fn placeholder(which: &str) -> String {
     format!("the query holds a placeholder ({which}); it takes no parameters")
 }

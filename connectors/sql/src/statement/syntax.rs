@@ -63,6 +63,42 @@ impl Syntax {
         }
     }
 
+    /// A column as it is compared with one of another query, where each value has a type of its
+    /// own, and a number is no text.
+    pub(crate) fn as_compared(self, column: &str) -> String {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => format!("CAST({column} AS TEXT)"),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            _ => column.to_owned(),
+        }
+    }
+
+    /// A moment that a column without a zone keeps in UTC, in a form that becomes the clinic's day.
+    pub(crate) fn of_utc(self, column: &str) -> String {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => format!("{column} AT TIME ZONE 'UTC'"),
+            // Text with a zone is read alike whatever zones the server knows.
+            #[cfg(feature = "mysql")]
+            Self::MySql => format!("CONCAT({column}, 'Z')"),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => format!("{column} || 'Z'"),
+        }
+    }
+
+    /// Digits of a number, with the zeros before them that its column has lost.
+    pub(crate) fn padded(self, column: &str, digits: usize) -> String {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => format!("LPAD({column}::text, {digits}, '0')"),
+            #[cfg(feature = "mysql")]
+            Self::MySql => format!("LPAD({column}, {digits}, '0')"),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => format!("printf('%0{digits}d', {column})"),
+        }
+    }
+
     /// Text that several expressions make, one behind the other.
     pub(crate) fn concatenated(self, parts: &[String]) -> String {
         match self {

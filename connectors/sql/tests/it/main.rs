@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod advice;
 #[cfg(test)]
+mod change_queries;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod clinic;
+#[cfg(test)]
+mod collations;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
@@ -24,6 +28,8 @@ mod mariadb;
 mod noticing;
 #[cfg(test)]
 mod odd_stamps;
+#[cfg(test)]
+mod other_server;
 #[cfg(test)]
 mod overlap;
 #[cfg(test)]

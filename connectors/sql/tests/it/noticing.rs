@@ -218,11 +218,21 @@ async fn settings_without_effect_are_refused() {
             "changes = { a = 'DELETE FROM visit' }",
             "changes.a: the query is not a SELECT",
         ),
-        ("changes = { a = 'SELECT :other' }", "placeholder"),
+        (
+            "changes = { a = 'SELECT :other' }",
+            "changes.a: the query holds a placeholder (:other); the only one that it may hold is \
+             :since",
+        ),
     ] {
         let said = refused(&clinic, feed);
         assert!(said.contains(words), "{said}");
     }
+    let query = format!("[vaccinations]\nquery = '''{QUERY} WHERE v.changed > :since'''");
+    let said = clinic.connector_with(&query).err().unwrap().to_string();
+    assert!(
+        said.contains("has a meaning in the queries under `changes` alone"),
+        "{said}"
+    );
     let many: Vec<String> = (0..9).map(|n| format!("c{n} = 'SELECT 1'")).collect();
     let said = refused(&clinic, &format!("changes = {{ {} }}", many.join(", ")));
     assert!(said.contains("more than 8 change queries"), "{said}");

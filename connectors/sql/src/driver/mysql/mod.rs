@@ -15,6 +15,7 @@ use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::config::{MySqlConfig, TlsMode};
+use crate::driver::other_server::{Address, Answers, unless_other};
 use crate::driver::{
     Driver, Failure, KeyColumns, Origin, Session, WritePrivileges, transport_warning, typed,
     version_number,
@@ -27,6 +28,7 @@ use session::MySqlSession;
 
 pub(crate) struct MySql {
     options: MySqlConnectOptions,
+    address: Address,
     place: String,
     transport_warning: Option<(String, String)>,
     offset: Option<FixedOffset>,
@@ -77,8 +79,13 @@ impl MySql {
         }
         let place = format!("MariaDB/MySQL at {}:{}", config.host, config.port);
         let transport_warning = transport_warning(tls.mode, &config.host, &place);
+        let address = Address {
+            host: config.host.clone(),
+            port: config.port,
+        };
         Self {
             options,
+            address,
             place,
             transport_warning,
             offset,
@@ -293,6 +300,7 @@ impl Driver for MySql {
             statement_timeout,
             self.is_encrypted,
         );
+        let session = unless_other(session, &self.address, Answers::AsPostgres);
         Ok(Box::new(session.await?))
     }
 }

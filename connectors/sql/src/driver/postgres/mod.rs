@@ -16,6 +16,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{PostgresConfig, TlsMode};
+use crate::driver::other_server::{Address, Answers, unless_other};
 use crate::driver::{
     Driver, Failure, KeyColumns, Origin, Session, WritePrivileges, transport_warning,
     version_number,
@@ -28,6 +29,7 @@ use session::PostgresSession;
 
 pub(crate) struct Postgres {
     options: PgConnectOptions,
+    address: Address,
     place: String,
     transport_warning: Option<(String, String)>,
     zone: &'static str,
@@ -74,8 +76,13 @@ impl Postgres {
             Listener::new(options.clone(), place.clone(), channel, connect_timeout)
         };
         let listener = config.listen.as_ref().map(listener).transpose()?;
+        let address = Address {
+            host: config.host.clone(),
+            port: config.port,
+        };
         Ok(Self {
             options,
+            address,
             place,
             transport_warning,
             zone: config.time_zone.0.name(),
@@ -243,6 +250,7 @@ impl Driver for Postgres {
             self.zone,
             statement_timeout,
         );
+        let session = unless_other(session, &self.address, Answers::AsMySql);
         Ok(Box::new(session.await?))
     }
 }

@@ -1,8 +1,10 @@
 //! What `init` proposes for schemas of several kinds, and that its queries give the right records.
 
 mod flat;
+mod persons;
 mod rows;
 mod soft_deletes;
+mod systems;
 
 use connector_kit::{
     ClinicFact, ClinicRecord, Connector, Dose, Feed, Field, PageRequest, RecordStatus,

@@ -1,0 +1,82 @@
+//! The status of a fact: what takes it back in the tables on the way to its person, what it still
+//! lacks, and its own words.
+
+use connector_kit::Feed;
+
+use super::candidates::is_code;
+use super::columns::best_column;
+use super::facts::{Draft, Place};
+use super::look::Look;
+use super::{status, words};
+use crate::catalog::Shape;
+
+impl Draft<'_> {
+    pub(super) fn add_status(&mut self, not_yet: &[String]) {
+        let mut aliases: Vec<&String> = Vec::new();
+        match self.ways.as_slice() {
+            // Which of several persons it is, only the row tells.
+            [way] => aliases.extend(way),
+            ways => aliases.extend(ways.first().and_then(|way| way.first())),
+        }
+        let conditions = |alias: &str| {
+            let table = self.select.table_of(alias);
+            status::deleted_conditions(&self.select, table, alias)
+        };
+        let mut deleted: Vec<String> = Vec::new();
+        for alias in aliases {
+            match self.survivors.iter().find(|one| one.of == *alias) {
+                None => deleted.extend(conditions(alias)),
+                Some(survivor) => {
+                    let own = conditions(alias).into_iter();
+                    deleted.extend(own.map(|one| format!("{one} AND {}", survivor.is_none)));
+                    deleted.extend(conditions(&survivor.alias));
+                }
+            }
+        }
+        let by_outcome = (self.feed == Feed::Recoveries)
+            .then(|| self.find(&words::OUTCOME, is_code))
+            .flatten();
+        let own = by_outcome.or_else(|| self.find(&words::STATUS, is_code));
+        let own = own.filter(|place| place.score >= 100 && !self.is_used(place));
+        let own = own.map(|place| self.as_text(&place.alias, &place.column.name));
+        let status = status::expression(&deleted, not_yet, own);
+        self.status_has_words = status.has_words;
+        if let Some(expression) = status.expression {
+            self.select.columns.push(("status", expression));
+        }
+    }
+
+    /// Condition of a document that is a draft, in systems that submit and cancel documents. Of kinds
+    /// that are never submitted all rows bear the same number.
+    pub(super) async fn drafts(&mut self, look: &Look<'_>) -> Option<String> {
+        let (_, column) = best_column(self.main_table(), &words::DOCUMENT_STATUS, is_number)?;
+        let table = self.select.tables[0].table;
+        let typed = self.select.typed(&column.name);
+        let from = format!("{} AS x", self.select.typed_table(table));
+        let values = look.values(&format!("x.{typed}"), &from).await;
+        let is_submitted = values
+            .iter()
+            .any(|(value, _)| ["1", "2"].contains(&value.as_str()));
+        let column = self.select.column(self.select.main(), &column.name);
+        if is_submitted || values.is_empty() {
+            return Some(format!("{column} = 0"));
+        }
+        self.notes.push(format!(
+            "no row was ever submitted ({column} is 0 everywhere), so drafts are taken for facts; \
+             if they are none, add WHEN {column} = 0 THEN 'not yet' to the status"
+        ));
+        None
+    }
+
+    fn is_used(&self, place: &Place) -> bool {
+        let column = self.select.column(&place.alias, &place.column.name);
+        self.select
+            .columns
+            .iter()
+            .any(|(_, known)| *known == column)
+    }
+}
+
+const fn is_number(shape: Shape) -> bool {
+    matches!(shape, Shape::Whole | Shape::Number)
+}
