@@ -131,21 +131,20 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
     Ok(page)
 }
 
-/// Parses a line of a file of an export. One that is no JSON is kept, to be refused visibly; an
-/// `OperationOutcome` is judged as among the entries of a page.
+/// Takes a resource of an export; none for an `OperationOutcome`, which is judged as among the
+/// entries of a page.
 ///
 /// # Errors
 /// [`SourceError::Misconfigured`] for a resource of another type.
-pub(crate) fn parse_line(
-    line: &[u8],
+pub(crate) fn exported(
+    json: Box<RawValue>,
     resource_type: &str,
 ) -> Result<Option<Resource>, SourceError> {
-    let parsed = serde_json::from_slice(line);
-    let is_json = parsed.is_ok();
-    let json: Box<RawValue> = parsed.unwrap_or_default();
     let head: Head = serde_json::from_str(json.get()).unwrap_or_default();
     match head.resource_type.as_str() {
-        Some("OperationOutcome") => check_outcome(line, resource_type).map(|()| None),
+        Some("OperationOutcome") => {
+            check_outcome(json.get().as_bytes(), resource_type).map(|()| None)
+        }
         Some(other) if other != resource_type => Err(SourceError::misconfigured(
             format!(
                 "a file of {resource_type} in the FHIR server's bulk export has resources of \
@@ -155,12 +154,7 @@ pub(crate) fn parse_line(
         )),
         _ => {
             let id = usable_id(&head.id);
-            let mut found = resource(resource_type, &head, id, None, json);
-            if !is_json {
-                let name = hash(&String::from_utf8_lossy(line));
-                found.record_id = format!("{resource_type}/?{name:016x}");
-            }
-            Ok(Some(found))
+            Ok(Some(resource(resource_type, &head, id, None, json)))
         }
     }
 }
@@ -310,7 +304,7 @@ fn check_outcome(outcome: &[u8], resource_type: &str) -> Result<(), SourceError>
 }
 
 /// The id as text; some servers write their key as a JSON number.
-fn usable_id(id: &Value) -> Option<String> {
+pub(crate) fn usable_id(id: &Value) -> Option<String> {
     match id {
         Value::String(id) => is_id(id).then(|| id.clone()),
         Value::Number(number) => number.as_u64().map(|number| number.to_string()),
@@ -340,17 +334,13 @@ impl SubstituteName {
             Value::String(id) if !id.trim().is_empty() => (id.as_str(), false),
             _ => (json.get(), true),
         };
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
         Self {
-            text: format!("{:016x}", hash(text)),
+            text: format!("{:016x}", hasher.finish()),
             is_by_content,
         }
     }
-}
-
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn is_id(id: &str) -> bool {

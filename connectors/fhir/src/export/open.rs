@@ -5,7 +5,7 @@ use connector_kit::{Feed, SourceError};
 use reqwest::Response;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::lines::Lines;
+use super::lines::{Line, Lines};
 use super::manifest::Manifest;
 use crate::refusal::HttpRefusal;
 
@@ -61,10 +61,10 @@ impl OpenFile {
     /// the end of the file. Nothing is lost where this is dropped while it waits.
     pub(crate) async fn next_line(
         &mut self,
-        take: &mut (impl FnMut(&[u8]) -> Result<(), SourceError> + Send),
+        take: &mut (impl FnMut(Line<'_>) -> Result<(), SourceError> + Send),
     ) -> Result<bool, SourceError> {
         loop {
-            if let Some(line) = self.lines.next_whole()? {
+            if let Some(line) = self.lines.next_whole() {
                 take(line)?;
                 self.line += 1;
                 return Ok(true);

@@ -1,15 +1,16 @@
 //! Reads the files of a finished export, a part of one for each page.
 
 use az::SaturatingAs;
-use connector_kit::{ClinicRecord, MAX_FETCH_IDS, Person, RecordStatus, SourceError};
+use connector_kit::{ClinicRecord, MAX_FETCH_IDS, RecordStatus, SourceError};
 use url::Url;
 
+use super::lines::Line;
 use super::manifest::{FileKind, ListedFile};
 use super::open::{OpenExport, OpenFile};
 use super::run::{ExportJob, Reading};
-use super::taken::Taken;
+use super::taken::{Taken, without_content};
 use crate::cycle::EndlessReason;
-use crate::fact::{self, resource_type};
+use crate::fact::resource_type;
 use crate::http::no_answer_in_time;
 use crate::links::LinkTarget;
 use crate::page_reader::PageReader;
@@ -84,7 +85,7 @@ enum End {
 async fn gather(file: &mut OpenFile, taken: &mut Taken<'_>) -> Result<End, SourceError> {
     while !taken.is_full() {
         let mut is_whole = true;
-        let mut take = |line: &[u8]| {
+        let mut take = |line: Line<'_>| {
             is_whole = taken.take(line)?;
             Ok(())
         };
@@ -115,7 +116,7 @@ async fn open_at(
     let limit = session.config.max_body_bytes.saturating_as();
     let mut file = OpenFile::new(response, reading.file, limit);
     while file.line < reading.line {
-        let mut skip = |_: &[u8]| Ok(());
+        let mut skip = |_: Line<'_>| Ok(());
         let line = tokio::time::timeout(session.http.timeout, file.next_line(&mut skip)).await;
         let is_line = line.map_err(|_| no_answer_in_time())??;
         if !is_line {
@@ -167,7 +168,9 @@ async fn records_of(
         session.limits.of(request.feed).unstamped.learn();
     }
     let all = 0..page.matches.len();
-    Ok(records::of_page(session, request.feed, page, all, true, request.now).await?)
+    let mut records = records::of_page(session, request.feed, page, all, true, request.now).await?;
+    records.append(&mut taken.unusable);
+    Ok(records)
 }
 
 /// The records of resources that the export says were deleted. Those that are there all the same are
@@ -181,13 +184,9 @@ async fn deleted(reader: PageReader<'_>, ids: &[String]) -> Result<Vec<ClinicRec
         .collect();
     let mut records = by_id::fetch(session, feed, &record_ids, request.now).await?;
     record_ids.retain(|id| records.iter().all(|record| record.record_id != *id));
-    records.extend(record_ids.into_iter().map(|record_id| ClinicRecord {
-        record_id,
-        status: RecordStatus::NotAFact,
-        unmapped_status: None,
-        person: Person::default(),
-        fact: fact::unread(feed),
-        stamp: None,
-    }));
+    let gone = record_ids
+        .into_iter()
+        .map(|record_id| without_content(feed, record_id, RecordStatus::NotAFact));
+    records.extend(gone);
     Ok(records)
 }

@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
-use connector_kit::{Feed, SourceError};
+use connector_kit::{ClinicRecord, Feed, Person, RecordStatus, SourceError};
+use serde_json::Value;
 
+use super::leading;
+use super::lines::Line;
 use super::manifest::FileKind;
 use crate::bundle::{self, ServerPage};
 use crate::fact::{self, resource_type};
+use crate::fingerprint;
 use crate::outcome::{self, Weight};
 use crate::session::FhirSession;
 
@@ -23,6 +27,8 @@ pub(crate) struct Taken<'a> {
     /// Resources of the feed.
     pub page: ServerPage,
     positions: HashMap<String, usize>,
+    /// Records of lines that are too long or no JSON, to be refused visibly.
+    pub unusable: Vec<ClinicRecord>,
     /// Ids of deleted resources.
     pub deleted: Vec<String>,
     /// Deletions of the next line that have been taken, if it names more than fit.
@@ -47,6 +53,7 @@ impl<'a> Taken<'a> {
             most,
             page: ServerPage::default(),
             positions: HashMap::new(),
+            unusable: Vec::new(),
             deleted: Vec::new(),
             entry,
             is_full: false,
@@ -58,37 +65,67 @@ impl<'a> Taken<'a> {
     /// True once the page is full: of records, of their bytes, or of bytes looked at.
     pub(crate) fn is_full(&self) -> bool {
         let most_bytes = usize::try_from(self.session.config.max_body_bytes).unwrap_or(usize::MAX);
+        let records = self.page.matches.len() + self.unusable.len() + self.deleted.len();
         self.is_full
-            || self.page.matches.len().max(self.deleted.len()) >= self.most
+            || records >= self.most
             || self.bytes >= most_bytes
             || self.scanned >= MAX_SCANNED
     }
 
     /// Takes a line of the file. Returns false for one that names more deletions than fit, so that
     /// the rest of it is for the next page.
-    pub(crate) fn take(&mut self, line: &[u8]) -> Result<bool, SourceError> {
-        self.scanned += line.len();
-        match self.kind {
-            FileKind::Outcomes => judge(line).map(|()| true),
-            FileKind::Resources => self.take_resource(line).map(|()| true),
-            FileKind::Deletions => self.take_deletions(line),
+    pub(crate) fn take(&mut self, line: Line<'_>) -> Result<bool, SourceError> {
+        let (Line::Whole(text) | Line::TooLong(text)) = line;
+        self.scanned += text.len();
+        match (self.kind, line) {
+            (FileKind::Resources, Line::TooLong(head)) => {
+                self.add_unusable(head);
+                Ok(true)
+            }
+            (_, Line::TooLong(_)) => Err(too_long(self.session)),
+            (FileKind::Outcomes, Line::Whole(text)) => judge(text).map(|()| true),
+            (FileKind::Resources, Line::Whole(text)) => self.take_resource(text).map(|()| true),
+            (FileKind::Deletions, Line::Whole(text)) => self.take_deletions(text),
         }
     }
 
     /// Takes a resource, if it has codes that the feed asks for.
     fn take_resource(&mut self, line: &[u8]) -> Result<(), SourceError> {
-        let kind = resource_type(self.feed);
-        let Some(resource) = bundle::parse_line(line, kind)? else {
+        let Ok(json) = serde_json::from_slice(line) else {
+            self.add_unusable(line);
+            return Ok(());
+        };
+        let Some(resource) = bundle::exported(json, resource_type(self.feed))? else {
             return Ok(());
         };
         let codings = fact::codings_of(self.feed, resource.json.get());
-        let queries = &self.session.queries;
         // What nobody can read could be anything: it is refused visibly.
-        if codings.is_none_or(|codings| queries.asks_for(self.feed, &codings)) {
+        if codings.is_none_or(|codings| self.session.queries.asks_for(self.feed, &codings)) {
             self.bytes += line.len();
             bundle::keep_newest(&mut self.page.matches, &mut self.positions, resource);
         }
         Ok(())
+    }
+
+    /// Takes a line of which only the beginning can be read, unless its codes are there and are
+    /// others than the feed asks for.
+    fn add_unusable(&mut self, head: &[u8]) {
+        let elements = leading::elements(head);
+        let id = bundle::usable_id(elements.get("id").unwrap_or(&Value::Null));
+        let has_codes = elements.contains_key("code") || elements.contains_key("vaccineCode");
+        let known = Value::Object(elements).to_string();
+        let codings = fact::codings_of(self.feed, &known).filter(|_| has_codes);
+        if codings.is_some_and(|codings| !self.session.queries.asks_for(self.feed, &codings)) {
+            return;
+        }
+        let kind = resource_type(self.feed);
+        let print = fingerprint::of_text(&String::from_utf8_lossy(head));
+        let record = match id {
+            Some(id) => (format!("{kind}/{id}"), RecordStatus::Unreadable),
+            None => (format!("{kind}/?{print:016x}"), RecordStatus::Unknown),
+        };
+        self.unusable
+            .push(without_content(self.feed, record.0, record.1));
     }
 
     fn take_deletions(&mut self, line: &[u8]) -> Result<bool, SourceError> {
@@ -102,6 +139,29 @@ impl<'a> Taken<'a> {
         self.entry = if self.is_full { self.entry + room } else { 0 };
         Ok(!self.is_full)
     }
+}
+
+/// A record of which nothing but its id and status is known.
+pub(crate) fn without_content(feed: Feed, record_id: String, status: RecordStatus) -> ClinicRecord {
+    ClinicRecord {
+        record_id,
+        status,
+        unmapped_status: None,
+        person: Person::default(),
+        fact: fact::unread(feed),
+        stamp: None,
+    }
+}
+
+fn too_long(session: &FhirSession) -> SourceError {
+    SourceError::misconfigured(
+        format!(
+            "the FHIR server's bulk export names more deletions or outcomes in one line than fit \
+             into {} bytes",
+            session.config.max_body_bytes
+        ),
+        "raise max_body_bytes, or write first_load = \"search\"",
+    )
 }
 
 /// Judges an `OperationOutcome` of the export: remarks are logged, and an export that is not whole
