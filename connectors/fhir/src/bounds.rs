@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use connector_kit::{Feed, SourceError};
 use url::Url;
 
-use crate::config::{self, FhirConfig, IdentifierName, RecoveredOn};
+use crate::config::{self, FhirConfig, FirstLoad, IdentifierName, Include, RecoveredOn};
+use crate::ids::is_fhir_id;
 
 /// Longest name of a country, in characters.
 const MAX_COUNTRY_CHARS: usize = 100;
@@ -19,6 +20,7 @@ pub(crate) fn check(config: &FhirConfig) -> Result<(), SourceError> {
     check_numbers(config)?;
     check_lists(config)?;
     check_effects(config)?;
+    check_first_load(config)?;
     check_identifiers(config)
 }
 
@@ -146,6 +148,23 @@ fn check_effects(config: &FhirConfig) -> Result<(), SourceError> {
     Ok(())
 }
 
+fn check_first_load(config: &FhirConfig) -> Result<(), SourceError> {
+    if config.first_load != FirstLoad::Search && config.include == Include::Always {
+        return Err(SourceError::misconfigured(
+            "first_load asks for a bulk export, and include is \"always\": the patients of an \
+             export are read by their ids",
+            "write include = \"auto\" or \"never\", or first_load = \"search\"",
+        ));
+    }
+    match &config.first_load {
+        FirstLoad::GroupExport(group) if !is_fhir_id(group) => Err(SourceError::misconfigured(
+            "first_load.group-export is no id of a FHIR resource",
+            "write the id of the Group, the part behind Group/",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses identifier systems and countries that can match nothing, or have no effect. The systems
 /// are the administrator's own words.
 fn check_identifiers(config: &FhirConfig) -> Result<(), SourceError> {
@@ -248,12 +267,22 @@ mod tests {
                 "from 1 to 365",
             ),
             (json!({"recovered_on": {"onset-plus-days": 0}}), "from 1"),
+            (
+                json!({"first_load": "system-export", "include": "always"}),
+                "include is \"always\"",
+            ),
+            (
+                json!({"first_load": {"group-export": "a/b"}}),
+                "no id of a FHIR resource",
+            ),
         ] {
             let error = outcome(&settings).unwrap_err();
             assert!(error.contains(word), "{settings}: {error}");
         }
         for good in [
             json!({"recovered_on": {"onset-plus-days": 365}}),
+            json!({"first_load": {"group-export": "a-1.b"}, "include": "never"}),
+            json!({"first_load": "search", "include": "always"}),
             json!({"recovered_on": "last-updated", "test_codes": ["a"]}),
             json!({"identifier_systems": {"urn:a": "national-id"},
                 "identifier_countries": {"urn:a": "DE", "urn:b": "Польша"}}),

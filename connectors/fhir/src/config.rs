@@ -63,6 +63,9 @@ pub struct FhirConfig {
     /// Way in which a record's Patient is read.
     #[serde(default)]
     pub include: Include,
+    /// Way in which a feed is read from its beginning.
+    #[serde(default)]
+    pub first_load: FirstLoad,
     /// Day of recovery of a Condition that is over and tells no day.
     #[serde(default)]
     pub recovered_on: RecoveredOn,
@@ -158,6 +161,22 @@ pub enum Include {
     /// In batches (`Patient?_id=a,b,c`).
     #[serde(alias = "batched-reads")]
     Never,
+}
+
+/// Way in which a feed is read from its beginning: the first time, and whenever all of it is to be
+/// read again. What changes later is always searched for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirstLoad {
+    /// By searches, as the changes are.
+    #[default]
+    Search,
+    /// By a bulk export of everything (`$export`).
+    SystemExport,
+    /// By a bulk export of all patients (`Patient/$export`).
+    PatientExport,
+    /// By a bulk export of the patients of a group (`Group/ID/$export`).
+    GroupExport(String),
 }
 
 /// Day of recovery of a Condition that is over (`clinicalStatus` resolved, remission or inactive)
@@ -344,6 +363,7 @@ mod tests {
             json!({"base_url": base, "time_zone": "Moscow"}),
             json!({"base_url": base, "include": "sometimes"}),
             json!({"base_url": base, "feeds": ["doses"]}),
+            json!({"base_url": base, "first_load": "group-export"}),
             json!({"base_url": base, "identifier_systems": {"urn:x": "pasport"}}),
             json!({"base_url": base, "auth": {"basic":
                 {"user": "a", "password": {"file": "f"}, "realm": "x"}}}),
@@ -378,7 +398,7 @@ mod tests {
         let written = json!({
             "base_url": "https://mis.example/fhir", "feeds": ["tests"], "time_zone": "Asia/Omsk",
             "auth": {"basic": {"user": "g", "password": {"file": "p"}}},
-            "include": "never",
+            "include": "never", "first_load": {"group-export": "all"},
             "client_certificate": {"cert_file": "c", "key": {"env": "K"}}, "ca_file": "a",
             "identifier_systems": {"urn:x": "passport-ru"},
             "identifier_countries": {"urn:y": "DEU"}});

@@ -30,7 +30,8 @@ pub(crate) fn write_text<T: Serialize>(position: &T) -> Result<Cursor, SourceErr
     Cursor::new(text).ok_or_else(|| {
         SourceError::misconfigured(
             format!(
-                "the FHIR server's link to the next page is too long to keep ({bytes} of {} bytes)",
+                "the FHIR server's link to the next page, or to its export, is too long to keep \
+                 ({bytes} of {} bytes)",
                 Cursor::MAX_BYTES
             ),
             "have the server use short page links (a page id instead of the whole query), or list \

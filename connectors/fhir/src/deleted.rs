@@ -8,6 +8,7 @@ use url::Url;
 use crate::bundle;
 use crate::ids::fitting;
 use crate::linked;
+use crate::links::LinkTarget;
 use crate::page_reader::PageReader;
 use crate::pass_error::{PassError, log_unsupported};
 use crate::position::{CorrectedPass, DeletedPatients, HistoryPlace};
@@ -46,7 +47,7 @@ pub(crate) async fn take_patients(
         }
         Err(refused) => return Err(refused.into()),
     };
-    let history = bundle::parse_history(&reply.body)?;
+    let history = bundle::parse_history(&reply.body, "Patient")?;
     let offered = history.deleted.get(place.skip..).unwrap_or_default();
     let mut count = fitting(offered.iter().map(|id| Some(id.as_str())));
     let mut ids = with_linked(reader, &offered[..count]).await?;
@@ -114,7 +115,7 @@ fn behind(
     let Some(link) = next else {
         return Ok(DeletedPatients::Done);
     };
-    let next = reader.session.follow(url, &link)?;
+    let next = reader.session.follow(url, &link, LinkTarget::NextPage)?;
     let page = Queries::path(&next);
     if page == place.page || place.pages >= MAX_PAGES {
         log_unsupported(reader.request, "the history of Patient does not end");

@@ -1,5 +1,5 @@
-//! Bounded GET requests: authentication, redirects within the host only, a limit on the body, and
-//! refusals in words.
+//! Bounded requests: authentication, redirects within the host only, a limit on the body, and
+//! refusals in words. All are GET, but the one that deletes an export job.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,16 +8,17 @@ use az::SaturatingAs;
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
 use reqwest::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
+    ACCEPT, CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
+    RETRY_AFTER,
 };
-use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect};
 use url::{Origin, Url};
 
 use crate::config::FhirConfig;
 use crate::credentials;
-use crate::login::{Login, Presented};
+use crate::login::Login;
 use crate::outcome;
-use crate::patience::Patience;
+use crate::patience::{Patience, Pauses};
 use crate::refusal::{Ask, HttpRefusal, error_of_status, http_date, retry_after};
 use crate::transport_error::RedirectFault;
 
@@ -27,6 +28,10 @@ const MAX_REDIRECTS: usize = 3;
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// Content types asked for.
 const ACCEPTED: &str = "application/fhir+json, application/json;q=0.9";
+/// Content types asked for in files of an export.
+const ACCEPTED_IN_FILES: &str = "application/fhir+ndjson, application/ndjson;q=0.9, */*;q=0.1";
+/// The longest time that one file of an export may take, from connecting to the last byte.
+const MAX_FILE_TIME: Duration = Duration::from_secs(24 * 3600);
 
 /// A successful answer.
 pub(crate) struct Reply {
@@ -34,6 +39,14 @@ pub(crate) struct Reply {
     pub date: Option<DateTime<Utc>>,
     /// The whole body, within the cap.
     pub body: Vec<u8>,
+    /// The server has taken the request, and answers it later (202).
+    pub is_later: bool,
+    /// Address at which the answer will be (Content-Location), as written.
+    pub location: Option<String>,
+    /// Time for which the server asks to be left alone (Retry-After).
+    pub retry_after: Option<Duration>,
+    /// Share of the work that is done, in percent (X-Progress), where the server tells a number.
+    pub percent: Option<u8>,
 }
 
 /// The HTTP client of one source.
@@ -42,6 +55,8 @@ pub(crate) struct Http {
     /// What requests present.
     pub login: Login,
     max_body_bytes: usize,
+    /// Time that one request may take.
+    pub timeout: Duration,
     patience: Patience,
 }
 
@@ -59,6 +74,7 @@ impl Http {
             login: Login::new(config, folder, for_tokens, &client)?,
             client,
             max_body_bytes: config.max_body_bytes.saturating_as(),
+            timeout: Duration::from_secs(config.request_timeout_seconds.into()),
             patience: Patience::default(),
         })
     }
@@ -80,44 +96,135 @@ impl Http {
                 }
                 Err(refused) => refused,
             };
-            let Some(pause) = pauses.before_next_try(&refused) else {
-                if refused.is_brief {
-                    self.patience.note_exhausted();
-                }
-                return Err(refused);
-            };
-            tracing::debug!(
-                status = refused.status,
-                ?pause,
-                "a request to the FHIR server is made again"
-            );
-            tokio::time::sleep(pause).await;
+            self.pause_behind(refused, &mut pauses).await?;
         }
     }
 
+    /// Opens a file of an export, whose body is read piece by piece. `is_open`: the server says that
+    /// its files need no login; one that asks for it all the same gets it.
+    pub(crate) async fn open(
+        &self,
+        url: &Url,
+        is_open: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Response, HttpRefusal> {
+        let mut pauses = self.patience.pauses();
+        loop {
+            let refused = match self.try_open(url, is_open, now).await {
+                Ok(response) => {
+                    self.patience.note_answer();
+                    return Ok(response);
+                }
+                Err(refused) => refused,
+            };
+            self.pause_behind(refused, &mut pauses).await?;
+        }
+    }
+
+    async fn try_open(
+        &self,
+        url: &Url,
+        is_open: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Response, HttpRefusal> {
+        let request = || {
+            self.client
+                .get(url.clone())
+                .header(ACCEPT, ACCEPTED_IN_FILES)
+                .timeout(MAX_FILE_TIME)
+        };
+        let answer = async {
+            if is_open {
+                let response = request().send().await?;
+                if response.status() != StatusCode::UNAUTHORIZED {
+                    return Ok(response);
+                }
+            }
+            self.with_login(request, now).await
+        };
+        // The time for the whole file says nothing about its beginning.
+        let Ok(answer) = tokio::time::timeout(self.timeout, answer).await else {
+            return Err(no_answer_in_time().into());
+        };
+        let response = answer?;
+        if response.status() == StatusCode::OK {
+            return Ok(response);
+        }
+        Err(refusal_of(response, Ask::ExportFile, now).await)
+    }
+
+    /// Deletes an export job, which the server then needs not keep any longer.
+    pub(crate) async fn delete(&self, url: &Url, now: DateTime<Utc>) -> Result<(), HttpRefusal> {
+        let request = || {
+            self.client
+                .request(Method::DELETE, url.clone())
+                .header(ACCEPT, ACCEPTED)
+        };
+        let response = self.with_login(request, now).await?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(refusal_of(response, Ask::ExportStatus, now).await)
+    }
+
+    /// Waits before the next try of a request that was refused; gives the refusal back where there
+    /// should be none.
+    async fn pause_behind(
+        &self,
+        refused: HttpRefusal,
+        pauses: &mut Pauses,
+    ) -> Result<(), HttpRefusal> {
+        let Some(pause) = pauses.before_next_try(&refused) else {
+            if refused.is_brief {
+                self.patience.note_exhausted();
+            }
+            return Err(refused);
+        };
+        tracing::debug!(
+            status = refused.status,
+            ?pause,
+            "a request to the FHIR server is made again"
+        );
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
     async fn try_get(&self, url: Url, ask: Ask, now: DateTime<Utc>) -> Result<Reply, HttpRefusal> {
+        // A default HAPI server answers an identical search from a result up to a minute old, by
+        // which a record that has just been written would be missing.
+        let request = || {
+            let request = self
+                .client
+                .get(url.clone())
+                .header(ACCEPT, ACCEPTED)
+                .header(CACHE_CONTROL, "no-cache");
+            if ask == Ask::ExportKickOff {
+                request.header("Prefer", "respond-async")
+            } else {
+                request
+            }
+        };
+        let response = self.with_login(request, now).await?;
+        self.judge(response, ask, now).await
+    }
+
+    /// Sends a request with the login, and once more with a renewed one where it is refused.
+    async fn with_login(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        now: DateTime<Utc>,
+    ) -> Result<Response, HttpRefusal> {
         let presented = self.login.present(now).await?;
-        let mut response = self.send(url.clone(), &presented).await?;
+        let mut response = presented.apply(request()).send().await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             presented.note_accepted();
         } else if let Some(renewed) = self.login.renew(&presented, now).await? {
-            response = self.send(url, &renewed).await?;
+            response = renewed.apply(request()).send().await?;
             if response.status() != StatusCode::UNAUTHORIZED {
                 renewed.note_accepted();
             }
         }
-        self.judge(response, ask, now).await
-    }
-
-    async fn send(&self, url: Url, presented: &Presented) -> Result<Response, HttpRefusal> {
-        // A default HAPI server answers an identical search from a result up to a minute old, by
-        // which a record that has just been written would be missing.
-        let request = self
-            .client
-            .get(url)
-            .header(ACCEPT, ACCEPTED)
-            .header(CACHE_CONTROL, "no-cache");
-        Ok(presented.apply(request).send().await?)
+        Ok(response)
     }
 
     async fn judge(
@@ -127,23 +234,31 @@ impl Http {
         now: DateTime<Utc>,
     ) -> Result<Reply, HttpRefusal> {
         let status = response.status();
-        let date = header_text(response.headers().get(DATE)).and_then(http_date);
-        if status == StatusCode::OK {
-            let json = is_json(response.headers());
-            let body = self.body(response).await?;
-            if !json {
-                return Err(not_fhir(&body).into());
-            }
-            return Ok(Reply { date, body });
+        let is_later = status == StatusCode::ACCEPTED && ask.may_be_later();
+        if status != StatusCode::OK && !is_later {
+            return Err(refusal_of(response, ask, now).await);
         }
-        let after = header_text(response.headers().get(RETRY_AFTER))
-            .and_then(|text| retry_after(text, date.unwrap_or(now)));
-        let words = refusal_words(response).await;
-        Err(HttpRefusal {
-            status: Some(status.as_u16()),
-            is_brief: matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
-            error: error_of_status(status, ask, after, words.as_deref()),
-        })
+        let headers = response.headers();
+        let date = server_date(headers);
+        let text = |name: &str| header_text(headers.get(name));
+        let mut reply = Reply {
+            date,
+            body: Vec::new(),
+            is_later,
+            location: text(CONTENT_LOCATION.as_str()).map(str::to_owned),
+            retry_after: wait_asked_for(headers, date.unwrap_or(now)),
+            percent: text("x-progress").and_then(percent),
+        };
+        // Of what is answered later the headers tell everything.
+        if is_later {
+            return Ok(reply);
+        }
+        let json = is_json(headers);
+        reply.body = self.body(response).await?;
+        if !json {
+            return Err(not_fhir(&reply.body).into());
+        }
+        Ok(reply)
     }
 
     async fn body(&self, response: Response) -> Result<Vec<u8>, HttpRefusal> {
@@ -233,6 +348,41 @@ fn redirects_within(origin: Origin) -> redirect::Policy {
     })
 }
 
+/// The server's clock, by the header Date.
+fn server_date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    header_text(headers.get(DATE)).and_then(http_date)
+}
+
+fn wait_asked_for(headers: &HeaderMap, server_now: DateTime<Utc>) -> Option<Duration> {
+    header_text(headers.get(RETRY_AFTER)).and_then(|text| retry_after(text, server_now))
+}
+
+/// The number before the first percent sign of a text that says how far something is. The rest of
+/// such a text may be anything, and is not kept.
+fn percent(text: &str) -> Option<u8> {
+    let before = text.split_once('%')?.0.trim_end();
+    let whole = before.rsplit([' ', ':', '(']).next()?;
+    let whole = whole.split('.').next()?;
+    whole.parse().ok().filter(|percent| *percent <= 100)
+}
+
+async fn refusal_of(response: Response, ask: Ask, now: DateTime<Utc>) -> HttpRefusal {
+    let status = response.status();
+    let headers = response.headers();
+    let after = wait_asked_for(headers, server_date(headers).unwrap_or(now));
+    let words = refusal_words(response).await;
+    HttpRefusal {
+        status: Some(status.as_u16()),
+        is_brief: matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
+        error: error_of_status(status, ask, after, words.as_deref()),
+    }
+}
+
+/// Error for a server that says nothing, or too little, for the time that a request may take.
+pub(crate) fn no_answer_in_time() -> SourceError {
+    SourceError::retry("the FHIR server did not answer within request_timeout_seconds")
+}
+
 /// The text of a header.
 pub(crate) fn header_text(value: Option<&HeaderValue>) -> Option<&str> {
     value.and_then(|value| value.to_str().ok()).map(str::trim)
@@ -274,4 +424,25 @@ async fn refusal_words(response: Response) -> Option<String> {
     let mut body = body.ok().flatten()?;
     drop_bom(&mut body);
     outcome::describe(&body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_progress_only_the_percentage_is_read() {
+        for (text, expected) in [
+            ("47%", Some(47)),
+            ("Build in progress (47.5 %)", Some(47)),
+            ("done: 100% of Ivanov", Some(100)),
+            ("101%", None),
+            ("-1%", None),
+            ("in progress", None),
+            ("half %", None),
+            ("", None),
+        ] {
+            assert_eq!(percent(text), expected, "{text}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Connector for clinic systems that offer HL7 FHIR R4 over HTTPS: doses, tests and recoveries,
-//! read only.
+//! read only, but for the export job that a first load may have made and deletes.
 //!
 //! [`FhirConnector`] searches `Immunization`, `Observation` and `Condition` by `_lastUpdated`,
 //! follows every page, and reads of each person nothing but identifiers. All mapping is pure;
@@ -19,6 +19,7 @@ mod cursor;
 mod cycle;
 mod date;
 mod deleted;
+mod export;
 mod fact;
 mod fingerprint;
 mod first_search;
@@ -61,8 +62,8 @@ mod web_address;
 mod windows;
 
 pub use config::{
-    Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include, Links,
-    RecoveredOn,
+    Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, FirstLoad, IdentifierName, Include,
+    Links, RecoveredOn,
 };
 pub use connector::FhirConnector;
 pub use login::{ClientCredentials, SecretMethod, SmartBackend};

@@ -74,6 +74,27 @@ fn written(address: &str) -> Option<Url> {
     matches!(url.scheme(), "https" | "http").then_some(url)
 }
 
+/// What a link of the server leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkTarget {
+    /// The next page of a search.
+    NextPage,
+    /// The status of a bulk export.
+    ExportStatus,
+    /// A file of a bulk export.
+    ExportFile,
+}
+
+impl LinkTarget {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::NextPage => "the next page",
+            Self::ExportStatus => "the status of its bulk export",
+            Self::ExportFile => "a file of its bulk export",
+        }
+    }
+}
+
 /// A link as the server wrote it on a page, as an address under `base`.
 ///
 /// # Errors
@@ -83,6 +104,7 @@ pub(crate) fn follow(
     base: &Url,
     page: &Url,
     link: &str,
+    target: LinkTarget,
     rule: Links,
     addresses: &OwnAddresses,
 ) -> Result<Url, SourceError> {
@@ -94,7 +116,7 @@ pub(crate) fn follow(
     let from = if begins_with_type { base } else { page };
     let url = from.join(link).map_err(|_| {
         SourceError::misconfigured(
-            "the FHIR server's link to the next page is no address",
+            format!("the FHIR server's link to {} is no address", target.words()),
             "have the server mended",
         )
     })?;
@@ -104,7 +126,7 @@ pub(crate) fn follow(
         return if is_here {
             Ok(url)
         } else {
-            Err(off_host(base, &url))
+            Err(off_host(base, &url, target))
         };
     }
     let is_below = url.path().starts_with(base.path().trim_end_matches('/'));
@@ -112,14 +134,17 @@ pub(crate) fn follow(
         return Ok(url);
     }
     if !matches!(url.scheme(), "https" | "http") {
-        return Err(off_host(base, &url));
+        return Err(off_host(base, &url, target));
     }
     match place(base, &url, addresses) {
         Some(place) => Ok(at(base, &place, url.query())),
         None if is_here => Ok(url),
         None => Err(SourceError::misconfigured(
-            "the FHIR server's link to the next page leads to another host, and has nothing in it \
-             that tells what it stands for at base_url",
+            format!(
+                "the FHIR server's link to {} leads to another host, and has nothing in it that \
+                 tells what it stands for at base_url",
+                target.words()
+            ),
             "have the server write its links with the address of base_url",
         )),
     }
@@ -164,10 +189,11 @@ fn at(base: &Url, place: &str, query: Option<&str>) -> Url {
     url
 }
 
-fn off_host(base: &Url, url: &Url) -> SourceError {
+fn off_host(base: &Url, url: &Url, target: LinkTarget) -> SourceError {
     SourceError::misconfigured(
         format!(
-            "the FHIR server's link to the next page leads to another {}, and is not followed",
+            "the FHIR server's link to {} leads to another {}, and is not followed",
+            target.words(),
             difference(base, url)
         ),
         "write links = \"rewrite\" where the server stands behind a proxy and writes an address of \
@@ -214,7 +240,15 @@ mod tests {
     fn rewritten(link: &str, addresses: &OwnAddresses) -> Option<String> {
         let base = Url::parse(BASE).unwrap();
         let page = base.join("Observation?x=1").unwrap();
-        let url = follow(&base, &page, link, Links::Rewrite, addresses).ok()?;
+        let url = follow(
+            &base,
+            &page,
+            link,
+            LinkTarget::NextPage,
+            Links::Rewrite,
+            addresses,
+        )
+        .ok()?;
         assert_eq!(url.origin(), base.origin(), "{link}");
         assert!(url.username().is_empty() && url.password().is_none());
         Some(url[url::Position::BeforePath..].to_owned())

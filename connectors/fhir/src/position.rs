@@ -8,6 +8,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::export::run::ExportRun;
 use crate::search_run::{Reached, SearchRun};
 use crate::stamp_mark::StampMark;
 
@@ -30,6 +31,8 @@ pub(crate) enum PullPosition {
     Run(Box<SearchRun>),
     /// Within a run's second pass.
     Corrected(Box<CorrectedPass>),
+    /// Within a load by export, or between two runs of it.
+    Export(Box<ExportRun>),
 }
 
 /// Position at which the next run begins.
@@ -65,6 +68,8 @@ impl From<PullPosition> for StoredPosition {
                 patients: run.patients.map(|patients| *patients),
                 deleted_from: run.deleted_from,
             },
+            // What an export has brought so far shows no stamp to go on from.
+            PullPosition::Export(_) => Self::default(),
             PullPosition::Corrected(pass) => Self {
                 records: Some(pass.since).into(),
                 patients: Some(pass.list.since.into()),

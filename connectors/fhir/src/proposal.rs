@@ -79,7 +79,7 @@ fn proposal(body: &[u8]) -> Option<ServerProposal> {
     proposal.add_patients(&rest);
     let whole: Value = serde_json::from_slice(body).unwrap_or_default();
     proposal.add_security(&whole);
-    proposal.add_export(&whole);
+    proposal.add_export(body);
     Some(proposal)
 }
 
@@ -182,17 +182,12 @@ impl ServerProposal {
         }
     }
 
-    fn add_export(&mut self, whole: &Value) {
-        let Some(rest) = server_of(whole) else { return };
-        let named = |value: &Value| {
-            let operations = value["operation"].as_array().into_iter().flatten();
-            operations
-                .filter_map(|one| one["name"].as_str())
-                .any(|name| name.contains("export"))
-        };
-        let resources = rest["resource"].as_array().into_iter().flatten();
-        if named(rest) || resources.into_iter().any(named) {
-            self.note("the server offers a bulk export ($export), which a first load can use");
+    fn add_export(&mut self, statement: &[u8]) {
+        if let Some(words) = capability_statement::offered_exports(statement).words() {
+            self.note(format!(
+                "the server offers a bulk export ($export), which a load from the beginning can \
+                 use: first_load = {words}"
+            ));
         }
     }
 }

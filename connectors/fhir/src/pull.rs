@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use connector_kit::{Page, PageRequest, SourceError, SourceSurprise};
 
+use crate::config::FirstLoad;
 use crate::cursor::{read_text, write_text};
+use crate::export::run::ExportRun;
+use crate::export::step::{self, ExportStep};
 use crate::fact::resource_type;
 use crate::page_reader::{PageReader, RunStart};
 use crate::position::{PullPosition, StoredPosition};
@@ -44,12 +47,46 @@ pub(crate) async fn page(
         Some(PullPosition::Corrected(pass)) if !request.first_of_run => {
             corrected::page(reader, *pass).await
         }
+        Some(PullPosition::Export(run)) => export(reader, *run).await,
+        None if request.first_of_run && session.config.first_load != FirstLoad::Search => {
+            export(reader, ExportRun::default()).await
+        }
         stored => {
             let stored = stored.map(StoredPosition::from).unwrap_or_default();
             let start = start(reader, stored).await?;
             first_pass(reader, start.run, start.fetched).await
         }
     }
+}
+
+/// A page of a load by export; behind the last one the same run goes on with what has changed since
+/// the moment that the export shows.
+async fn export(reader: PageReader<'_>, run: ExportRun) -> Result<Page, SourceError> {
+    let PageReader { session, request } = reader;
+    let stored = if session.config.first_load == FirstLoad::Search {
+        // It was begun under another setting.
+        if let Some(job) = &run.job {
+            step::give_up(reader, job).await;
+        }
+        StoredPosition::default()
+    } else {
+        match step::next(reader, run).await? {
+            ExportStep::Page(page) => return Ok(page),
+            ExportStep::Done(stored) => stored,
+        }
+    };
+    let request = PageRequest {
+        first_of_run: true,
+        ..request.clone()
+    };
+    let reader = PageReader {
+        session,
+        request: &request,
+    };
+    let mut start = start(reader, stored).await?;
+    // Also where nothing has changed since, the position of the export is behind us.
+    start.run.is_stored = true;
+    first_pass(reader, start.run, start.fetched).await
 }
 
 /// A page of the records that changed.

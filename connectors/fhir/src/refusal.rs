@@ -20,6 +20,12 @@ pub(crate) enum Ask {
     NextPage(&'static str),
     /// A resource of a type, by its id.
     Read(&'static str),
+    /// The beginning of a bulk export.
+    ExportKickOff,
+    /// How far a bulk export is, and its manifest.
+    ExportStatus,
+    /// A file of a bulk export.
+    ExportFile,
 }
 
 impl Ask {
@@ -29,7 +35,15 @@ impl Ask {
             Self::Metadata => "its capability statement",
             Self::Search(resource) | Self::Read(resource) => resource,
             Self::NextPage(_) => "the next page",
+            Self::ExportKickOff => "a bulk export",
+            Self::ExportStatus => "the status of the bulk export",
+            Self::ExportFile => "a file of the bulk export",
         }
+    }
+
+    /// True for a request that the server may answer later (202).
+    pub(crate) const fn may_be_later(self) -> bool {
+        matches!(self, Self::ExportKickOff | Self::ExportStatus)
     }
 
     /// True for a page link that the server no longer knows.
@@ -37,9 +51,11 @@ impl Ask {
         matches!(self, Self::NextPage(_)) && matches!(refused.status, Some(400 | 404 | 410))
     }
 
+    /// Type of the resources asked for; empty for the answers of an export, which are none of FHIR.
     pub(crate) const fn resource_type(self) -> &'static str {
         match self {
             Self::Metadata => "CapabilityStatement",
+            Self::ExportKickOff | Self::ExportStatus | Self::ExportFile => "",
             Self::Search(resource) | Self::NextPage(resource) | Self::Read(resource) => resource,
         }
     }
@@ -103,6 +119,13 @@ pub(crate) fn error_of_status(
     let target = ask.target();
     let wrong = |what: &str, help: &str| SourceError::misconfigured(format!("{what}{said}"), help);
     match code {
+        400 | 404 | 405 | 410 | 422 | 501 if ask == Ask::ExportKickOff => wrong(
+            &format!(
+                "the FHIR server does not begin the bulk export that first_load asks for ({code})"
+            ),
+            "see what check says of its exports; write the kind of export that it has, or \
+             first_load = \"search\"",
+        ),
         408 | 429 => SourceError::Retry {
             what: format!("the FHIR server is busy ({code}){said}"),
             after,
@@ -123,6 +146,9 @@ pub(crate) fn error_of_status(
             "the FHIR server no longer knows the next page it linked to ({code}){said}; the next \
              run starts again"
         )),
+        404 | 410 if matches!(ask, Ask::ExportStatus | Ask::ExportFile) => SourceError::retry(
+            format!("the FHIR server no longer has {target} ({code}){said}"),
+        ),
         404 | 410 => wrong(
             &format!("there is no FHIR server at base_url, or it has no {target} ({code})"),
             "set base_url to the FHIR base address, the part before /Patient",

@@ -13,11 +13,12 @@ use crate::bounds;
 use crate::bundle::{self, ServerPage};
 use crate::capability_statement;
 use crate::config::{FhirConfig, Include, Links};
+use crate::export::open::OpenExports;
 use crate::fact::{MappingRules, resource_type};
 use crate::http::Http;
 use crate::identity::IdentifierSystems;
 use crate::include::IncludeChoice;
-use crate::links::{self, OwnAddresses};
+use crate::links::{self, LinkTarget, OwnAddresses};
 use crate::query::Queries;
 use crate::refusal::{Ask, HttpRefusal};
 use crate::server_limits::ServerLimits;
@@ -31,6 +32,8 @@ pub(crate) struct FhirSession {
     pub identifier_systems: IdentifierSystems,
     pub limits: ServerLimits,
     pub clock: Arc<dyn Clock>,
+    /// Files of exports that are being read.
+    pub open_exports: OpenExports,
     /// Set once it is decided how patients come.
     pub include_choice: OnceLock<IncludeChoice>,
     addresses: Mutex<OwnAddresses>,
@@ -60,6 +63,7 @@ impl FhirSession {
             identifier_systems: IdentifierSystems::new(&config),
             limits: ServerLimits::default(),
             clock,
+            open_exports: OpenExports::default(),
             include_choice: OnceLock::new(),
             addresses: Mutex::new(OwnAddresses::new(config.base_url.as_str())),
             history: OnceCell::new(),
@@ -165,14 +169,20 @@ impl FhirSession {
             .page
             .next
             .as_deref()
-            .map(|link| self.follow(&fetched.url, link))
+            .map(|link| self.follow(&fetched.url, link, LinkTarget::NextPage))
             .transpose()
     }
 
     /// The checked address of a link on a page.
-    pub(crate) fn follow(&self, page: &Url, link: &str) -> Result<Url, SourceError> {
+    pub(crate) fn follow(
+        &self,
+        page: &Url,
+        link: &str,
+        target: LinkTarget,
+    ) -> Result<Url, SourceError> {
         let base = self.queries.base();
-        links::follow(base, page, link, self.config.links, &self.lock_addresses())
+        let rule = self.config.links;
+        links::follow(base, page, link, target, rule, &self.lock_addresses())
     }
 
     /// The addresses under which the server's own resources are known.

@@ -1,6 +1,6 @@
 //! Parsing of a search answer: the records, the patients that came along, the link onwards.
 
-use std::collections::{HashMap, hash_map};
+use std::collections::{HashMap, HashSet, hash_map};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::{DateTime, Utc};
@@ -131,6 +131,34 @@ pub(crate) fn parse(body: &[u8], resource_type: &str) -> Result<ServerPage, Sour
     Ok(page)
 }
 
+/// Takes a resource of an export; none for an `OperationOutcome`, which is judged as among the
+/// entries of a page.
+///
+/// # Errors
+/// [`SourceError::Misconfigured`] for a resource of another type.
+pub(crate) fn exported(
+    json: Box<RawValue>,
+    resource_type: &str,
+) -> Result<Option<Resource>, SourceError> {
+    let head: Head = serde_json::from_str(json.get()).unwrap_or_default();
+    match head.resource_type.as_str() {
+        Some("OperationOutcome") => {
+            check_outcome(json.get().as_bytes(), resource_type).map(|()| None)
+        }
+        Some(other) if other != resource_type => Err(SourceError::misconfigured(
+            format!(
+                "a file of {resource_type} in the FHIR server's bulk export has resources of \
+                 another type"
+            ),
+            "have its export mended, or write first_load = \"search\"",
+        )),
+        _ => {
+            let id = usable_id(&head.id);
+            Ok(Some(resource(resource_type, &head, id, None, json)))
+        }
+    }
+}
+
 /// A page of the history of a type.
 #[derive(Default)]
 pub(crate) struct HistoryPage {
@@ -140,8 +168,9 @@ pub(crate) struct HistoryPage {
     pub next: Option<String>,
 }
 
-/// Takes a page of the history of Patient apart: only its deletions are read.
-pub(crate) fn parse_history(body: &[u8]) -> Result<HistoryPage, SourceError> {
+/// Takes a page of the history of a type apart, or a Bundle of an export's deletions: only deletions
+/// of that type are read.
+pub(crate) fn parse_history(body: &[u8], kind: &str) -> Result<HistoryPage, SourceError> {
     let head: Head = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
     if head.resource_type == "OperationOutcome" {
         return Err(complaint(body));
@@ -154,11 +183,12 @@ pub(crate) fn parse_history(body: &[u8]) -> Result<HistoryPage, SourceError> {
         next: next_link(bundle.link),
         ..HistoryPage::default()
     };
+    let mut known = HashSet::new();
     for entry in bundle.entry {
         if let Some(json) = &entry.resource {
             let head: Head = serde_json::from_str(json.get()).unwrap_or_default();
             if head.resource_type == "OperationOutcome" {
-                check_outcome(json.get().as_bytes(), "Patient")?;
+                check_outcome(json.get().as_bytes(), kind)?;
             }
         }
         if entry.request.method != "DELETE" {
@@ -167,10 +197,12 @@ pub(crate) fn parse_history(body: &[u8]) -> Result<HistoryPage, SourceError> {
         let address = entry.request.url.as_str().or(entry.full_url.as_deref());
         let id = address.and_then(|address| {
             let address = address.split("/_history").next()?;
-            address.rsplit('/').next()
+            let mut parts = address.rsplit('/');
+            let id = parts.next();
+            id.filter(|_| parts.next().is_none_or(|part| part == kind))
         });
         if let Some(id) = id.filter(|id| is_fhir_id(id))
-            && !history.deleted.iter().any(|known| known == id)
+            && known.insert(id.to_owned())
         {
             history.deleted.push(id.to_owned());
         }
@@ -211,7 +243,7 @@ fn resource(
 }
 
 /// Keeps a match once a page: of a resource that is there twice, the newest.
-fn keep_newest(
+pub(crate) fn keep_newest(
     matches: &mut Vec<Resource>,
     positions: &mut HashMap<String, usize>,
     resource: Resource,
@@ -272,7 +304,7 @@ fn check_outcome(outcome: &[u8], resource_type: &str) -> Result<(), SourceError>
 }
 
 /// The id as text; some servers write their key as a JSON number.
-fn usable_id(id: &Value) -> Option<String> {
+pub(crate) fn usable_id(id: &Value) -> Option<String> {
     match id {
         Value::String(id) => is_id(id).then(|| id.clone()),
         Value::Number(number) => number.as_u64().map(|number| number.to_string()),

@@ -149,7 +149,7 @@ fn a_history_that_is_not_whole_is_an_error_in_words() {
         let entry = json!({"resource": outcome, "search": {"mode": "outcome"}});
         let bundle = json!({"resourceType": "Bundle", "type": "history",
             "entry": [deleted("a"), entry, deleted("b")]});
-        [bundle, outcome].map(|body| parse_history(body.to_string().as_bytes()))
+        [bundle, outcome].map(|body| parse_history(body.to_string().as_bytes(), "Patient"))
     };
     for (severity, code) in [
         ("information", "informational"),

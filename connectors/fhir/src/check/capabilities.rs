@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Feed, SourceError};
 
 use crate::capability_statement;
-use crate::config::Include;
+use crate::config::{FirstLoad, Include};
 use crate::fact::resource_type;
 use crate::model::{Rest, RestResource, SearchParam};
 use crate::refusal::Ask;
@@ -57,6 +57,7 @@ pub(super) async fn check(
             "the searches below show it",
         ),
     }
+    exports(session, &reply.body, report);
     clock(reply.date, now, report);
     Ok(())
 }
@@ -74,6 +75,37 @@ fn declared(session: &FhirSession, rest: &Rest, report: &mut CheckReport) {
                 format!("leave {feed} out of feeds if it has none"),
             ),
         }
+    }
+}
+
+/// Says which bulk exports the server declares, and warns where the one that is configured is not
+/// among them.
+fn exports(session: &FhirSession, statement: &[u8], report: &mut CheckReport) {
+    let offered = capability_statement::offered_exports(statement);
+    let wanted = match session.config.first_load {
+        FirstLoad::Search => None,
+        FirstLoad::SystemExport => Some(("$export", offered.system)),
+        FirstLoad::PatientExport => Some(("Patient/$export", offered.patient)),
+        FirstLoad::GroupExport(_) => Some(("Group/ID/$export", offered.group)),
+    };
+    match (wanted, offered.words()) {
+        (Some((name, true)), _) => report.good(format!(
+            "the server declares the bulk export of first_load ({name})"
+        )),
+        (Some((name, false)), words) => report.warn(
+            format!("the server does not declare the bulk export of first_load ({name})"),
+            match words {
+                Some(words) => format!("it declares these: first_load = {words}"),
+                None => "it declares none: if a load from the beginning is refused, write \
+                         first_load = \"search\""
+                    .to_owned(),
+            },
+        ),
+        (None, Some(words)) => report.good(format!(
+            "the server declares a bulk export, which a load from the beginning could use: \
+             first_load = {words}"
+        )),
+        (None, None) => {}
     }
 }
 

@@ -6,6 +6,7 @@ use connector_kit::{CheckReport, Feed};
 use super::add_error;
 use crate::config::Links;
 use crate::fact::resource_type;
+use crate::links::LinkTarget;
 use crate::refusal::Ask;
 use crate::session::{FetchedPage, FhirSession};
 
@@ -45,7 +46,8 @@ pub(super) async fn check(
 /// Warns where there is one page only, but the server writes other addresses than base_url.
 fn own_address(session: &FhirSession, feed: Feed, first: &FetchedPage, report: &mut CheckReport) {
     let own = first.page.own.as_deref();
-    let Some(Err(error)) = own.map(|own| session.follow(&first.url, own)) else {
+    let Some(Err(error)) = own.map(|own| session.follow(&first.url, own, LinkTarget::NextPage))
+    else {
         return;
     };
     let connector_kit::SourceError::Misconfigured { help, .. } = error else {

@@ -423,3 +423,20 @@ fn a_resolved_condition_without_an_end_has_the_day_that_configuration_says() {
         "the day is not taken for the word"
     );
 }
+
+#[test]
+fn codes_are_found_whatever_the_rest_of_a_resource_is_like() {
+    let codes = |feed, json: &str| {
+        let codings = codings_of(feed, json)?;
+        let text = |coding: Coding| format!("{:?}|{}", coding.system, coding.code);
+        Some(codings.into_iter().map(text).collect::<Vec<_>>())
+    };
+    let broken = r#"{"status": 7, "effectivePeriod": "x", "code": {"text": "t",
+        "coding": [{"system": "s", "code": "a"}, {"code": "b"}, {"display": "c"}, 5]}}"#;
+    let found = vec!["Some(\"s\")|a".to_owned(), "None|b".to_owned()];
+    assert_eq!(codes(Feed::Tests, broken), Some(found.clone()));
+    assert_eq!(codes(Feed::Recoveries, broken), Some(found));
+    assert_eq!(codes(Feed::Vaccinations, broken), Some(Vec::new()));
+    assert_eq!(codes(Feed::Tests, "null"), None);
+    assert_eq!(codes(Feed::Tests, "[1, 2]"), None);
+}

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use connector_kit::{Coding, Feed, SourceError};
 use url::Url;
 
-use crate::config::FhirConfig;
+use crate::config::{FhirConfig, FirstLoad};
 use crate::fact::resource_type;
 use crate::run_window::RunWindow;
 
@@ -207,6 +207,20 @@ impl Queries {
         query.append_pair("_count", "200");
         drop(query);
         url
+    }
+
+    /// The beginning of a bulk export of a feed's resources; `None` where loads are searches.
+    pub(crate) fn export(&self, first_load: &FirstLoad, feed: Feed) -> Option<Url> {
+        let mut url = match first_load {
+            FirstLoad::Search => return None,
+            FirstLoad::SystemExport => self.at("$export"),
+            FirstLoad::PatientExport => self.at("Patient/$export"),
+            FirstLoad::GroupExport(group) => self.at(&format!("Group/{group}/$export")),
+        };
+        url.query_pairs_mut()
+            .append_pair("_type", resource_type(feed))
+            .append_pair("_outputFormat", "application/fhir+ndjson");
+        Some(url)
     }
 
     /// All records of a feed, by its codes.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Links;
-use crate::links::{self, OwnAddresses};
+use crate::links::{self, LinkTarget, OwnAddresses};
 
 fn queries() -> Queries {
     let config = json!({
@@ -39,12 +39,39 @@ fn a_search_names_codes_stamp_order_and_size() {
 }
 
 #[test]
+fn an_export_names_its_kind_the_type_and_the_format() {
+    let of = |first_load| queries().export(&first_load, Feed::Tests);
+    let query = "_type=Observation&_outputFormat=application%2Ffhir%2Bndjson";
+    for (first_load, path) in [
+        (FirstLoad::SystemExport, "/fhir/r4/$export"),
+        (FirstLoad::PatientExport, "/fhir/r4/Patient/$export"),
+        (
+            FirstLoad::GroupExport("g-1".into()),
+            "/fhir/r4/Group/g-1/$export",
+        ),
+    ] {
+        let url = of(first_load).unwrap();
+        assert_eq!((url.path(), url.query()), (path, Some(query)));
+    }
+    assert!(of(FirstLoad::Search).is_none());
+}
+
+#[test]
 fn a_link_off_the_server_is_not_followed() {
     let queries = queries();
     let page = queries.search(Feed::Tests, Span::default(), 1, false);
     let addresses = OwnAddresses::new(queries.base().as_str());
-    let follow =
-        |page: &Url, link| links::follow(queries.base(), page, link, Links::Refuse, &addresses);
+    let follow = |page: &Url, link| {
+        let target = LinkTarget::NextPage;
+        links::follow(
+            queries.base(),
+            page,
+            link,
+            target,
+            Links::Refuse,
+            &addresses,
+        )
+    };
     for off in [
         "https://mis.example/fhir",
         "http://mis.example:8443/x",

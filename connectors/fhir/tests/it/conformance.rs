@@ -18,6 +18,12 @@ mod unsorted {
     connector_kit::conformance_tests!(FhirSubject::start(Server::Unsorted));
 }
 
+mod exporting {
+    use crate::subject::{FhirSubject, Server};
+
+    connector_kit::conformance_tests!(FhirSubject::start(Server::Exporting));
+}
+
 /// Disturbances that a FHIR server cannot be made to show; all others are checked.
 #[tokio::test]
 async fn only_write_access_cannot_be_checked() {

@@ -15,6 +15,7 @@ mod conformance;
 mod corrected;
 mod deleted;
 mod endless;
+mod export;
 mod faults;
 mod include;
 mod keys;

@@ -10,7 +10,7 @@ use connector_kit::conformance::{
     BIRTH_DATE, FAMILY_NAME, Hostility, QUOTED_WORD, Row, SNILS, Subject, VACCINE_CODE, now,
 };
 use serde_json::{Value, json};
-use testbed::fhir::{EndlessPages, FhirServer, ServerFault};
+use testbed::fhir::{EndlessPages, Exports, FhirServer, ServerFault};
 use testbed::proxy::TcpProxy;
 
 use crate::support::connector;
@@ -28,6 +28,8 @@ pub(crate) enum Server {
     /// Page links are offsets into a result that is made afresh for every page. Its clock is that
     /// of the last change.
     Offsets,
+    /// As [`Server::Snapshots`]; loads are bulk exports in files of two lines.
+    Exporting,
     /// Page links as of [`Server::Snapshots`], in the order of ids whatever order is asked for.
     Unsorted,
 }
@@ -50,6 +52,12 @@ impl FhirSubject {
         }
         if kind == Server::Unsorted {
             server.ignore_sort();
+        }
+        if kind == Server::Exporting {
+            server.set_exports(Some(Exports {
+                lines_per_file: 2,
+                ..Exports::default()
+            }));
         }
         let patient = json!({"resourceType": "Patient", "id": "p",
             "name": [{"family": FAMILY_NAME}], "birthDate": BIRTH_DATE,
@@ -109,8 +117,13 @@ impl Subject for FhirSubject {
     }
 
     async fn connector(&self) -> Box<dyn Connector> {
+        let first_load = if self.kind == Server::Exporting {
+            "system-export"
+        } else {
+            "search"
+        };
         let settings = json!({
-            "feeds": self.feeds, "overlap_seconds": self.overlap().num_seconds(),
+            "first_load": first_load, "feeds": self.feeds, "overlap_seconds": self.overlap().num_seconds(),
             "request_timeout_seconds": 1, "connect_timeout_seconds": 1,
             "max_body_bytes": 64 * 1024,
         });
@@ -136,7 +149,7 @@ impl Subject for FhirSubject {
     async fn contents(&mut self) -> String {
         let mut contents = self.server.contents();
         for request in self.server.requests() {
-            if !request.starts_with("GET ") {
+            if !request.starts_with("GET ") && !request.starts_with("DELETE /fhir/export-jobs/") {
                 contents.push_str(&request);
             }
         }

@@ -5,11 +5,17 @@ use super::store::TYPES;
 use serde_json::{Value, json};
 
 /// The CapabilityStatement, which declares no more than this server can really do.
-pub(super) fn capabilities(include: bool, history: bool) -> Value {
+pub(super) fn capabilities(include: bool, history: bool, exports: bool) -> Value {
     let resources: Vec<Value> = TYPES
         .iter()
         .map(|kind| resource_capability(kind, include, history))
         .collect();
+    let operations = if exports {
+        json!([{"name": "export",
+            "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"}])
+    } else {
+        json!([])
+    };
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -18,7 +24,7 @@ pub(super) fn capabilities(include: bool, history: bool) -> Value {
         "implementation": {"description": "testbed FHIR server"},
         "fhirVersion": "4.0.1",
         "format": ["json"],
-        "rest": [{"mode": "server", "resource": resources}],
+        "rest": [{"mode": "server", "resource": resources, "operation": operations}],
     })
 }
 

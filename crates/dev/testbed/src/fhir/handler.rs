@@ -6,7 +6,7 @@ use super::cache::Asked;
 use super::fault::{ServerFault, http_date};
 use super::state::ServerState;
 use super::store::TYPES;
-use super::{auth, capabilities, history, query, search};
+use super::{auth, capabilities, export, history, query, search};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use parking_lot::Mutex;
@@ -67,23 +67,34 @@ fn answer(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, RequestProblem> {
-    if method != Method::GET {
+    let rest = uri.path().strip_prefix(BASE_PATH).unwrap_or_default();
+    let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+    let deletes = method == Method::DELETE && export::is_job(&parts);
+    if method != Method::GET && !deletes {
         return Err(RequestProblem::new(
             405,
             "not-supported",
             "only GET is supported",
         ));
     }
-    let rest = uri.path().strip_prefix(BASE_PATH).unwrap_or_default();
-    let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
     if parts == ["metadata"] {
-        let statement = capabilities::capabilities(!state.ignores_include, !state.lacks_history);
+        let statement = capabilities::capabilities(
+            !state.ignores_include,
+            !state.lacks_history,
+            state.exports.is_some(),
+        );
         return Ok(answer::json(200, &statement));
     }
     auth::authorise(state.auth.as_ref(), headers)?;
     check_permitted(state, &parts)?;
     let base = base_of_links(state, headers);
+    if let Some(answer) = export::answer(state, &base, &parts, deletes) {
+        return answer;
+    }
     let params = query::parse(uri.query().unwrap_or_default())?;
+    if export::is_kick_off(&parts) {
+        return export::kick_off(state, &base, &params);
+    }
     match parts.as_slice() {
         [] if params.iter().any(|(name, _)| name == PAGE_PARAM) => {
             search::later_page(state, &base, &params)

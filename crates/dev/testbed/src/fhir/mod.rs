@@ -2,7 +2,7 @@
 //!
 //! It holds `Patient`, `Immunization`, `Observation` and `Condition` and answers what a puller
 //! asks: `/metadata`, read, and search with `_lastUpdated`, `_sort`, `_count`, `_include`, `_id`,
-//! `code`, `status`, `_elements`, `_summary=count` and pages. A page link is good for the result as
+//! `code`, `status`, `_elements`, `_summary=count` and pages; where a test asks for it, also `$export`. A page link is good for the result as
 //! it was at the first page, unless a test asks for another kind of paging.
 
 mod answer;
@@ -10,6 +10,7 @@ mod auth;
 mod bundle;
 mod cache;
 mod capabilities;
+mod export;
 mod fault;
 mod handler;
 mod history;
@@ -20,6 +21,7 @@ mod state;
 mod store;
 
 pub use auth::Auth;
+pub use export::Exports;
 pub use fault::ServerFault;
 pub use state::EndlessPages;
 pub use store::TYPES;
@@ -186,6 +188,21 @@ impl FhirServer {
     /// Offers no history of a type from now on.
     pub fn without_history(&self) {
         self.state.lock().lacks_history = true;
+    }
+
+    /// Exports in this way from now on; `None`: not at all.
+    pub fn set_exports(&self, exports: Option<Exports>) {
+        self.state.lock().exports = exports;
+    }
+
+    /// Forgets all export jobs: their status and their files answer 404 from now on.
+    pub fn forget_exports(&self) {
+        self.state.lock().jobs.clear();
+    }
+
+    /// Number of export jobs that nobody has deleted.
+    pub fn exports_kept(&self) -> usize {
+        self.state.lock().jobs.len()
     }
 
     /// Answers the next request with a redirect (307).

@@ -1,7 +1,7 @@
 //! The FHIR server: search, pages, includes, faults.
 
 use serde_json::{Value, json};
-use testbed::fhir::{Auth, EndlessPages, FhirServer};
+use testbed::fhir::{Auth, EndlessPages, Exports, FhirServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -418,4 +418,27 @@ async fn a_history_tells_of_deletions_and_a_missing_stamp_is_found_by_no_search_
     server.write_bom();
     let marked = get(&server, "/Patient/p3").await;
     assert!(marked.body.starts_with(b"\xef\xbb\xbf{"));
+}
+
+#[tokio::test]
+async fn an_export_is_of_its_beginning_and_in_files() {
+    let server = clinic().await;
+    assert_eq!(get(&server, "/$export").await.status, 404);
+    server.set_exports(Some(Exports {
+        polls: 1,
+        lines_per_file: 1,
+        ..Exports::default()
+    }));
+    let begun = get(&server, "/Patient/$export?_type=Patient").await;
+    assert_eq!(begun.status, 202);
+    server.delete("Patient", "p1");
+    let status = "/export-jobs/job-0";
+    assert!(begun.head.contains(status), "{}", begun.head);
+    assert_eq!(get(&server, status).await.status, 202);
+    let manifest = get(&server, status).await.json();
+    assert_eq!(manifest["output"].as_array().unwrap().len(), 2);
+    let file = get(&server, "/export-jobs/job-0/Patient-0").await.json();
+    assert_eq!(file["id"], "p1");
+    server.forget_exports();
+    assert_eq!(get(&server, status).await.status, 404);
 }
