@@ -13,6 +13,7 @@ mod capability_statement;
 mod check;
 mod config;
 mod connector;
+mod content_settings;
 mod corrected;
 mod credentials;
 mod cursor;
@@ -22,6 +23,7 @@ mod deleted;
 mod fact;
 mod fingerprint;
 mod first_search;
+mod folder;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -65,5 +67,6 @@ pub use config::{
     RecoveredOn,
 };
 pub use connector::FhirConnector;
+pub use folder::{FhirFolderConfig, FhirFolderConnector};
 pub use login::{ClientCredentials, SecretMethod, SmartBackend};
 pub use proposal::{ServerProposal, propose};

@@ -5,7 +5,7 @@ mod condition;
 
 use chrono_tz::Tz;
 use connector_kit::{ClinicDate, ClinicFact, Coding, Dose, Feed, Field, FieldFault, RecordStatus};
-use serde::Deserialize as _;
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -19,6 +19,15 @@ pub(crate) struct MappedResource {
     pub fact: ClinicFact,
     pub subject: Reference,
     pub contained: Vec<Box<RawValue>>,
+}
+
+/// The elements of a resource by which searches find it.
+#[derive(Deserialize)]
+struct Coded {
+    #[serde(default, rename = "vaccineCode")]
+    vaccine_code: Value,
+    #[serde(default)]
+    code: Value,
 }
 
 /// Settings by which resources are mapped.
@@ -173,6 +182,25 @@ fn interpretations(value: &Value) -> Vec<CodeableConcept> {
     };
     let read = |concept: &Value| CodeableConcept::deserialize(concept).ok();
     one_by_one.iter().filter_map(read).collect()
+}
+
+/// The codes of a resource by which searches of its feed find it, whatever the rest of it is like;
+/// `None` for what is no JSON object.
+pub(crate) fn codings_of(feed: Feed, json: &str) -> Option<Vec<Coding>> {
+    let resource: Coded = serde_json::from_str(json).ok()?;
+    let element = match feed {
+        Feed::Vaccinations => resource.vaccine_code,
+        Feed::Tests | Feed::Recoveries => resource.code,
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let listed = element["coding"].as_array().into_iter().flatten();
+    let coded = listed.filter_map(|coding| {
+        Some(Coding {
+            system: text(&coding["system"]),
+            code: text(&coding["code"])?,
+        })
+    });
+    Some(coded.collect())
 }
 
 /// True for an Observation with a number for its result and nothing that says what it means.

@@ -16,6 +16,7 @@ mod corrected;
 mod deleted;
 mod endless;
 mod faults;
+mod folder;
 mod include;
 mod keys;
 mod links;
