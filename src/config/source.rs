@@ -9,11 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::schedule::Schedule;
 
 /// Writes the type of a `[source.NAME]` section from the list of connector kinds. Each kind is one
-/// entry: the name of its section, and the type that is read from the section and builds the
-/// connector; the type has a field `time_zone`. An enum would say "exactly one of these" as well,
-/// but `serde(flatten)`, which it needs, undoes `deny_unknown_fields`.
+/// entry: the name of its section, in quotes behind it where that is no name of Rust's, and the
+/// type that is read from the section and builds the connector; the type has a field `time_zone`.
+/// An enum would say "exactly one of these" as well, but `serde(flatten)`, which it needs, undoes
+/// `deny_unknown_fields`.
 macro_rules! source_config {
-    ($($(#[cfg($condition:meta)])? $(#[doc = $doc:tt])* $kind:ident: $config:ty,)*) => {
+    ($($(#[cfg($condition:meta)])? $(#[doc = $doc:tt])* $kind:ident $(= $name:literal)?:
+        $config:ty,)*) => {
         /// A `[source.NAME]` section; exactly one of the connector sections must be there.
         #[derive(Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
@@ -22,7 +24,7 @@ macro_rules! source_config {
             #[serde(default, skip_serializing)]
             pub schedule: Schedule,
             /// Most records in one page, 1 to 10000; memory use grows with it. 3000 from a
-            /// database, 1000 from a FHIR server, whose resources are long.
+            /// database, 1000 from a FHIR server or an export's files, whose resources are long.
             #[serde(default, skip_serializing)]
             pub page_records: Option<u32>,
             /// Schedule and pace of its sweeps, and how much may be withdrawn unasked.
@@ -34,12 +36,21 @@ macro_rules! source_config {
             /// Reading of local codes, and generalisation of dates.
             #[serde(default)]
             pub policy: PolicyConfig,
-            $($(#[cfg($condition)])? $(#[doc = $doc])* pub $kind: Option<$config>,)*
+            $(
+                $(#[cfg($condition)])?
+                $(#[doc = $doc])*
+                // Left out where it is absent, so that no other source's meaning has changed by it.
+                $(#[serde(rename = $name, skip_serializing_if = "Option::is_none")])?
+                pub $kind: Option<$config>,
+            )*
         }
 
         impl SourceConfig {
             /// Names of all connector sections.
-            pub const KINDS: &[&str] = &[$($(#[cfg($condition)])? stringify!($kind),)*];
+            pub const KINDS: &[&str] = &[$(
+                $(#[cfg($condition)])?
+                section_name!($kind $($name)?),
+            )*];
 
             /// The connector sections that are present; exactly one is right.
             #[must_use]
@@ -47,7 +58,8 @@ macro_rules! source_config {
                 let mut present = Vec::new();
                 $($(#[cfg($condition)])?
                 if let Some(config) = &self.$kind {
-                    present.push(ConnectorSection { name: stringify!($kind), config });
+                    let name = section_name!($kind $($name)?);
+                    present.push(ConnectorSection { name, config });
                 })*
                 present
             }
@@ -75,6 +87,16 @@ macro_rules! source_config {
     };
 }
 
+/// Name of the section of a kind of source.
+macro_rules! section_name {
+    ($kind:ident) => {
+        stringify!($kind)
+    };
+    ($kind:ident $name:literal) => {
+        $name
+    };
+}
+
 source_config! {
     #[cfg(feature = "postgres")]
     /// A PostgreSQL database.
@@ -86,6 +108,8 @@ source_config! {
     sqlite: connector_sql::SqliteConfig,
     /// A FHIR R4 server.
     fhir: connector_fhir::FhirConfig,
+    /// A folder with the files of a FHIR R4 bulk export.
+    fhir_folder = "fhir-folder": connector_fhir::FhirFolderConfig,
 }
 
 /// A connector section of a source, such as `[source.NAME.postgres]`.

@@ -15,7 +15,7 @@ use crate::support::{
     registry_command,
 };
 
-const KINDS: [&str; 4] = ["postgres", "mysql", "sqlite", "fhir"];
+const KINDS: [&str; 5] = ["postgres", "mysql", "sqlite", "fhir", "fhir-folder"];
 const PLACEHOLDER: &str = "cgpk1:PASTE-THE-KEY-OF-THE-REGISTRY";
 const RECEIPT_PLACEHOLDER: &str = "cgrv1:PASTE-THE-RECEIPT-KEY-OF-THE-REGISTRY";
 
@@ -145,6 +145,7 @@ fn a_new_folder_lacks_only_what_a_person_must_fill_in() {
         let checked = gateway(&made, &["check", "--offline"]);
         match kind {
             "sqlite" => told(&checked, 0, &["source mis"]),
+            "fhir-folder" => told(&checked, 0, &["source clinic"]),
             "fhir" => told(&checked, 78, &["fhir-password", "no such file"]),
             _ => told(&checked, 78, &["mis-password", "no such file"]),
         };

@@ -17,6 +17,8 @@ mod daemon;
 #[cfg(test)]
 mod disk_full;
 #[cfg(test)]
+mod export_files;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod histories;

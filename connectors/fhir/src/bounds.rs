@@ -6,6 +6,7 @@ use connector_kit::{Feed, SourceError};
 use url::Url;
 
 use crate::config::{self, FhirConfig, FirstLoad, IdentifierName, Include, RecoveredOn};
+use crate::content_settings::ContentSettings;
 use crate::ids::is_fhir_id;
 
 /// Longest name of a country, in characters.
@@ -22,6 +23,17 @@ pub(crate) fn check(config: &FhirConfig) -> Result<(), SourceError> {
     check_effects(config)?;
     check_first_load(config)?;
     check_identifiers(config)
+}
+
+/// Refuses settings of what is read, and of what it means, that cannot work.
+///
+/// # Errors
+/// [`SourceError::Misconfigured`] for the first setting that is out of its bounds.
+pub(crate) fn check_content(settings: ContentSettings<'_>) -> Result<(), SourceError> {
+    check_recovered_on(settings.recovered_on)?;
+    check_lists(settings)?;
+    check_effects(settings)?;
+    check_identifiers(settings)
 }
 
 /// Returns whether everything travels readable to another machine.
@@ -64,13 +76,25 @@ fn check_numbers(config: &FhirConfig) -> Result<(), SourceError> {
     check_number("connect_timeout_seconds", seconds, 1..=600)?;
     let bytes = config.max_body_bytes;
     check_number("max_body_bytes", bytes, 64 * 1024..=256 * 1024 * 1024)?;
-    if let RecoveredOn::OnsetPlusDays(days) = config.recovered_on {
-        check_number("recovered_on.onset-plus-days", days, 1..=365)?;
-    }
+    check_recovered_on(config.recovered_on)?;
     check_number("max_pages", config.max_pages, 1..=u32::MAX)
 }
 
-fn check_number(name: &str, value: u32, allowed: RangeInclusive<u32>) -> Result<(), SourceError> {
+fn check_recovered_on(rule: RecoveredOn) -> Result<(), SourceError> {
+    match rule {
+        RecoveredOn::OnsetPlusDays(days) => {
+            check_number("recovered_on.onset-plus-days", days, 1..=365)
+        }
+        RecoveredOn::Abatement | RecoveredOn::LastUpdated => Ok(()),
+    }
+}
+
+/// Refuses a number outside its range.
+pub(crate) fn check_number(
+    name: &str,
+    value: u32,
+    allowed: RangeInclusive<u32>,
+) -> Result<(), SourceError> {
     if allowed.contains(&value) {
         return Ok(());
     }
@@ -84,26 +108,27 @@ fn check_number(name: &str, value: u32, allowed: RangeInclusive<u32>) -> Result<
     ))
 }
 
-fn check_lists(config: &FhirConfig) -> Result<(), SourceError> {
+fn check_lists<'a>(settings: impl Into<ContentSettings<'a>>) -> Result<(), SourceError> {
+    let settings = settings.into();
     let empty = |setting: &str, help: &str| {
         Err(SourceError::misconfigured(
             format!("{setting} is empty"),
             help,
         ))
     };
-    if config.feeds.is_empty() {
+    if settings.feeds.is_empty() {
         return empty(
             "feeds",
             "name at least one of vaccinations, tests, recoveries, or leave the line out",
         );
     }
-    if config.reads(Feed::Tests) && config.test_codes.is_empty() {
+    if settings.reads(Feed::Tests) && settings.test_codes.is_empty() {
         return empty(
             "test_codes",
             "name the tests' codes, or leave tests out of feeds",
         );
     }
-    if config.reads(Feed::Recoveries) && config.diagnosis_codes.is_empty() {
+    if settings.reads(Feed::Recoveries) && settings.diagnosis_codes.is_empty() {
         return empty(
             "diagnosis_codes",
             "name the diagnoses' codes, or leave recoveries out of feeds",
@@ -113,32 +138,33 @@ fn check_lists(config: &FhirConfig) -> Result<(), SourceError> {
 }
 
 /// Refuses settings of feeds that are not read.
-fn check_effects(config: &FhirConfig) -> Result<(), SourceError> {
-    let settings = [
+fn check_effects<'a>(settings: impl Into<ContentSettings<'a>>) -> Result<(), SourceError> {
+    let settings = settings.into();
+    let limited = [
         (
             Feed::Vaccinations,
             "vaccine_codes",
-            !config.vaccine_codes.is_empty(),
+            !settings.vaccine_codes.is_empty(),
         ),
         (
             Feed::Tests,
             "test_codes",
-            !config.test_codes.is_empty() && config.test_codes != config::test_codes(),
+            !settings.test_codes.is_empty() && settings.test_codes != config::test_codes(),
         ),
         (
             Feed::Recoveries,
             "diagnosis_codes",
-            !config.diagnosis_codes.is_empty()
-                && config.diagnosis_codes != config::diagnosis_codes(),
+            !settings.diagnosis_codes.is_empty()
+                && settings.diagnosis_codes != config::diagnosis_codes(),
         ),
         (
             Feed::Recoveries,
             "recovered_on",
-            config.recovered_on != RecoveredOn::default(),
+            settings.recovered_on != RecoveredOn::default(),
         ),
     ];
-    for (feed, setting, is_set) in settings {
-        if is_set && !config.reads(feed) {
+    for (feed, setting, is_set) in limited {
+        if is_set && !settings.reads(feed) {
             return Err(SourceError::misconfigured(
                 format!("{setting} has no effect: {feed} is not among feeds"),
                 format!("add \"{feed}\" to feeds, or take {setting} out"),
@@ -167,12 +193,13 @@ fn check_first_load(config: &FhirConfig) -> Result<(), SourceError> {
 
 /// Refuses identifier systems and countries that can match nothing, or have no effect. The systems
 /// are the administrator's own words.
-fn check_identifiers(config: &FhirConfig) -> Result<(), SourceError> {
+fn check_identifiers<'a>(settings: impl Into<ContentSettings<'a>>) -> Result<(), SourceError> {
+    let settings = settings.into();
     let is_none = |system: &String| system.is_empty() || system.contains(char::is_whitespace);
-    if config.identifier_systems.keys().any(is_none) {
+    if settings.identifier_systems.keys().any(is_none) {
         return Err(no_system("identifier_systems"));
     }
-    for (system, country) in &config.identifier_countries {
+    for (system, country) in settings.identifier_countries {
         if is_none(system) {
             return Err(no_system("identifier_countries"));
         }
@@ -183,7 +210,7 @@ fn check_identifiers(config: &FhirConfig) -> Result<(), SourceError> {
                 "write its code or its name, such as \"DE\", \"DEU\" or \"Germany\"",
             ));
         }
-        let has_country = match config.identifier_systems.get(system) {
+        let has_country = match settings.identifier_systems.get(system) {
             // Of a system without a meaning the type may say that it is a passport.
             None => true,
             Some(name) => matches!(

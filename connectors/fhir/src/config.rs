@@ -275,7 +275,7 @@ fn url_text<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> 
     serializer.collect_str(url)
 }
 
-fn all_feeds() -> Vec<FeedName> {
+pub(crate) fn all_feeds() -> Vec<FeedName> {
     vec![
         FeedName::Vaccinations,
         FeedName::Tests,

@@ -13,6 +13,7 @@ mod capability_statement;
 mod check;
 mod config;
 mod connector;
+mod content_settings;
 mod corrected;
 mod credentials;
 mod cursor;
@@ -23,6 +24,7 @@ mod export;
 mod fact;
 mod fingerprint;
 mod first_search;
+mod folder;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -66,5 +68,6 @@ pub use config::{
     Links, RecoveredOn,
 };
 pub use connector::FhirConnector;
+pub use folder::{FhirFolderConfig, FhirFolderConnector};
 pub use login::{ClientCredentials, SecretMethod, SmartBackend};
 pub use proposal::{ServerProposal, propose};

@@ -52,7 +52,8 @@ fn is_address(reference: &Reference) -> bool {
     text.starts_with("http://") || text.starts_with("https://")
 }
 
-fn record(
+/// The record of a resource, with its person.
+pub(crate) fn record(
     feed: Feed,
     resource: &Resource,
     mapped: MappedResource,

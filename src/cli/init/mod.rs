@@ -30,6 +30,7 @@ const POSTGRES: &str = include_str!("../../../config/sources/postgres.toml");
 const MYSQL: &str = include_str!("../../../config/sources/mysql.toml");
 const SQLITE: &str = include_str!("../../../config/sources/sqlite.toml");
 const FHIR: &str = include_str!("../../../config/sources/fhir.toml");
+const FHIR_FOLDER: &str = include_str!("../../../config/sources/fhir-folder.toml");
 
 #[derive(Debug, Args)]
 pub(super) struct InitArguments {
@@ -79,6 +80,7 @@ enum SourceKind {
     Mysql,
     Sqlite,
     Fhir,
+    FhirFolder,
 }
 
 /// Longest name of a source.
@@ -144,6 +146,7 @@ async fn section(
             SourceKind::Mysql => MYSQL,
             SourceKind::Sqlite => SQLITE,
             SourceKind::Fhir => FHIR,
+            SourceKind::FhirFolder => FHIR_FOLDER,
         };
         return Ok(Section {
             text: text.to_owned(),

@@ -145,7 +145,7 @@ async fn what_cannot_be_looked_at_leaves_nothing_behind() {
 #[tokio::test]
 async fn the_examples_are_written_as_before() {
     let folder = tempfile::tempdir().expect("a folder");
-    for kind in ["postgres", "mysql", "sqlite", "fhir"] {
+    for kind in ["postgres", "mysql", "sqlite", "fhir", "fhir-folder"] {
         let target = folder.path().join(kind);
         let path = target.to_str().expect("a path").to_owned();
         run(&[&path, "--source", kind])

@@ -56,7 +56,7 @@ impl Place<'_> {
         match table {
             ValueTable::Conflicts => None,
             // FHIR's status words are a closed list.
-            ValueTable::Status if self.kind == "fhir" => None,
+            ValueTable::Status if matches!(self.kind, "fhir" | "fhir-folder") => None,
             ValueTable::Status => Some(format!("source.{source}.{}.{feed}", self.kind)),
             table => Some(format!("source.{source}.policy.codes.{}", table.as_str())),
         }

@@ -271,6 +271,14 @@ pub(crate) fn parse_read(body: &[u8], resource_type: &str) -> Option<Resource> {
         .then(|| resource(resource_type, &head, Some(id), None, json))
 }
 
+/// A resource that stands by itself, as on a line of a file. One without a usable id is named by
+/// its content.
+pub(crate) fn alone(json: Box<RawValue>, resource_type: &str) -> Resource {
+    let head: Head = serde_json::from_str(json.get()).unwrap_or_default();
+    let id = usable_id(&head.id);
+    resource(resource_type, &head, id, None, json)
+}
+
 /// Error for a server that answers a search with something else.
 pub(crate) fn other_type(resource_type: &str) -> SourceError {
     SourceError::misconfigured(

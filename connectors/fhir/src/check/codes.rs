@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Coding, Feed};
 
 use crate::bundle::ServerPage;
-use crate::fact::{self, resource_type};
+use crate::fact::{self, MappingRules, resource_type};
 use crate::readable::readable;
 use crate::refusal::Ask;
 use crate::session::FhirSession;
@@ -49,7 +49,7 @@ pub(super) async fn check(
             "among {} {kind} resources there are these codes: {}. Name those that are meant in {} \
              as \"SYSTEM|CODE\"",
             fetched.page.matches.len(),
-            distinct(session, feed, &fetched.page).join(", "),
+            distinct(feed, session.mapping_rules(), resources(&fetched.page)).join(", "),
             setting(feed)
         ),
         Err(_) => format!(
@@ -60,7 +60,12 @@ pub(super) async fn check(
     report.warn(what, help);
 }
 
-const fn setting(feed: Feed) -> &'static str {
+fn resources(page: &ServerPage) -> impl Iterator<Item = &str> {
+    page.matches.iter().map(|resource| resource.json.get())
+}
+
+/// Name of the setting that lists a feed's codes.
+pub(crate) const fn setting(feed: Feed) -> &'static str {
     match feed {
         Feed::Vaccinations => "vaccine_codes",
         Feed::Tests => "test_codes",
@@ -68,12 +73,15 @@ const fn setting(feed: Feed) -> &'static str {
     }
 }
 
-/// The distinct codes of a page's records with their numbers, the most frequent first.
-fn distinct(session: &FhirSession, feed: Feed, page: &ServerPage) -> Vec<String> {
-    let rules = session.mapping_rules();
+/// The distinct codes of resources with their numbers, the most frequent first.
+pub(crate) fn distinct<'a>(
+    feed: Feed,
+    rules: MappingRules,
+    resources: impl Iterator<Item = &'a str>,
+) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for resource in &page.matches {
-        let mapped = fact::map(feed, resource.json.get(), rules);
+    for json in resources {
+        let mapped = fact::map(feed, json, rules);
         let mut names: Vec<_> = mapped.fact.codings().iter().filter_map(name).collect();
         if names.is_empty() {
             names.push("(only words)".to_owned());

@@ -1,20 +1,20 @@
 //! `check`: looks at everything that can be wrong with a FHIR server and says it in words.
 
 pub(crate) mod capabilities;
-mod codes;
+pub(crate) mod codes;
 mod links;
+pub(crate) mod persons;
 pub(crate) mod sample;
-mod systems;
+pub(crate) mod systems;
 
 use chrono::{DateTime, Utc};
-use connector_kit::{CheckReport, Feed, IdentifierKind, Person, SourceError};
+use connector_kit::{CheckReport, Feed, SourceError};
 
 use crate::bounds;
-use crate::bundle::{PatientEntry, Resource, ServerPage};
+use crate::bundle::{PatientEntry, ServerPage};
 use crate::config::Include;
 use crate::corrected::has_other_patients;
 use crate::fact::{self, MappedResource, resource_type};
-use crate::identity::Lack;
 use crate::patients::{Patients, patient_id};
 use crate::query::Span;
 use crate::refusal::Ask;
@@ -95,7 +95,11 @@ impl FhirCheck<'_> {
             self.report.good(choice.words());
         }
         self.changed_patients().await;
-        self.list_unknown_systems();
+        persons::unknown_systems(
+            &self.systems,
+            &self.session.identifier_systems,
+            &mut self.report,
+        );
     }
 
     /// Checks the first records of a feed: their stamps, patients and identifiers.
@@ -103,7 +107,8 @@ impl FhirCheck<'_> {
         let session = self.session;
         stamps(feed, &page, &mut self.report);
         self.unstamped(feed, &page).await;
-        self.bare_numbers(feed, &page);
+        let resources = page.matches.iter().map(|resource| resource.json.get());
+        persons::bare_numbers(feed, resources, &mut self.report);
         let rules = session.mapping_rules();
         let mapped: Vec<_> = page
             .matches
@@ -139,7 +144,8 @@ impl FhirCheck<'_> {
             .iter()
             .map(|mapped| patients.person(&mapped.subject, &mapped.contained))
             .collect();
-        self.identities(feed, &persons);
+        let known = &session.identifier_systems;
+        persons::identities(feed, &persons, &self.systems, known, &mut self.report);
         Ok(())
     }
 
@@ -222,79 +228,6 @@ impl FhirCheck<'_> {
             );
         }
     }
-
-    fn list_unknown_systems(&mut self) {
-        let known = &self.session.identifier_systems;
-        let told = self.systems.told(Lack::Meaning, known);
-        if !told.is_empty() {
-            self.report.warn(
-                format!("identifier systems without a meaning here (persons): {told}"),
-                "name those that identify a person in identifier_systems, and the others there \
-                 as \"ignored\"",
-            );
-        }
-    }
-
-    /// Checks that the records' persons can be known.
-    fn identities(&mut self, feed: Feed, persons: &[Person]) {
-        let count = |has: &dyn Fn(&Person) -> bool| persons.iter().filter(|p| has(p)).count();
-        let nameless = count(&|person| person.identifiers.is_empty());
-        if nameless > 0 {
-            self.report.warn(
-                format!(
-                    "{feed}: {nameless} of the first {} records have no identifier that is known \
-                     here",
-                    persons.len()
-                ),
-                "they will be refused; see identifier_systems, and the account's right to read \
-                 Patient",
-            );
-        }
-        for (kind, what) in [
-            (IdentifierKind::PassportForeign, "a passport"),
-            (IdentifierKind::NationalId, "a national number"),
-        ] {
-            let lacks = |identifier: &connector_kit::Identifier| {
-                identifier.kind == kind && identifier.country.is_none()
-            };
-            let lacking = count(&|person| person.identifiers.iter().any(lacks));
-            if lacking == 0 {
-                continue;
-            }
-            let told = self
-                .systems
-                .told(Lack::Country, &self.session.identifier_systems);
-            let of = if told.is_empty() {
-                String::new()
-            } else {
-                format!("; systems without a country (persons): {told}")
-            };
-            self.report.warn(
-                format!(
-                    "{feed}: {lacking} of the first {} records have {what} of no known country{of}",
-                    persons.len()
-                ),
-                "write the system's country into identifier_countries: \"SYSTEM\" = \"DEU\"",
-            );
-        }
-    }
-
-    /// Checks that tests say what their numbers mean.
-    fn bare_numbers(&mut self, feed: Feed, page: &ServerPage) {
-        let bare = |resource: &&Resource| fact::is_bare_number(resource.json.get());
-        let count = page.matches.iter().filter(bare).count();
-        if feed == Feed::Tests && count > 0 {
-            self.report.warn(
-                format!(
-                    "{feed}: {count} of the first {} records have a number for their result and no \
-                     interpretation",
-                    page.matches.len()
-                ),
-                "a number (a Ct value, a viral load) is no result: they will be refused. Have the \
-                 server send interpretation with them (POS, NEG), or read other test_codes",
-            );
-        }
-    }
 }
 
 /// Checks that the feed can be read incrementally.
@@ -311,7 +244,8 @@ fn stamps(feed: Feed, page: &ServerPage, report: &mut CheckReport) {
     }
 }
 
-fn add_error(report: &mut CheckReport, about: &str, error: &SourceError) {
+/// Adds a failure that ended a part of the check.
+pub(crate) fn add_error(report: &mut CheckReport, about: &str, error: &SourceError) {
     match error {
         SourceError::Retry { what, .. } => report.away(
             format!("{about}: {what}"),

@@ -84,11 +84,16 @@ async fn take(
 }
 
 fn sampled(feed: Feed, record: ClinicRecord, json: &str) -> SampledRecord {
-    let resource: Value = serde_json::from_str(json).unwrap_or_default();
     SampledRecord {
-        instants: instants(feed, &resource),
+        instants: instants_of(feed, json),
         record,
     }
+}
+
+/// Dates of a resource that are written as instants.
+pub(crate) fn instants_of(feed: Feed, json: &str) -> Vec<SampledInstant> {
+    let resource: Value = serde_json::from_str(json).unwrap_or_default();
+    instants(feed, &resource)
 }
 
 /// Dates of a resource that are written as instants, from the elements that count.

@@ -14,13 +14,13 @@ const MIN_PERSONS: usize = 2;
 
 /// Systems that lack a meaning or a country, with the patients who have them.
 #[derive(Default)]
-pub(super) struct LackingSystems {
+pub(crate) struct LackingSystems {
     patients: BTreeMap<(Lack, String), BTreeSet<String>>,
 }
 
 impl LackingSystems {
     /// Looks at a Patient.
-    pub(super) fn see(&mut self, systems: &IdentifierSystems, entry: &PatientEntry) {
+    pub(crate) fn see(&mut self, systems: &IdentifierSystems, entry: &PatientEntry) {
         // Without either, patients are taken for one.
         let name = entry.id.as_deref().or(entry.full_url.as_deref());
         let name = name.unwrap_or_default();
@@ -34,7 +34,7 @@ impl LackingSystems {
 
     /// The systems that lack something, each with its number of patients, the most frequent first;
     /// empty where there is none.
-    pub(super) fn told(&self, lack: Lack, systems: &IdentifierSystems) -> String {
+    pub(crate) fn told(&self, lack: Lack, systems: &IdentifierSystems) -> String {
         let of = self.patients.iter().filter(|((of, _), _)| *of == lack);
         let mut found: Vec<(&str, usize)> = of
             .map(|((_, system), patients)| (system.as_str(), patients.len()))

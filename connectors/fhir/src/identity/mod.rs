@@ -8,6 +8,7 @@ use connector_kit::{Field, IdentifierKind, Person};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{FhirConfig, IdentifierName};
+use crate::content_settings::ContentSettings;
 use crate::date;
 use crate::model::{Identifier, Patient};
 use crate::patient_links::PatientLinks;
@@ -72,14 +73,18 @@ pub(crate) struct KnownPatient {
 
 impl IdentifierSystems {
     pub(crate) fn new(config: &FhirConfig) -> Self {
+        Self::of(config.into())
+    }
+
+    pub(crate) fn of(settings: ContentSettings<'_>) -> Self {
         let mut systems: BTreeMap<_, _> = BUILT_IN
             .map(|(system, name)| (system.to_owned(), name))
             .into();
-        systems.extend(config.identifier_systems.clone());
+        systems.extend(settings.identifier_systems.clone());
         Self {
             systems,
-            countries: config.identifier_countries.clone(),
-            zone: config.time_zone.0,
+            countries: settings.identifier_countries.clone(),
+            zone: settings.zone,
         }
     }
 

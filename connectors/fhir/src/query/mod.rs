@@ -256,17 +256,7 @@ impl Queries {
     /// True if one of these codings is asked for by the feed's tokens (R4 search, section
     /// 3.1.1.4.10), or the feed asks for all.
     pub(crate) fn asks_for(&self, feed: Feed, codings: &[Coding]) -> bool {
-        let tokens = self.codes(feed);
-        tokens.is_empty()
-            || tokens.split(',').any(|token| {
-                codings.iter().any(|coding| {
-                    let system = coding.system.as_deref().unwrap_or_default();
-                    match token.rsplit_once('|') {
-                        Some((wanted, code)) => system == wanted && coding.code == code,
-                        None => coding.code == token,
-                    }
-                })
-            })
+        have_token(self.codes(feed), codings)
     }
 
     /// A read of up to [`MAX_BATCH`] patients by their ids.
@@ -360,9 +350,24 @@ fn include_patient(url: &mut Url, feed: Feed) {
         .append_pair("_include", &format!("{}:patient", resource_type(feed)));
 }
 
+/// True if one of these codings is meant by one of the tokens that [`tokens`] has joined, or if
+/// there are no tokens.
+pub(crate) fn have_token(tokens: &str, codings: &[Coding]) -> bool {
+    let is_meant = |token: &str| {
+        codings.iter().any(|coding| {
+            let system = coding.system.as_deref().unwrap_or_default();
+            match token.rsplit_once('|') {
+                Some((wanted, code)) => system == wanted && coding.code == code,
+                None => coding.code == token,
+            }
+        })
+    };
+    tokens.is_empty() || tokens.split(',').any(is_meant)
+}
+
 /// Entries of a list of codes, as FHIR search tokens (R4 search, section 3.1.1.4.10) joined by
 /// "or": `SYSTEM|CODE`, or `CODE` in any system. An entry without an effect is an error.
-fn tokens(codes: &[String], setting: &str) -> Result<String, SourceError> {
+pub(crate) fn tokens(codes: &[String], setting: &str) -> Result<String, SourceError> {
     let codes: Vec<&str> = codes.iter().map(|code| code.trim()).collect();
     for (place, code) in codes.iter().enumerate() {
         let wrong = |what: &str, help: &str| {

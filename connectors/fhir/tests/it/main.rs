@@ -17,6 +17,7 @@ mod deleted;
 mod endless;
 mod export;
 mod faults;
+mod folder;
 mod include;
 mod keys;
 mod links;
