@@ -61,7 +61,8 @@ impl Backpressure {
             tracing::warn!(
                 parent: None,
                 event = "pulling-paused",
-                "the outbox is full: pulling pauses until batches have left; nothing is lost"
+                "the outbox is full: pulling pauses until batches have left or been answered; \
+                 nothing is lost"
             );
         } else {
             tracing::info!(

@@ -103,13 +103,15 @@ impl Source {
         ring: &KeyRing,
         suite: Suite,
     ) -> Result<Self, SourceError> {
-        let help = "correct it in [source.NAME.policy]; `clinic-gateway schema` lists what may \
-                    stand there";
+        let help = format!(
+            "correct it in [source.{name}.policy]; `clinic-gateway schema` lists what may stand \
+             there"
+        );
         let path = config.policy.codes_file.as_ref();
         let (codes_file, policy, codes) = match path.map(|path| folder.join(path)) {
             None => {
                 let policy = Policy::new(&config.policy).map_err(|error| {
-                    SourceError::misconfigured(format!("policy: {error}"), help)
+                    SourceError::misconfigured(format!("policy: {error}"), &*help)
                 })?;
                 (None, policy, None)
             }
@@ -134,11 +136,11 @@ impl Source {
         let section = sections.first().ok_or_else(|| {
             SourceError::misconfigured(
                 "the source has no connector section",
-                "add one, for instance [source.NAME.postgres]",
+                format!("add one, for instance [source.{name}.postgres]"),
             )
         })?;
         let connector = section.config.build(folder)?;
-        verify_sweeps(connector.as_ref(), &config.sweep)?;
+        verify_sweeps(name, connector.as_ref(), &config.sweep)?;
         Ok(Self {
             name: name.to_owned(),
             connector,
@@ -276,7 +278,11 @@ fn is_notified(notify: &Notify) -> bool {
 }
 
 /// Refuses a feed whose changes nobody would ever notice.
-fn verify_sweeps(connector: &dyn Connector, sweep: &SweepConfig) -> Result<(), SourceError> {
+fn verify_sweeps(
+    name: &str,
+    connector: &dyn Connector,
+    sweep: &SweepConfig,
+) -> Result<(), SourceError> {
     let is_noticed_by_sweeps = |feed: &Feed| connector.notices(*feed) == ChangeNotice::Contents;
     let mut feeds = connector.feeds().into_iter();
     match feeds.find(is_noticed_by_sweeps) {
@@ -285,7 +291,9 @@ fn verify_sweeps(connector: &dyn Connector, sweep: &SweepConfig) -> Result<(), S
                 "{feed}: nothing but a content sweep shows that a row has changed, and \
                  sweep.schedule is \"never\": no change would ever be noticed"
             ),
-            "set schedule in [source.NAME.sweep], for instance { cron = \"0 30 2 * * *\" }",
+            format!(
+                "set schedule in [source.{name}.sweep], for instance {{ cron = \"0 30 2 * * *\" }}"
+            ),
         )),
         _ => Ok(()),
     }
@@ -306,12 +314,13 @@ mod tests {
             schedule: Schedule::Never,
             ..SweepConfig::default()
         };
-        assert!(verify_sweeps(&connector, &never).is_ok());
+        assert!(verify_sweeps("clinic", &connector, &never).is_ok());
         rows.reads_contents.store(true, Ordering::Relaxed);
-        let refused = verify_sweeps(&connector, &never).expect_err("no change would be noticed");
+        let refused =
+            verify_sweeps("clinic", &connector, &never).expect_err("no change would be noticed");
         let words = "no change would ever be noticed";
         assert!(refused.to_string().contains(words), "{refused}");
-        assert!(verify_sweeps(&connector, &SweepConfig::default()).is_ok());
+        assert!(verify_sweeps("clinic", &connector, &SweepConfig::default()).is_ok());
     }
 
     #[test]

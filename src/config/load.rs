@@ -192,7 +192,10 @@ fn verify_schedules(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
                  late",
                 listening.name
             ),
-            "set source.NAME.schedule, for instance { every-seconds = 60 }, or take listen out",
+            format!(
+                "set source.{name}.schedule, for instance {{ every-seconds = 60 }}, or take listen \
+                 out"
+            ),
         ),
         _ => Ok(()),
     }
@@ -204,7 +207,7 @@ fn verify_sections(name: &str, source: &SourceConfig) -> Result<(), Wrong> {
         [] => wrong(
             format!("source.{name} has no connector section"),
             format!(
-                "add one of [source.NAME.{}",
+                "add one of [source.{name}.{}",
                 SourceConfig::KINDS.join(", .")
             )
             .replacen(',', "],", 1),

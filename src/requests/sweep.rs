@@ -52,8 +52,15 @@ pub(super) async fn sweep(
         .into_iter()
         .map(|feed| (feed, ledger.begun(feed)))
         .collect();
+    let _request = ledger.begin_request().await;
     loop {
         let result = |(feed, begun): &(Feed, u64)| ledger.ended_after(*feed, *begun, kind);
+        let results: Option<Vec<FeedSweep>> = begun.iter().map(result).collect();
+        if let Some(results) = results {
+            return Ok(results);
+        }
+        // Again after each round: a sweep that was begun before has ended, or another run of the
+        // source has taken the request along.
         for feed in begun.iter().filter(|feed| result(feed).is_none()) {
             ledger.ask(feed.0, kind);
         }
@@ -67,10 +74,5 @@ pub(super) async fn sweep(
         if summary.end == RunEnd::Stopped {
             return Err(RequestError::Stopped);
         }
-        let results: Option<Vec<FeedSweep>> = begun.iter().map(result).collect();
-        if let Some(results) = results {
-            return Ok(results);
-        }
-        // The daemon's worker has taken the request along, or a sweep ended that was begun before.
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use connector_kit::Feed;
 use outbox::{Sweep, SweepKind};
 use parking_lot::Mutex;
+use tokio::sync::MutexGuard;
 
 use super::feed_sweep::FeedSweep;
 
@@ -12,6 +13,8 @@ use super::feed_sweep::FeedSweep;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     feeds: Mutex<HashMap<Feed, FeedLedger>>,
+    /// Held by the request that an operator waits for.
+    request: tokio::sync::Mutex<()>,
 }
 
 /// Sweeps of one feed.
@@ -33,6 +36,18 @@ impl Ledger {
         let mut feeds = self.feeds.lock();
         let asked = &mut feeds.entry(feed).or_default().asked;
         *asked = asked.take().max(Some(kind));
+    }
+
+    /// Waits until no other request sweeps the source. The sweeps are then those of the request that
+    /// holds this, and nobody else takes a turn of them: two who give way to one another read a page
+    /// a turn.
+    pub(crate) async fn begin_request(&self) -> MutexGuard<'_, ()> {
+        self.request.lock().await
+    }
+
+    /// Returns whether an operator waits for the source's sweeps.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.request.try_lock().is_err()
     }
 
     /// Returns whether a sweep of the feed is asked for.

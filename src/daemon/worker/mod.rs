@@ -153,12 +153,18 @@ impl SourceWorker {
     /// Lists the turns of the feeds that are due, after a probe of each whose pause has passed.
     async fn turns(&mut self, trigger: Option<Trigger>) -> Vec<FeedTurn> {
         let mut turns = Vec::new();
+        let is_waited_for = self.source.sweeps.is_waited_for();
         for place in 0..self.feeds.len() {
             let now = self.gateway.clock.elapsed();
             let feed = &mut self.feeds[place];
-            let Some(turn) = feed.turn(trigger, now) else {
+            if is_waited_for {
+                // The request goes on with it.
+                feed.note_sweep_success();
+            }
+            let Some(mut turn) = feed.turn(trigger, now) else {
                 continue;
             };
+            turn.may_sweep &= !is_waited_for;
             match feed.permit(now) {
                 Permit::Open { .. } => continue,
                 Permit::Closed => {}

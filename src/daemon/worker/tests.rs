@@ -249,3 +249,68 @@ async fn a_sweep_that_gives_way_goes_on_behind_the_pull_without_a_schedule() {
         "a pull each turn"
     );
 }
+
+#[tokio::test]
+async fn a_sweep_that_an_operator_waits_for_gives_way_to_what_is_due_and_to_nothing_else() {
+    for is_under_way in [false, true] {
+        let world = World::new("", 0..200).await;
+        let World {
+            mut gateway,
+            rows,
+            clock,
+            ..
+        } = world;
+        let mut source = Arc::into_inner(gateway.sources.remove(0)).expect("nobody else has it");
+        source.page_records = 10;
+        let source = Arc::new(source);
+        gateway.sources.push(Arc::clone(&source));
+        rows.reads_contents.store(true, Ordering::Relaxed);
+        let gateway = Arc::new(gateway);
+        let stop = CancellationToken::new();
+        let run = SourceRun {
+            gateway: &gateway,
+            source: &source,
+            stop: &stop,
+            counters: &Counters::default(),
+        };
+        run.scheduled().await.expect("a first load");
+        let before = rows.asked.load(Ordering::Relaxed);
+        let due = Arc::clone(&source);
+        rows.at_contents.set(move |page| {
+            clock.advance(Duration::from_secs(6));
+            if page == 1 {
+                due.wake.notify_one();
+            }
+        });
+        if is_under_way {
+            source.request_sweep();
+            source.wake.notify_one();
+        }
+        let request = outbox::Request::Sweep {
+            source: source.name.clone(),
+            contents: true,
+        };
+        let asked = async {
+            if is_under_way {
+                while rows.contents_asked.lock().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            let patience = Duration::ZERO;
+            let answer = crate::requests::perform(&gateway, request, patience, &stop).await;
+            stop.cancel();
+            answer
+        };
+        let working = work(Arc::clone(&gateway), Arc::clone(&source), stop.clone());
+        let (answer, ()) = tokio::join!(asked, working);
+        let Ok(crate::requests::Answer::Swept { feeds, .. }) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!((feeds[0].keys, feeds[0].finished), (200, true));
+        // What was under way before is read to its end first.
+        let passes = if is_under_way { 2 } else { 1 };
+        assert_eq!(rows.contents_asked.lock().len(), passes * 21);
+        let pulls = rows.asked.load(Ordering::Relaxed) - before;
+        assert!(pulls <= 6, "{pulls} pulls for two that were due");
+    }
+}

@@ -10,14 +10,14 @@ use tokio::task::JoinError;
 /// says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
-    /// Too many sealed bytes wait for the broker.
+    /// Too many sealed bytes wait for the queue or for the registry's receipts.
     #[error(
-        "the outbox is full: {pending_bytes} bytes wait and {max_bytes} are allowed; it drains as \
-         soon as the queue \
-         takes batches, or raise max_mebibytes of [outbox]"
+        "the outbox is full: {pending_bytes} bytes are kept and {max_bytes} are allowed; a batch \
+         leaves it when the queue has taken it and the registry's receipt for it has come: \
+         `clinic-gateway status` says how many wait for which; or raise max_mebibytes of [outbox]"
     )]
     Full {
-        /// Sealed bytes waiting.
+        /// Sealed bytes kept.
         pending_bytes: u64,
         /// The configured limit.
         max_bytes: u64,
