@@ -3,7 +3,7 @@
 use connector_kit::Feed;
 
 use super::candidates::{Ground, SURE, is_code, is_date, is_value, kind};
-use super::columns::best_column;
+use super::columns::{best_column, best_of};
 use super::look::Look;
 use super::merges::{self, Survivor};
 use super::names::{Name, Words};
@@ -95,6 +95,16 @@ pub(super) async fn draft<'c>(
             others.join(", ")
         ));
     }
+    if ways
+        .iter()
+        .any(|way| persons::links(ground.references, table, way) > 0)
+    {
+        draft.notes.push(
+            "the person is found over a table that joins two others: a record that it joins with \
+             several persons would stand several times, which `clinic-gateway check` shows"
+                .into(),
+        );
+    }
     if let Some(survivor) = draft.survivors.first() {
         let shown = draft.select.table_of(&survivor.of).shown();
         draft.notes.push(format!(
@@ -120,12 +130,26 @@ impl Draft<'_> {
         places.max_by_key(|place| place.score)
     }
 
-    /// The best column of each table on the way to the person, which is left out.
+    /// The best column of each table on the way to the person, which is left out; a column that leads
+    /// to the next table is none.
     fn places(&self, words: &Words, fits: fn(Shape) -> bool) -> Vec<Place> {
         let way = self.ways.first().map_or(&[][..], Vec::as_slice);
         let end = way.len().saturating_sub(usize::from(way.len() > 1));
+        let leads_on = |alias: &String, column: &Column| {
+            let mut steps = self
+                .select
+                .tables
+                .iter()
+                .filter(|one| way.contains(&one.alias));
+            steps.any(|one| {
+                let by = one.by.as_ref();
+                by.is_some_and(|(from, by)| from == alias && by.columns.contains(&column.name))
+            })
+        };
         let place = |(steps, alias): (usize, &String)| {
-            let (score, column) = best_column(self.select.table_of(alias), words, fits)?;
+            let columns = self.select.table_of(alias).columns.iter();
+            let columns = columns.filter(|one| fits(one.shape) && !leads_on(alias, one));
+            let (score, column) = best_of(words, columns)?;
             Some(Place {
                 alias: alias.clone(),
                 column: column.clone(),

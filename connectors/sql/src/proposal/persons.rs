@@ -66,19 +66,28 @@ impl Persons {
         }
         let mut ends: Vec<(usize, Vec<Reference>)> = Vec::new();
         let mut begun: Vec<Vec<Reference>> = vec![Vec::new()];
-        for _ in 0..MAX_STEPS {
+        // One step more than counts: a table that only joins two others is none.
+        for _ in 0..=MAX_STEPS {
             let mut longer = Vec::new();
             for way in &begun {
                 let at = way.last().map_or(fact, |last| last.to);
                 let been = |table| table == fact || way.iter().any(|step| step.to == table);
-                let next = references.from(at).iter();
+                let mut next = references.from(at).to_vec();
+                if links(references, fact, way) == 0 {
+                    next.extend(references.links(catalog, at));
+                }
+                let next = next.into_iter();
                 for step in next.filter(|step| step.is_of_subject() && !been(step.to)) {
+                    let to = step.to;
                     let mut way = way.clone();
-                    way.push(step.clone());
-                    if self.is_person(step.to) {
-                        ends.push((step.to, way.clone()));
+                    way.push(step);
+                    if way.len() - links(references, fact, &way) > MAX_STEPS {
+                        continue;
                     }
-                    if !is_of_staff(&catalog.tables[step.to]) {
+                    if self.is_person(to) {
+                        ends.push((to, way.clone()));
+                    }
+                    if !is_of_staff(&catalog.tables[to]) {
                         longer.push(way);
                     }
                 }
@@ -97,7 +106,8 @@ impl Persons {
             (
                 known,
                 of_patient(way),
-                MAX_STEPS - way.len(),
+                links(references, fact, way) == 0,
+                MAX_STEPS + 1 - way.len(),
                 is_declared,
                 self.scores[*table],
             )
@@ -136,6 +146,14 @@ impl Persons {
         let others = to_persons.filter(|one| self.is_person(one.to) && !chosen(one));
         others.flat_map(|one| one.columns.clone()).collect()
     }
+}
+
+/// Number of steps of a way that lead to a table which only joins two others.
+pub(super) fn links(references: &References, fact: usize, way: &[Reference]) -> usize {
+    let from = |place: usize| place.checked_sub(1).map_or(fact, |before| way[before].to);
+    let steps = way.iter().enumerate();
+    let back = steps.filter(|(place, step)| !references.from(from(*place)).contains(step));
+    back.count()
 }
 
 fn score(table: &Table, identifiers: usize) -> u32 {

@@ -45,6 +45,14 @@ const OTHERS: Words = Words {
     never: "",
 };
 
+/// Tables that keep something about another one, and join it with nothing.
+const NO_LINKS: Words = Words {
+    whole: "",
+    words: "",
+    parts: "audit history histor archiv log backup note comment",
+    never: "",
+};
+
 /// Tables of those who work at the clinic: whom they stand for is not whom a fact is about.
 const STAFF: Words = Words {
     whole: "author authors",
@@ -75,6 +83,28 @@ impl References {
         let all = self.0.iter().enumerate();
         let each = all.flat_map(|(from, list)| list.iter().map(move |one| (from, one)));
         each.filter(move |(_, one)| one.to == table && one.columns.len() == 1)
+    }
+
+    /// Tables that join this one with something else, such as `sample_patient` beside `sample`, with
+    /// the way back along their references.
+    pub(super) fn links(&self, catalog: &Catalog, table: usize) -> Vec<Reference> {
+        let own = Name::new(&catalog.tables[table].name).words;
+        let is_link = |from: usize| {
+            let name = &catalog.tables[from].name;
+            let words = Name::new(name).words;
+            words.len() > own.len() && words.starts_with(&own) && !NO_LINKS.fits(name)
+        };
+        let of_subject = self.to(table).filter(|(_, one)| one.is_of_subject());
+        let links = of_subject.filter(|(from, _)| is_link(*from));
+        links
+            .map(|(from, one)| Reference {
+                columns: one.to_columns.clone(),
+                to: from,
+                to_columns: one.columns.clone(),
+                is_declared: one.is_declared,
+                is_optional: true,
+            })
+            .collect()
     }
 
     /// The reference that begins at this one column.
