@@ -53,17 +53,13 @@ impl Persons {
         !identifier_columns(&catalog.tables[table]).is_empty()
     }
 
-    /// The shortest ways from a table to its person; one without a step where the row itself has
-    /// the identifiers.
-    pub(super) fn ways(
+    /// All ways from a table to persons, with the tables at their ends.
+    fn all_ways(
         &self,
         catalog: &Catalog,
         references: &References,
         fact: usize,
-    ) -> Vec<Vec<Reference>> {
-        if Self::holds_identifiers(catalog, fact) {
-            return vec![Vec::new()];
-        }
+    ) -> Vec<(usize, Vec<Reference>)> {
         let mut ends: Vec<(usize, Vec<Reference>)> = Vec::new();
         let mut begun: Vec<Vec<Reference>> = vec![Vec::new()];
         // One step more than counts: a table that only joins two others is none.
@@ -95,6 +91,21 @@ impl Persons {
             longer.truncate(500);
             begun = longer;
         }
+        ends
+    }
+
+    /// The shortest ways from a table to its person; one without a step where the row itself has
+    /// the identifiers.
+    pub(super) fn ways(
+        &self,
+        catalog: &Catalog,
+        references: &References,
+        fact: usize,
+    ) -> Vec<Vec<Reference>> {
+        if Self::holds_identifiers(catalog, fact) {
+            return vec![Vec::new()];
+        }
+        let ends = self.all_ways(catalog, references, fact);
         let of_patient = |way: &[Reference]| {
             let columns = way.first().map_or(&[][..], |first| &first.columns);
             columns.iter().any(|column| names_patient(column))

@@ -34,7 +34,8 @@ const AROUND: [&str; 12] = [
 const OTHERS: Words = Words {
     whole: "creator author provider",
     words: "by par user users create created modify modified change changed update updated insert \
-    inserted write edit edited author set sign signed exec assistant curator head operator registrar \
+    inserted write edit edited author set sign signed exec assistant curator head operator \
+    registrar \
     validate validated validator verified verifier approved approver entered reviewer \
     avtor sozdal izmenil sotrudnik lechaschiy naznachil doctor provider creator author nurse vrach \
     medecin staff officer technician \
@@ -85,8 +86,8 @@ impl References {
         each.filter(move |(_, one)| one.to == table && one.columns.len() == 1)
     }
 
-    /// Tables that join this one with something else, such as `sample_patient` beside `sample`, with
-    /// the way back along their references.
+    /// Tables that join this one with something else, such as `sample_patient` beside `sample`,
+    /// with the way back along their references.
     pub(super) fn links(&self, catalog: &Catalog, table: usize) -> Vec<Reference> {
         let own = Name::new(&catalog.tables[table].name).words;
         let is_link = |from: usize| {
