@@ -10,10 +10,10 @@ use crate::closing::{OpenStamp, RunStart};
 use crate::layout::Layout;
 use crate::value::{Key, Kind};
 
-/// What is said of a position that is longer than a cursor may be. Ids never make it so long: only
-/// stamps of text do.
+/// Fault of a position that is longer than a cursor may be. No id makes it so long, only a stamp
+/// that is text.
 pub(crate) const TOO_LONG: &str = "a changed_at is text that is too long to remember";
-/// What can be done about it.
+/// Help for such a position.
 pub(crate) const SHORTER: &str =
     "select a stamp: a timestamp, or in SQLite ISO text or whole seconds since 1970";
 

@@ -1,4 +1,4 @@
-//! What is done at most once an hour: a count that may read a whole table, a log that would repeat.
+//! Counts that may read a whole table, and logs that would repeat: each at most once an hour.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -35,12 +35,14 @@ pub(crate) struct WholeReads {
 }
 
 /// Rows that made an open statement fail.
-#[derive(Default, Clone, Copy)]
+#[derive(Default)]
 struct Setback {
     /// Pages that are yet to be read by statements of their own.
     left: u32,
     /// Pages that will be, after the next failure.
     next: u32,
+    /// Id with which the last of them ended: no row that the database holds equal to it was left.
+    end: Option<Key>,
 }
 
 /// A statement that stays open.
@@ -113,6 +115,18 @@ impl WholeReads {
         let takes = setback.left > 0;
         setback.left = setback.left.saturating_sub(1);
         takes
+    }
+
+    /// Notes with which id a page ended that was read by a statement of its own.
+    pub(crate) fn note_end(&self, feed: Feed, id: Option<Key>) {
+        self.setbacks.lock().entry(feed).or_default().end = id;
+    }
+
+    /// True where such a page ended with this id.
+    pub(crate) fn is_end(&self, feed: Feed, id: &Key) -> bool {
+        let setbacks = self.setbacks.lock();
+        let end = setbacks.get(&feed).and_then(|setback| setback.end.as_ref());
+        end == Some(id)
     }
 
     pub(crate) fn note_setback(&self, feed: Feed) {

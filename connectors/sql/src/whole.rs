@@ -182,7 +182,9 @@ impl<'s> Whole<'s> {
         let pager = self.pager(&layout);
         let width = self.width(&layout);
         let mut equal = Table::default();
-        if let Some(after) = &after {
+        let whole = &self.source.whole;
+        let feed = self.feed.feed;
+        if let Some(after) = after.as_ref().filter(|after| !whole.is_end(feed, after)) {
             equal = self.equal_rows(&pager, &mut lent, after, width).await?;
         }
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
@@ -195,9 +197,11 @@ impl<'s> Whole<'s> {
         let rows = pull::read_rows(self.feed, &pager, &mut lent, &start, room, width).await?;
         lent.give_back().await?;
         equal.append(&rows.rows);
+        let next = rows.next.map(|place| place.id);
+        whole.note_end(feed, next.clone());
         Ok(WholePage {
             rows: equal,
-            next: rows.next.map(|place| place.id),
+            next,
             layout,
             is_first: false,
             zero: None,

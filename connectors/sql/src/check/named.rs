@@ -1,5 +1,5 @@
-//! What a change query names: rows that it hides for want of a stamp, and ids that are of no row of
-//! the feed's own query.
+//! Rows that a change query hides for want of a stamp, and ids that are of no row of the feed's own
+//! query.
 
 use connector_kit::CheckReport;
 
@@ -37,8 +37,8 @@ pub(super) async fn named_rows(look: &Look<'_>, named: Named<'_>, report: &mut C
         Ok(Rows::None) => {}
         Ok(Rows::All) => report.good(format!("{place}: the newest rows that it names are there")),
         Ok(Rows::Without { ids, without_row }) => report.good(format!(
-            "{place}: of its newest {ids} ids {without_row} are of no row of the query; right where \
-             the query leaves such rows out"
+            "{place}: of its newest {ids} ids {without_row} are of no row of the query; right \
+             where the query leaves such rows out"
         )),
         Ok(Rows::Others) => report.error(
             format!(
@@ -54,16 +54,14 @@ pub(super) async fn named_rows(look: &Look<'_>, named: Named<'_>, report: &mut C
     }
 }
 
-/// What was found by the newest ids of a change query.
+/// Rows of the feed's own query that were found by the newest ids of a change query.
 enum Rows {
-    /// There is nothing to be found.
+    /// Nothing to compare: one of the two queries has no row.
     None,
+    /// Each id is of a row.
     All,
     /// Some ids are of no row.
-    Without {
-        ids: usize,
-        without_row: usize,
-    },
+    Without { ids: usize, without_row: usize },
     /// No id of the change query is of a row of the feed's own query.
     Others,
 }
@@ -94,7 +92,7 @@ async fn without_keys(
             ),
             "give them a stamp, in the clinic system or with COALESCE(…, …) AS changed_at, which \
              needs an index on that expression; or make a change query of another stamp (that of \
-             creation); or let sweeps find them, which compare whole rows: sweep.schedule says when",
+             creation); or let sweeps find them, which compare whole rows (sweep.schedule)",
         );
     }
     let id = pager.column(RECORD_ID);

@@ -21,7 +21,7 @@ pub(crate) enum Order {
 }
 
 /// The keys of a row.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The row's stamp; none in the order of ids.
     pub at: Option<Key>,

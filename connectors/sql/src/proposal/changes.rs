@@ -93,16 +93,6 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
     let syntax = select.driver.syntax();
     let main = select.main().to_owned();
     let own = Stamps::of(select.table_of(&main), syntax);
-    let on_way: Vec<String> = {
-        let mut seen: Vec<String> = Vec::new();
-        for alias in draft.ways.iter().flatten() {
-            if *alias != main && !seen.contains(alias) {
-                seen.push(alias.clone());
-            }
-        }
-        seen.extend(draft.survivors.iter().map(|one| one.alias.clone()));
-        seen
-    };
     if own.columns().is_empty() {
         let shown = select.table_of(&main).shown();
         draft.notes.push(format!(
@@ -119,30 +109,10 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
         ));
     }
     let mut queries = Vec::new();
-    let mut without = Vec::new();
     for column in own.columns() {
         push_query(&mut queries, draft, &main, Stamp { column, rank: 0 });
     }
-    for alias in &on_way {
-        let stamps = Stamps::of(draft.select.table_of(alias), syntax);
-        if stamps.columns().is_empty() {
-            without.push(draft.select.table_of(alias).shown());
-        }
-        for stamp in stamps.ranked() {
-            push_query(&mut queries, draft, alias, stamp);
-        }
-    }
-    for identifiers in &draft.identifier_tables {
-        let table = &draft.select.catalog.tables[identifiers.0];
-        let stamps = Stamps::of(table, syntax);
-        if stamps.columns().is_empty() {
-            without.push(table.shown());
-        }
-        for stamp in stamps.ranked() {
-            push_row_query(&mut queries, draft, identifiers, stamp);
-        }
-    }
-    without.dedup();
+    let without = push_joined(&mut queries, draft, &main);
     let is_swept_whole = queries.len() > 1;
     for table in without {
         draft.notes.push(if is_swept_whole {
@@ -166,6 +136,41 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
     }
     one_stamp(draft, &main, &own);
     Changes::OneStamp
+}
+
+/// Adds the queries for the stamps of joined tables, and of those with a row for each identifier.
+/// Returns the tables without one.
+fn push_joined(queries: &mut Vec<ChangeQuery>, draft: &Draft<'_>, main: &str) -> Vec<String> {
+    let syntax = draft.select.driver.syntax();
+    let mut on_way: Vec<String> = Vec::new();
+    for alias in draft.ways.iter().flatten() {
+        if *alias != *main && !on_way.contains(alias) {
+            on_way.push(alias.clone());
+        }
+    }
+    on_way.extend(draft.survivors.iter().map(|one| one.alias.clone()));
+    let mut without = Vec::new();
+    for alias in &on_way {
+        let stamps = Stamps::of(draft.select.table_of(alias), syntax);
+        if stamps.columns().is_empty() {
+            without.push(draft.select.table_of(alias).shown());
+        }
+        for stamp in stamps.ranked() {
+            push_query(queries, draft, alias, stamp);
+        }
+    }
+    for identifiers in &draft.identifier_tables {
+        let table = &draft.select.catalog.tables[identifiers.0];
+        let stamps = Stamps::of(table, syntax);
+        if stamps.columns().is_empty() {
+            without.push(table.shown());
+        }
+        for stamp in stamps.ranked() {
+            push_row_query(queries, draft, identifiers, stamp);
+        }
+    }
+    without.dedup();
+    without
 }
 
 /// Leaves out the change queries that a feed may not have any more, those of creation and deletion

@@ -24,7 +24,17 @@ pub(super) fn best_column<'t>(
     words: &Words,
     fits: impl Fn(Shape) -> bool,
 ) -> Option<(u32, &'t Column)> {
-    let columns = table.columns.iter().filter(|column| fits(column.shape));
+    best_of(
+        words,
+        table.columns.iter().filter(|column| fits(column.shape)),
+    )
+}
+
+/// The column that fits words best.
+pub(super) fn best_of<'t>(
+    words: &Words,
+    columns: impl DoubleEndedIterator<Item = &'t Column>,
+) -> Option<(u32, &'t Column)> {
     let scored =
         columns.map(|column| (words.score(&super::names::Name::new(&column.name)), column));
     // The first of several equal ones.

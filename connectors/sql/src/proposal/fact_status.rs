@@ -46,8 +46,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Condition of a document that is a draft, in systems that submit and cancel documents. Of kinds
-    /// that are never submitted all rows bear the same number.
+    /// Condition of a document that is a draft, in systems that submit and cancel documents. Of
+    /// kinds that are never submitted all rows bear the same number.
     pub(super) async fn drafts(&mut self, look: &Look<'_>) -> Option<String> {
         let (_, column) = best_column(self.main_table(), &words::DOCUMENT_STATUS, is_number)?;
         let table = self.select.tables[0].table;

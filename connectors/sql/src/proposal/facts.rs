@@ -3,7 +3,7 @@
 use connector_kit::Feed;
 
 use super::candidates::{Ground, SURE, is_code, is_date, is_value, kind};
-use super::columns::best_column;
+use super::columns::best_of;
 use super::look::Look;
 use super::merges::{self, Survivor};
 use super::names::{Name, Words};
@@ -63,16 +63,7 @@ pub(super) async fn draft<'c>(
         }
         aliases.push(along);
     }
-    let mut survivors: Vec<Survivor> = Vec::new();
-    for (way, along) in ways.iter().zip(&aliases) {
-        let key = way.last().and_then(|step| step.to_columns.first());
-        let (Some(key), Some(person)) = (key, along.last()) else {
-            continue;
-        };
-        if survivors.iter().all(|known| known.of != *person) {
-            survivors.extend(merges::join(&mut select, person, key));
-        }
-    }
+    let survivors = merges::join_all(&mut select, &ways, &aliases);
     let mut draft = Draft {
         feed,
         select,
@@ -83,26 +74,7 @@ pub(super) async fn draft<'c>(
         identifier_tables: Vec::new(),
         has_other_disease: false,
     };
-    let others = ground
-        .persons
-        .other_references(ground.references, table, &ways);
-    if !others.is_empty() {
-        let chosen = ways.first().and_then(|way| way.first());
-        let chosen = chosen.map_or_else(String::new, |step| step.columns.join(", "));
-        draft.notes.push(format!(
-            "{} may lead to a person, too; the patient is taken by {chosen}: check that it is not \
-             the doctor or the author",
-            others.join(", ")
-        ));
-    }
-    if let Some(survivor) = draft.survivors.first() {
-        let shown = draft.select.table_of(&survivor.of).shown();
-        draft.notes.push(format!(
-            "a row of {shown} that was merged into another one gives its facts to that one, and no \
-             deletion of the merged row takes them back; check. Chains of merges are followed by one \
-             step"
-        ));
-    }
+    draft.note_ways(ground, &ways);
     draft.add_id()?;
     draft.add_persons(look, ground).await;
     draft.add_fact(look, ground).await?;
@@ -114,18 +86,66 @@ impl Draft<'_> {
         self.select.table_of(self.select.main())
     }
 
+    /// Says what the ways to the person leave in doubt.
+    fn note_ways(&mut self, ground: &Ground<'_>, ways: &[Vec<Reference>]) {
+        let table = self.select.tables[0].table;
+        let references = ground.references;
+        let others = ground.persons.other_references(references, table, ways);
+        if !others.is_empty() {
+            let chosen = ways.first().and_then(|way| way.first());
+            let chosen = chosen.map_or_else(String::new, |step| step.columns.join(", "));
+            self.notes.push(format!(
+                "{} may lead to a person, too; the patient is taken by {chosen}: check that it is \
+                 not the doctor or the author",
+                others.join(", ")
+            ));
+        }
+        let mut linked = ways
+            .iter()
+            .map(|way| persons::links(references, table, way));
+        if linked.any(|links| links > 0) {
+            self.notes.push(
+                "the person is found over a table that joins two others: a record that it joins \
+                 with several persons would stand several times; `clinic-gateway check` shows it"
+                    .into(),
+            );
+        }
+        if let Some(survivor) = self.survivors.first() {
+            let shown = self.select.table_of(&survivor.of).shown();
+            self.notes.push(format!(
+                "a row of {shown} that was merged into another one gives its facts to that one, \
+                 and no deletion of the merged row takes them back; check. Chains of merges are \
+                 followed by one step"
+            ));
+        }
+    }
+
     /// Looks for a column in the fact's own table first, then in those on the way to the person.
     pub(super) fn find(&self, words: &Words, fits: fn(Shape) -> bool) -> Option<Place> {
         let places = self.places(words, fits).into_iter().rev();
         places.max_by_key(|place| place.score)
     }
 
-    /// The best column of each table on the way to the person, which is left out.
+    /// The best column of each table on the way to the person, which is left out. Columns that lead
+    /// to the next table do not count.
     fn places(&self, words: &Words, fits: fn(Shape) -> bool) -> Vec<Place> {
         let way = self.ways.first().map_or(&[][..], Vec::as_slice);
         let end = way.len().saturating_sub(usize::from(way.len() > 1));
+        let leads_on = |alias: &String, column: &Column| {
+            let mut steps = self
+                .select
+                .tables
+                .iter()
+                .filter(|one| way.contains(&one.alias));
+            steps.any(|one| {
+                let by = one.by.as_ref();
+                by.is_some_and(|(from, by)| from == alias && by.columns.contains(&column.name))
+            })
+        };
         let place = |(steps, alias): (usize, &String)| {
-            let (score, column) = best_column(self.select.table_of(alias), words, fits)?;
+            let columns = self.select.table_of(alias).columns.iter();
+            let columns = columns.filter(|one| fits(one.shape) && !leads_on(alias, one));
+            let (score, column) = best_of(words, columns)?;
             Some(Place {
                 alias: alias.clone(),
                 column: column.clone(),
@@ -281,8 +301,8 @@ impl Draft<'_> {
         }
     }
 
-    /// A column with a day or a moment. Where the system keeps moments in UTC without saying so, the
-    /// day would be another one near midnight.
+    /// A column with a day or a moment. Where the system keeps moments in UTC without saying so,
+    /// the day would be another one near midnight.
     fn moment(&mut self, name: &str, place: &Place) -> String {
         let column = self.select.column(&place.alias, &place.column.name);
         let Place { column: kept, .. } = place;
@@ -292,7 +312,7 @@ impl Draft<'_> {
         };
         self.notes.push(format!(
             "{name} is made of {column}, which {system} keeps in UTC without a zone; check with a \
-             fact of late evening"
+             fact of the night"
         ));
         self.select.driver.syntax().of_utc(&column)
     }

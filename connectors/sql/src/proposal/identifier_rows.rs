@@ -24,7 +24,7 @@ const IDENTIFIER_TYPE: Words = Words {
 };
 /// Columns that hold the identifier.
 const IDENTIFIER_VALUE: Words = Words {
-    whole: "identifier number value nomer docnumber documentnumber numero",
+    whole: "identifier number value nomer docnumber documentnumber numero code kod",
     words: "identifier number value nomer numero",
     parts: "docnum nomerdok",
     never: "type date reference coded",

@@ -28,9 +28,29 @@ pub(super) struct Survivor {
     pub is_none: String,
 }
 
+/// Joins the rows that rows of persons were merged into, at the end of each way; `aliases` has the
+/// tables of each.
+pub(super) fn join_all(
+    select: &mut Select<'_>,
+    ways: &[Vec<Reference>],
+    aliases: &[Vec<String>],
+) -> Vec<Survivor> {
+    let mut survivors: Vec<Survivor> = Vec::new();
+    for (way, along) in ways.iter().zip(aliases) {
+        let key = way.last().and_then(|step| step.to_columns.first());
+        let (Some(key), Some(person)) = (key, along.last()) else {
+            continue;
+        };
+        if survivors.iter().all(|known| known.of != *person) {
+            survivors.extend(join(select, person, key));
+        }
+    }
+    survivors
+}
+
 /// Joins the row that a person's row was merged into, where the table of persons names it; `key` is
 /// the column by which facts refer to persons.
-pub(super) fn join(select: &mut Select<'_>, person: &str, key: &str) -> Option<Survivor> {
+fn join(select: &mut Select<'_>, person: &str, key: &str) -> Option<Survivor> {
     let place = select.place_of(person);
     let reference = reference(select.table_of(person), place, key)?;
     let column = select.column(person, &reference.columns[0]);

@@ -24,14 +24,16 @@ const DOCUMENT_SERIES: Words = Words {
 };
 /// Columns with the number of a document.
 const DOCUMENT_NUMBER: Words = Words {
-    whole: "ndoc docnum docnumber documentnumber nomerdokumenta nomerdoc numdoc docn docnomer nomer",
+    whole: "ndoc docnum docnumber documentnumber nomerdokumenta nomerdoc numdoc docn docnomer \
+        nomer",
     words: "",
     parts: "",
     never: "",
 };
 /// Columns with the kind of a document.
 const DOCUMENT_KIND: Words = Words {
-    whole: "cdoc doctype documenttype tipdokumenta viddokumenta tipdoc viddoc koddokumenta doctypeid",
+    whole: "cdoc doctype documenttype tipdokumenta viddokumenta tipdoc viddoc koddokumenta \
+        doctypeid",
     words: "",
     parts: "",
     never: "",

@@ -53,6 +53,47 @@ impl Persons {
         !identifier_columns(&catalog.tables[table]).is_empty()
     }
 
+    /// All ways from a table to persons, with the tables at their ends.
+    fn all_ways(
+        &self,
+        catalog: &Catalog,
+        references: &References,
+        fact: usize,
+    ) -> Vec<(usize, Vec<Reference>)> {
+        let mut ends: Vec<(usize, Vec<Reference>)> = Vec::new();
+        let mut begun: Vec<Vec<Reference>> = vec![Vec::new()];
+        // One step more than counts: a table that only joins two others is none.
+        for _ in 0..=MAX_STEPS {
+            let mut longer = Vec::new();
+            for way in &begun {
+                let at = way.last().map_or(fact, |last| last.to);
+                let been = |table| table == fact || way.iter().any(|step| step.to == table);
+                let mut next = references.from(at).to_vec();
+                if links(references, fact, way) == 0 {
+                    next.extend(references.links(catalog, at));
+                }
+                let next = next.into_iter();
+                for step in next.filter(|step| step.is_of_subject() && !been(step.to)) {
+                    let to = step.to;
+                    let mut way = way.clone();
+                    way.push(step);
+                    if way.len() - links(references, fact, &way) > MAX_STEPS {
+                        continue;
+                    }
+                    if self.is_person(to) {
+                        ends.push((to, way.clone()));
+                    }
+                    if !is_of_staff(&catalog.tables[to]) {
+                        longer.push(way);
+                    }
+                }
+            }
+            longer.truncate(500);
+            begun = longer;
+        }
+        ends
+    }
+
     /// The shortest ways from a table to its person; one without a step where the row itself has
     /// the identifiers.
     pub(super) fn ways(
@@ -64,28 +105,7 @@ impl Persons {
         if Self::holds_identifiers(catalog, fact) {
             return vec![Vec::new()];
         }
-        let mut ends: Vec<(usize, Vec<Reference>)> = Vec::new();
-        let mut begun: Vec<Vec<Reference>> = vec![Vec::new()];
-        for _ in 0..MAX_STEPS {
-            let mut longer = Vec::new();
-            for way in &begun {
-                let at = way.last().map_or(fact, |last| last.to);
-                let been = |table| table == fact || way.iter().any(|step| step.to == table);
-                let next = references.from(at).iter();
-                for step in next.filter(|step| step.is_of_subject() && !been(step.to)) {
-                    let mut way = way.clone();
-                    way.push(step.clone());
-                    if self.is_person(step.to) {
-                        ends.push((step.to, way.clone()));
-                    }
-                    if !is_of_staff(&catalog.tables[step.to]) {
-                        longer.push(way);
-                    }
-                }
-            }
-            longer.truncate(500);
-            begun = longer;
-        }
+        let ends = self.all_ways(catalog, references, fact);
         let of_patient = |way: &[Reference]| {
             let columns = way.first().map_or(&[][..], |first| &first.columns);
             columns.iter().any(|column| names_patient(column))
@@ -97,7 +117,8 @@ impl Persons {
             (
                 known,
                 of_patient(way),
-                MAX_STEPS - way.len(),
+                links(references, fact, way) == 0,
+                MAX_STEPS + 1 - way.len(),
                 is_declared,
                 self.scores[*table],
             )
@@ -136,6 +157,14 @@ impl Persons {
         let others = to_persons.filter(|one| self.is_person(one.to) && !chosen(one));
         others.flat_map(|one| one.columns.clone()).collect()
     }
+}
+
+/// Number of steps of a way that lead to a table which only joins two others.
+pub(super) fn links(references: &References, fact: usize, way: &[Reference]) -> usize {
+    let from = |place: usize| place.checked_sub(1).map_or(fact, |before| way[before].to);
+    let steps = way.iter().enumerate();
+    let back = steps.filter(|(place, step)| !references.from(from(*place)).contains(step));
+    back.count()
 }
 
 fn score(table: &Table, identifiers: usize) -> u32 {

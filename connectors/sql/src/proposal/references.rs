@@ -34,7 +34,8 @@ const AROUND: [&str; 12] = [
 const OTHERS: Words = Words {
     whole: "creator author provider",
     words: "by par user users create created modify modified change changed update updated insert \
-    inserted write edit edited author set sign signed exec assistant curator head operator registrar \
+    inserted write edit edited author set sign signed exec assistant curator head operator \
+    registrar \
     validate validated validator verified verifier approved approver entered reviewer \
     avtor sozdal izmenil sotrudnik lechaschiy naznachil doctor provider creator author nurse vrach \
     medecin staff officer technician \
@@ -42,6 +43,14 @@ const OTHERS: Words = Words {
   mother father parent guardian physician clinician practitioner recorder performer vvel agent",
     parts: "user doctor creator officer vaccinator practitioner duplicateof mergedinto mergedto \
     survivor healthprof",
+    never: "",
+};
+
+/// Tables that keep something about another one, and join it with nothing.
+const NO_LINKS: Words = Words {
+    whole: "",
+    words: "",
+    parts: "audit history histor archiv log backup note comment",
     never: "",
 };
 
@@ -75,6 +84,28 @@ impl References {
         let all = self.0.iter().enumerate();
         let each = all.flat_map(|(from, list)| list.iter().map(move |one| (from, one)));
         each.filter(move |(_, one)| one.to == table && one.columns.len() == 1)
+    }
+
+    /// Tables that join this one with something else, such as `sample_patient` beside `sample`,
+    /// with the way back along their references.
+    pub(super) fn links(&self, catalog: &Catalog, table: usize) -> Vec<Reference> {
+        let own = Name::new(&catalog.tables[table].name).words;
+        let is_link = |from: usize| {
+            let name = &catalog.tables[from].name;
+            let words = Name::new(name).words;
+            words.len() > own.len() && words.starts_with(&own) && !NO_LINKS.fits(name)
+        };
+        let of_subject = self.to(table).filter(|(_, one)| one.is_of_subject());
+        let links = of_subject.filter(|(from, _)| is_link(*from));
+        links
+            .map(|(from, one)| Reference {
+                columns: one.to_columns.clone(),
+                to: from,
+                to_columns: one.columns.clone(),
+                is_declared: one.is_declared,
+                is_optional: true,
+            })
+            .collect()
     }
 
     /// The reference that begins at this one column.

@@ -80,8 +80,8 @@ const IN_UTC: [System; 5] = [
     System {
         name: "GNU Health",
         signs: &[
-            ("gnuhealth_patient", "create_date"),
-            ("gnuhealth_vaccination", "write_date"),
+            ("gnuhealth_patient", "name"),
+            ("gnuhealth_vaccination", "vaccine"),
         ],
     },
     System {

@@ -35,7 +35,8 @@ pub(super) const PERSON_TABLE: Words = list(
      malades usager usagers trackedentityinstance trackedentity fizlica fizlico kontingent \
      lica",
     "patient patients person persons pacient pacienty patsient grazhdanin grazhdane naselenie \
-     malade malades personne beneficiary beneficiaire kartoteka employee employees sotrudniki",
+     malade malades personne beneficiary beneficiaire kartoteka employee employees sotrudniki \
+     party parties",
     "patient pacient patsient person fizlic",
     "address adres name relation audit history access photo merge contact note attribute \
      identifier role type portal program visit",

@@ -130,8 +130,9 @@ async fn ids_that_are_of_no_row_are_counted() {
             .run("UPDATE visit SET changed = '2021-07-02 10:00:00' WHERE id > 1")
             .await;
         let (events, _listening) = Events::listen();
-        let second = run(&connector, stored.clone(), 9).await;
-        assert_eq!(second.ids, ["2", "4"]);
+        let mut second = run(&connector, stored.clone(), 9).await.ids;
+        second.sort();
+        assert_eq!(second, ["2", "4"]);
         run(&connector, stored, 9).await;
         let told = events.named("ids-without-row");
         assert_eq!(told.len(), 1, "once an hour: {told:?}");

@@ -51,6 +51,78 @@ async fn a_way_over_four_tables_is_found_and_none_over_those_who_work_there() {
     );
 }
 
+/// Samples that a table of its own joins with patients, and others with doctors.
+const JOINED: &str = "
+CREATE TABLE patient (id INT PRIMARY KEY, national_id VARCHAR(20), birth_date DATE);
+CREATE TABLE provider (id INT PRIMARY KEY, national_id VARCHAR(20), birth_date DATE);
+CREATE TABLE sample (id INT PRIMARY KEY, collection_date DATE);
+CREATE TABLE sample_human (id INT PRIMARY KEY, samp_id INT NOT NULL REFERENCES sample (id),
+  patient_id INT REFERENCES patient (id), provider_id INT REFERENCES provider (id));
+CREATE TABLE sample_item (id INT PRIMARY KEY, samp_id INT NOT NULL REFERENCES sample (id));
+CREATE TABLE test (id INT PRIMARY KEY, name VARCHAR(40), loinc VARCHAR(20));
+CREATE TABLE analysis (id INT PRIMARY KEY, sampitem_id INT NOT NULL REFERENCES sample_item (id),
+  test_id INT NOT NULL REFERENCES test (id));
+CREATE TABLE result (id INT PRIMARY KEY, analysis_id INT NOT NULL REFERENCES analysis (id),
+  value VARCHAR(20));
+INSERT INTO patient VALUES (1, 'AA111', '1970-01-01');
+INSERT INTO provider VALUES (1, 'BB222', '1960-01-01');
+INSERT INTO sample VALUES (2, '2021-05-01');
+INSERT INTO sample_human VALUES (3, 2, 1, 1);
+INSERT INTO sample_item VALUES (4, 2);
+INSERT INTO test VALUES (5, 'SARS-CoV-2 PCR', '94500-6');
+INSERT INTO analysis VALUES (6, 4, 5);
+INSERT INTO result VALUES (7, 6, 'Negative');
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_joins_samples_with_patients_is_a_step_on_the_way() {
+    for clinic in [Clinic::sqlite(), Clinic::postgres().await] {
+        clinic.run(JOINED).await;
+        let proposal = propose(&clinic).await;
+        let tests = feed(&proposal, Feed::Tests);
+        assert_eq!(
+            records(&clinic, tests).await,
+            ["7 NationalId=AA111 94500-6 Negative 2021-05-01"]
+        );
+        let notes = tests.notes.join("\n");
+        assert!(notes.contains("a table that joins two others"), "{notes}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_party_behind_a_patient_has_the_identifiers() {
+    let clinic = Clinic::postgres().await;
+    clinic
+        .run(
+            "CREATE TABLE party_party (id int PRIMARY KEY, name text, lastname text, gender text,
+               dob date, write_date timestamp);
+             CREATE TABLE party_alternative_identification (id int PRIMARY KEY,
+               name int REFERENCES party_party, code text, alternative_id_type text);
+             CREATE TABLE res_user (id int PRIMARY KEY, party int REFERENCES party_party);
+             CREATE TABLE gnuhealth_patient (id int PRIMARY KEY,
+               name int NOT NULL REFERENCES party_party, write_date timestamp);
+             CREATE TABLE gnuhealth_vaccination (id int PRIMARY KEY,
+               name int NOT NULL REFERENCES gnuhealth_patient, vaccine text, dose int,
+               date timestamp, create_uid int REFERENCES res_user,
+               write_uid int REFERENCES res_user, create_date timestamp, write_date timestamp);
+             INSERT INTO party_party VALUES (1, 'A', 'A', 'f', '1970-01-01', NULL),
+               (2, 'B', 'B', 'm', '1960-01-01', NULL);
+             INSERT INTO party_alternative_identification VALUES (1, 1, '112-233-445 95', 'snils'),
+               (2, 1, 'C-1', 'medical_record'), (3, 2, '000-000-000 02', 'snils');
+             INSERT INTO res_user VALUES (2, 2);
+             INSERT INTO gnuhealth_patient VALUES (3, 1, NULL);
+             INSERT INTO gnuhealth_vaccination VALUES (4, 3, 'Sputnik V', 1, '2021-05-01 22:30:00',
+               2, 2, now(), NULL);",
+        )
+        .await;
+    let proposal = propose(&clinic).await;
+    assert_eq!(proposal.system, Some("GNU Health"));
+    assert_eq!(
+        records(&clinic, feed(&proposal, Feed::Vaccinations)).await,
+        ["4 Snils=112-233-445 95 Sputnik V Value(1) 2021-05-02"]
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fact_that_names_only_who_entered_it_has_no_person() {
     for clinic in [Clinic::sqlite(), Clinic::mariadb().await] {
