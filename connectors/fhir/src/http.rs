@@ -100,8 +100,8 @@ impl Http {
         }
     }
 
-    /// Opens a file of an export, whose body is read piece by piece. `is_open`: the server says that
-    /// its files need no login; one that asks for it all the same gets it.
+    /// Opens a file of an export, whose body is read piece by piece. `is_open`: the server says
+    /// that its files need no login; one that asks for it all the same gets it.
     pub(crate) async fn open(
         &self,
         url: &Url,

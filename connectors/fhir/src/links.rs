@@ -74,7 +74,7 @@ fn written(address: &str) -> Option<Url> {
     matches!(url.scheme(), "https" | "http").then_some(url)
 }
 
-/// What a link of the server leads to.
+/// Target of a link of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkTarget {
     /// The next page of a search.

@@ -168,8 +168,8 @@ pub(crate) struct HistoryPage {
     pub next: Option<String>,
 }
 
-/// Takes a page of the history of a type apart, or a Bundle of an export's deletions: only deletions
-/// of that type are read.
+/// Takes a page of the history of a type apart, or a Bundle of an export's deletions: only
+/// deletions of that type are read.
 pub(crate) fn parse_history(body: &[u8], kind: &str) -> Result<HistoryPage, SourceError> {
     let head: Head = serde_json::from_slice(body).map_err(|_| not_a_bundle())?;
     if head.resource_type == "OperationOutcome" {

@@ -3,9 +3,9 @@
 /// Most bytes that are kept of the beginning of a line that is too long.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Line of a file.
+/// FileLine of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line<'a> {
+pub(crate) enum FileLine<'a> {
     Whole(&'a [u8]),
     /// The beginning of a line that is too long.
     TooLong(&'a [u8]),
@@ -44,7 +44,7 @@ impl Lines {
     }
 
     /// The next whole line that is not blank; `None` where another piece is needed.
-    pub(crate) fn next_whole(&mut self) -> Option<Line<'_>> {
+    pub(crate) fn next_whole(&mut self) -> Option<FileLine<'_>> {
         loop {
             let found = self.held[self.searched..]
                 .iter()
@@ -64,8 +64,8 @@ impl Lines {
         }
     }
 
-    /// What follows the last end of a line, at the end of the file; `None` where that is blank.
-    pub(crate) fn rest(&mut self) -> Option<Line<'_>> {
+    /// The line behind the last end of a line, at the end of the file; `None` where that is blank.
+    pub(crate) fn rest(&mut self) -> Option<FileLine<'_>> {
         let start = self.given;
         let end = self.held.len();
         self.given = end;
@@ -74,13 +74,13 @@ impl Lines {
         (!is_blank(&self.held[start..end])).then(|| self.line(start, end, is_cut))
     }
 
-    fn line(&self, start: usize, end: usize, is_cut: bool) -> Line<'_> {
+    fn line(&self, start: usize, end: usize, is_cut: bool) -> FileLine<'_> {
         let line = &self.held[start..end];
         if is_cut || line.len() > self.limit {
             // What is held behind the beginning need not follow on it.
-            Line::TooLong(without_mark(&line[..self.kept_of_long()]))
+            FileLine::TooLong(without_mark(&line[..self.kept_of_long()]))
         } else {
-            Line::Whole(without_mark(line))
+            FileLine::Whole(without_mark(line))
         }
     }
 
@@ -114,9 +114,9 @@ mod tests {
 
     /// The lines of a file that comes in pieces of this size; those that are too long with a mark.
     fn lines(file: &[u8], piece: usize, limit: usize) -> Vec<String> {
-        let text = |line: Line<'_>| match line {
-            Line::Whole(line) => String::from_utf8(line.to_vec()).unwrap(),
-            Line::TooLong(head) => format!("{}…", String::from_utf8_lossy(head)),
+        let text = |line: FileLine<'_>| match line {
+            FileLine::Whole(line) => String::from_utf8(line.to_vec()).unwrap(),
+            FileLine::TooLong(head) => format!("{}…", String::from_utf8_lossy(head)),
         };
         let mut lines = Lines::new(limit);
         let mut found = Vec::new();
@@ -180,6 +180,6 @@ mod tests {
             assert!(long.next_whole().is_none());
             assert!(long.held.len() <= 30, "{}", long.held.len());
         }
-        assert!(matches!(long.rest(), Some(Line::TooLong(_))));
+        assert!(matches!(long.rest(), Some(FileLine::TooLong(_))));
     }
 }

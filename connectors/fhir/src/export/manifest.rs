@@ -22,7 +22,7 @@ pub(crate) enum FileKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedFile {
     pub kind: FileKind,
-    /// Its address, as written.
+    /// Address of the file, as written.
     pub url: String,
     /// Number of its lines, where the server tells.
     pub count: Option<u64>,

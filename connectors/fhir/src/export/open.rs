@@ -5,7 +5,7 @@ use connector_kit::{Feed, SourceError};
 use reqwest::Response;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::lines::{Line, Lines};
+use super::lines::{FileLine, Lines};
 use super::manifest::Manifest;
 use crate::refusal::HttpRefusal;
 
@@ -27,7 +27,7 @@ pub(crate) struct OpenFile {
     response: Response,
     lines: Lines,
     is_at_end: bool,
-    /// Its place on the list.
+    /// Place of the file on the list.
     pub number: usize,
     /// Lines of it that have been read.
     pub line: u64,
@@ -42,6 +42,17 @@ impl OpenExports {
             Feed::Recoveries => &self.0[2],
         };
         slot.lock().await
+    }
+}
+
+impl OpenExport {
+    /// An export of which nothing has been read.
+    pub(crate) fn new(job: &str, manifest: Manifest) -> Self {
+        Self {
+            job: job.to_owned(),
+            manifest,
+            file: None,
+        }
     }
 }
 
@@ -61,7 +72,7 @@ impl OpenFile {
     /// the end of the file. Nothing is lost where this is dropped while it waits.
     pub(crate) async fn next_line(
         &mut self,
-        take: &mut (impl FnMut(Line<'_>) -> Result<(), SourceError> + Send),
+        take: &mut (impl FnMut(FileLine<'_>) -> Result<(), SourceError> + Send),
     ) -> Result<bool, SourceError> {
         loop {
             if let Some(line) = self.lines.next_whole() {

@@ -4,7 +4,7 @@ use az::SaturatingAs;
 use connector_kit::{ClinicRecord, MAX_FETCH_IDS, RecordStatus, SourceError};
 use url::Url;
 
-use super::lines::Line;
+use super::lines::FileLine;
 use super::manifest::{FileKind, ListedFile};
 use super::open::{OpenExport, OpenFile};
 use super::run::{ExportJob, Reading};
@@ -48,7 +48,7 @@ pub(crate) async fn part(
     let mut taken = Taken::new(session, request.feed, kind, most, reading.entry);
     let outcome = tokio::time::timeout(session.http.timeout, gather(&mut file, &mut taken)).await;
     let end = match outcome {
-        Ok(Ok(End::File)) => check_count(listed, &file).map(|()| End::File),
+        Ok(Ok(PartEnd::File)) => check_count(listed, &file).map(|()| PartEnd::File),
         Ok(end) => end,
         Err(_) => Err(no_answer_in_time()),
     };
@@ -56,12 +56,12 @@ pub(crate) async fn part(
     match end {
         // What came before the failure is handed over; the next page meets it again.
         Err(error) if !has_moved => return Err(error.into()),
-        Ok(End::File) => reading.next_file(),
-        Ok(End::Line) | Err(_) => {
+        Ok(PartEnd::File) => reading.next_file(),
+        Ok(PartEnd::Line) | Err(_) => {
             reading.line = file.line;
             reading.entry = taken.entry;
         }
-        Ok(End::Page) => {
+        Ok(PartEnd::Page) => {
             reading.line = file.line;
             reading.entry = taken.entry;
             open.file = Some(file);
@@ -71,9 +71,9 @@ pub(crate) async fn part(
     records_of(reader, reading, taken).await
 }
 
-/// End of what a page takes of a file.
+/// PartEnd of what a page takes of a file.
 #[derive(Clone, Copy)]
-enum End {
+enum PartEnd {
     /// The end of the file.
     File,
     /// The end of the page, between two lines.
@@ -82,23 +82,23 @@ enum End {
     Line,
 }
 
-async fn gather(file: &mut OpenFile, taken: &mut Taken<'_>) -> Result<End, SourceError> {
+async fn gather(file: &mut OpenFile, taken: &mut Taken<'_>) -> Result<PartEnd, SourceError> {
     while !taken.is_full() {
         let mut is_whole = true;
-        let mut take = |line: Line<'_>| {
+        let mut take = |line: FileLine<'_>| {
             is_whole = taken.take(line)?;
             Ok(())
         };
         if !file.next_line(&mut take).await? {
-            return Ok(End::File);
+            return Ok(PartEnd::File);
         }
         if !is_whole {
             // The rest of the line is read again by the next page.
             file.line -= 1;
-            return Ok(End::Line);
+            return Ok(PartEnd::Line);
         }
     }
-    Ok(End::Page)
+    Ok(PartEnd::Page)
 }
 
 /// Opens the file at a place, and reads what lies before it once more.
@@ -116,7 +116,7 @@ async fn open_at(
     let limit = session.config.max_body_bytes.saturating_as();
     let mut file = OpenFile::new(response, reading.file, limit);
     while file.line < reading.line {
-        let mut skip = |_: Line<'_>| Ok(());
+        let mut skip = |_: FileLine<'_>| Ok(());
         let line = tokio::time::timeout(session.http.timeout, file.next_line(&mut skip)).await;
         let is_line = line.map_err(|_| no_answer_in_time())??;
         if !is_line {
@@ -173,8 +173,8 @@ async fn records_of(
     Ok(records)
 }
 
-/// The records of resources that the export says were deleted. Those that are there all the same are
-/// handed over as they are; the others are no facts, and are withdrawn if they had been sent.
+/// The records of resources that the export says were deleted. Those that are there all the same
+/// are handed over as they are; the others are no facts, and are withdrawn if they had been sent.
 async fn deleted(reader: PageReader<'_>, ids: &[String]) -> Result<Vec<ClinicRecord>, SourceError> {
     let PageReader { session, request } = reader;
     let feed = request.feed;

@@ -26,7 +26,7 @@ pub(crate) struct ExportJob {
     pub stage: ExportStage,
 }
 
-/// How far a job is.
+/// Stage of a job.
 #[derive(Serialize, Deserialize, Clone)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum ExportStage {

@@ -37,7 +37,7 @@ pub(crate) enum ExportStep {
     Done(StoredPosition),
 }
 
-/// How far the server is with a job.
+/// Answer to the question how far a job is.
 enum JobState {
     Working {
         after: Option<Duration>,
@@ -157,7 +157,8 @@ async fn wait(
                     "the FHIR server's bulk export is ready"
                 );
                 job.stage = ExportStage::Reading(Reading::new(manifest.print));
-                keep(reader, &job, manifest).await;
+                let open = OpenExport::new(&job.status, manifest);
+                *reader.session.open_exports.of(reader.request.feed).await = Some(open);
                 run.job = Some(job);
                 return page(Vec::new(), run);
             }
@@ -178,15 +179,12 @@ async fn read(
 ) -> Result<ExportStep, SourceError> {
     let PageReader { session, request } = reader;
     let mut slot = session.open_exports.of(request.feed).await;
-    let mut open = match slot.take().filter(|open| open.job == job.status) {
+    let known = slot.take().filter(|open| open.job == job.status);
+    let mut open = match known {
         Some(open) => open,
-        // After a start the manifest is asked for again.
+        // After a start or a failure the manifest is asked for again.
         None => match ask(reader, &job).await? {
-            JobState::Ready(manifest) => OpenExport {
-                job: job.status.clone(),
-                manifest,
-                file: None,
-            },
+            JobState::Ready(manifest) => OpenExport::new(&job.status, manifest),
             JobState::Working { .. } => {
                 job.stage = ExportStage::Waiting(Waiting::default());
                 run.job = Some(job);
@@ -238,7 +236,7 @@ async fn ask(reader: PageReader<'_>, job: &ExportJob) -> Result<JobState, Source
             error,
             ..
         }) => {
-            tracing::warn!(feed = %request.feed, %error, "the FHIR server's bulk export has failed");
+            tracing::warn!(feed = %request.feed, %error, "the server's bulk export has failed");
             give_up(reader, job).await;
             return Ok(JobState::Lost);
         }
@@ -266,15 +264,6 @@ async fn lose(reader: PageReader<'_>, run: ExportRun) -> Result<ExportStep, Sour
             job: None,
         },
     )
-}
-
-async fn keep(reader: PageReader<'_>, job: &ExportJob, manifest: Manifest) {
-    let PageReader { session, request } = reader;
-    *session.open_exports.of(request.feed).await = Some(OpenExport {
-        job: job.status.clone(),
-        manifest,
-        file: None,
-    });
 }
 
 /// A page behind which this run goes on, and so does the next one.

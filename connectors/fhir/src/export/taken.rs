@@ -1,4 +1,4 @@
-//! What one page takes of a file of an export.
+//! Part of a file of an export that makes one page.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use connector_kit::{ClinicRecord, Feed, Person, RecordStatus, SourceError};
 use serde_json::Value;
 
 use super::leading;
-use super::lines::Line;
+use super::lines::FileLine;
 use super::manifest::FileKind;
 use crate::bundle::{self, ServerPage};
 use crate::fact::{self, resource_type};
@@ -74,18 +74,18 @@ impl<'a> Taken<'a> {
 
     /// Takes a line of the file. Returns false for one that names more deletions than fit, so that
     /// the rest of it is for the next page.
-    pub(crate) fn take(&mut self, line: Line<'_>) -> Result<bool, SourceError> {
-        let (Line::Whole(text) | Line::TooLong(text)) = line;
+    pub(crate) fn take(&mut self, line: FileLine<'_>) -> Result<bool, SourceError> {
+        let (FileLine::Whole(text) | FileLine::TooLong(text)) = line;
         self.scanned += text.len();
         match (self.kind, line) {
-            (FileKind::Resources, Line::TooLong(head)) => {
+            (FileKind::Resources, FileLine::TooLong(head)) => {
                 self.add_unusable(head);
                 Ok(true)
             }
-            (_, Line::TooLong(_)) => Err(too_long(self.session)),
-            (FileKind::Outcomes, Line::Whole(text)) => judge(text).map(|()| true),
-            (FileKind::Resources, Line::Whole(text)) => self.take_resource(text).map(|()| true),
-            (FileKind::Deletions, Line::Whole(text)) => self.take_deletions(text),
+            (_, FileLine::TooLong(_)) => Err(too_long(self.session)),
+            (FileKind::Outcomes, FileLine::Whole(text)) => judge(text).map(|()| true),
+            (FileKind::Resources, FileLine::Whole(text)) => self.take_resource(text).map(|()| true),
+            (FileKind::Deletions, FileLine::Whole(text)) => self.take_deletions(text),
         }
     }
 
@@ -121,11 +121,16 @@ impl<'a> Taken<'a> {
         let kind = resource_type(self.feed);
         let print = fingerprint::of_text(&String::from_utf8_lossy(head));
         let record = match id {
-            Some(id) => (format!("{kind}/{id}"), RecordStatus::Unreadable),
-            None => (format!("{kind}/?{print:016x}"), RecordStatus::Unknown),
+            Some(id) => {
+                without_content(self.feed, format!("{kind}/{id}"), RecordStatus::Unreadable)
+            }
+            None => without_content(
+                self.feed,
+                format!("{kind}/?{print:016x}"),
+                RecordStatus::Unknown,
+            ),
         };
-        self.unusable
-            .push(without_content(self.feed, record.0, record.1));
+        self.unusable.push(record);
     }
 
     fn take_deletions(&mut self, line: &[u8]) -> Result<bool, SourceError> {

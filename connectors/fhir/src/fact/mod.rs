@@ -23,7 +23,7 @@ pub(crate) struct MappedResource {
 
 /// The elements of a resource by which searches find it.
 #[derive(Deserialize)]
-struct Coded {
+struct CodedResource {
     #[serde(default, rename = "vaccineCode")]
     vaccine_code: Value,
     #[serde(default)]
@@ -193,7 +193,7 @@ fn interpretations(value: &Value) -> Vec<CodeableConcept> {
 pub(crate) fn codings_of(feed: Feed, json: &str) -> Option<Vec<Coding>> {
     // serde would take a JSON list for a struct's fields in order.
     let is_object = json.trim_start().starts_with('{');
-    let resource: Coded = serde_json::from_str(json).ok().filter(|_| is_object)?;
+    let resource: CodedResource = serde_json::from_str(json).ok().filter(|_| is_object)?;
     let element = match feed {
         Feed::Vaccinations => resource.vaccine_code,
         Feed::Tests | Feed::Recoveries => resource.code,

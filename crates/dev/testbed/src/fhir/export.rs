@@ -2,16 +2,15 @@
 
 use super::answer::{self, RequestProblem};
 use super::query::Params;
-use super::state::ServerState;
-use super::store::TYPES;
+use super::store::{ResourceStore, TYPES};
 use axum::body::Body;
 use axum::http::{HeaderValue, Response as HttpResponse, header};
 use axum::response::Response;
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 
 /// Path of the jobs below the base address.
@@ -59,14 +58,25 @@ impl Default for Exports {
     }
 }
 
+/// The exports of a server.
+#[derive(Default)]
+pub(super) struct ExportServer {
+    /// Way in which exports are made; `None`: not at all.
+    pub setting: Option<Exports>,
+    /// Jobs that nobody has deleted.
+    pub jobs: HashMap<String, BegunExport>,
+    /// Number of jobs that were begun.
+    begun: u64,
+}
+
 /// An export, as of its beginning.
-pub(super) struct ExportJob {
+pub(super) struct BegunExport {
     polls_left: usize,
     shows: String,
-    /// Files by their names: type and lines.
     files: BTreeMap<String, ExportedFile>,
 }
 
+/// Lines of a type, and the manifest's list that names them.
 struct ExportedFile {
     list: &'static str,
     kind: String,
@@ -86,138 +96,139 @@ pub(super) fn is_job(parts: &[&str]) -> bool {
     matches!(parts, [JOBS, _])
 }
 
-/// Begins an export of the types that `_type` names.
-pub(super) fn kick_off(
-    state: &mut ServerState,
-    base: &str,
-    params: &Params,
-) -> Result<Response, RequestProblem> {
-    let Some(exports) = state.exports.clone() else {
-        return Err(RequestProblem::new(404, "not-supported", "no exports"));
-    };
-    let of = |name: &str| params.iter().find(|(known, _)| known == name);
-    let types = of("_type").map_or_else(|| TYPES.join(","), |(_, types)| types.clone());
-    let mut files = BTreeMap::new();
-    for kind in types.split(',') {
-        let lines: Vec<String> = state
-            .store
-            .of_type(kind)
-            .map(|stored| stored.resource.to_string())
-            .collect();
-        for (number, lines) in lines.chunks(exports.lines_per_file.max(1)).enumerate() {
-            let lines = lines.to_vec();
-            files.insert(
-                format!("{kind}-{number}"),
-                ExportedFile {
-                    list: "output",
-                    kind: kind.to_owned(),
-                    lines,
-                },
+impl ExportServer {
+    /// Begins an export of the types that `_type` names.
+    pub(super) fn kick_off(
+        &mut self,
+        store: &ResourceStore,
+        now: DateTime<Utc>,
+        base: &str,
+        params: &Params,
+    ) -> Result<Response, RequestProblem> {
+        let Some(exports) = &self.setting else {
+            return Err(RequestProblem::new(404, "not-supported", "no exports"));
+        };
+        let types = params.iter().find(|(name, _)| name == "_type");
+        let types = types.map_or_else(|| TYPES.join(","), |(_, types)| types.clone());
+        let now = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let job = BegunExport {
+            polls_left: exports.polls,
+            shows: exports.shows.clone().unwrap_or(now),
+            files: exports.files(store, &types),
+        };
+        let id = format!("job-{}", self.begun);
+        self.begun += 1;
+        let status = format!("{base}/{JOBS}/{id}");
+        self.jobs.insert(id, job);
+        Ok(HttpResponse::builder()
+            .status(202)
+            .header(header::CONTENT_LOCATION, status)
+            .body(Body::empty())
+            .expect("the address has no control characters"))
+    }
+
+    /// Answers a request for a job or one of its files; `None` for another path.
+    pub(super) fn answer(
+        &mut self,
+        base: &str,
+        parts: &[&str],
+        deletes: bool,
+    ) -> Option<Result<Response, RequestProblem>> {
+        let found = match parts {
+            [JOBS, id] if deletes => self.jobs.remove(*id).map(|_| empty(202)),
+            [JOBS, id] => self.status(base, id),
+            [JOBS, id, name] => self.file(id, name),
+            _ => return None,
+        };
+        Some(found.ok_or_else(|| RequestProblem::new(404, "not-found", "no such export")))
+    }
+
+    fn status(&mut self, base: &str, id: &str) -> Option<Response> {
+        let exports = self.setting.as_ref()?;
+        let job = self.jobs.get_mut(id)?;
+        if job.polls_left > 0 {
+            job.polls_left -= 1;
+            let mut response = empty(202);
+            let headers = response.headers_mut();
+            headers.insert("x-progress", HeaderValue::from_static("47% of Ivanov"));
+            if let Some(seconds) = exports.retry_after_seconds {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            return Some(response);
+        }
+        let mut manifest = json!({
+            "transactionTime": job.shows,
+            "request": format!("{base}/$export"),
+            "requiresAccessToken": !exports.open_files,
+            "output": [], "deleted": [], "error": []});
+        for (name, file) in &job.files {
+            let url = format!("{base}/{JOBS}/{id}/{name}");
+            let mut listed = json!({"type": file.kind, "url": url});
+            if exports.counts {
+                listed["count"] = json!(file.lines.len());
+            }
+            if let Some(list) = manifest[file.list].as_array_mut() {
+                list.push(listed);
+            }
+        }
+        Some(answer::json(200, &manifest))
+    }
+
+    fn file(&self, id: &str, name: &str) -> Option<Response> {
+        let exports = self.setting.as_ref()?;
+        let file = self.jobs.get(id)?.files.get(name)?;
+        let text = format!("{}\n{}", file.lines.join("\n"), exports.trailer);
+        let response = HttpResponse::builder()
+            .status(200)
+            .header(header::CONTENT_TYPE, "application/fhir+ndjson");
+        let response = if exports.gzip {
+            let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+            packed.write_all(text.as_bytes()).expect("memory takes it");
+            let packed = packed.finish().expect("memory takes it");
+            response
+                .header(header::CONTENT_ENCODING, "gzip")
+                .body(Body::from(packed))
+        } else {
+            response.body(Body::from(text))
+        };
+        Some(response.expect("the headers are constant"))
+    }
+}
+
+impl Exports {
+    /// The files of an export of these types, as of now, by their names.
+    fn files(&self, store: &ResourceStore, types: &str) -> BTreeMap<String, ExportedFile> {
+        let mut files = BTreeMap::new();
+        let mut add = |name: String, list, kind: &str, lines: Vec<String>| {
+            let kind = kind.to_owned();
+            files.insert(name, ExportedFile { list, kind, lines });
+        };
+        for kind in types.split(',') {
+            let of_type = store.of_type(kind);
+            let lines: Vec<String> = of_type.map(|stored| stored.resource.to_string()).collect();
+            for (number, lines) in lines.chunks(self.lines_per_file.max(1)).enumerate() {
+                add(format!("{kind}-{number}"), "output", kind, lines.to_vec());
+            }
+        }
+        if !self.outcomes.is_empty() {
+            let lines = self.outcomes.iter().map(Value::to_string).collect();
+            add("outcomes".into(), "error", "OperationOutcome", lines);
+        }
+        if !self.deleted.is_empty() {
+            let urls = self.deleted.iter();
+            let entries: Vec<Value> = urls
+                .map(|url| json!({"request": {"method": "DELETE", "url": url}}))
+                .collect();
+            let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
+            add(
+                "deleted".into(),
+                "deleted",
+                "Bundle",
+                vec![bundle.to_string()],
             );
         }
+        files
     }
-    if !exports.outcomes.is_empty() {
-        let lines = exports.outcomes.iter().map(Value::to_string).collect();
-        let kind = "OperationOutcome".to_owned();
-        let list = "error";
-        files.insert("outcomes".into(), ExportedFile { list, kind, lines });
-    }
-    if !exports.deleted.is_empty() {
-        let entries: Vec<Value> = exports
-            .deleted
-            .iter()
-            .map(|url| json!({"request": {"method": "DELETE", "url": url}}))
-            .collect();
-        let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
-        let lines = vec![bundle.to_string()];
-        let kind = "Bundle".to_owned();
-        let list = "deleted";
-        files.insert("deleted".into(), ExportedFile { list, kind, lines });
-    }
-    let now = state.now().to_rfc3339_opts(SecondsFormat::Millis, true);
-    let job = ExportJob {
-        polls_left: exports.polls,
-        shows: exports.shows.unwrap_or(now),
-        files,
-    };
-    let id = format!("job-{}", state.jobs_begun);
-    state.jobs_begun += 1;
-    let status = format!("{base}/{JOBS}/{id}");
-    state.jobs.insert(id, job);
-    Ok(HttpResponse::builder()
-        .status(202)
-        .header(header::CONTENT_LOCATION, status)
-        .body(Body::empty())
-        .expect("the address has no control characters"))
-}
-
-/// Answers a request for a job or one of its files; `None` for another path.
-pub(super) fn answer(
-    state: &mut ServerState,
-    base: &str,
-    parts: &[&str],
-    deletes: bool,
-) -> Option<Result<Response, RequestProblem>> {
-    let gone = || RequestProblem::new(404, "not-found", "no such export");
-    match parts {
-        [JOBS, id] if deletes => Some(match state.jobs.remove(*id) {
-            Some(_) => Ok(empty(202)),
-            None => Err(gone()),
-        }),
-        [JOBS, id] => Some(status(state, base, id).ok_or_else(gone)),
-        [JOBS, id, name] => Some(file(state, id, name).ok_or_else(gone)),
-        _ => None,
-    }
-}
-
-fn status(state: &mut ServerState, base: &str, id: &str) -> Option<Response> {
-    let exports = state.exports.clone()?;
-    let job = state.jobs.get_mut(id)?;
-    if job.polls_left > 0 {
-        job.polls_left -= 1;
-        let mut response = empty(202);
-        let headers = response.headers_mut();
-        headers.insert("x-progress", HeaderValue::from_static("47% of Ivanov"));
-        if let Some(seconds) = exports.retry_after_seconds {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        return Some(response);
-    }
-    let mut manifest = json!({
-        "transactionTime": job.shows,
-        "request": format!("{base}/$export"),
-        "requiresAccessToken": !exports.open_files,
-        "output": [], "deleted": [], "error": []});
-    for (name, file) in &job.files {
-        let mut listed = json!({"type": file.kind, "url": format!("{base}/{JOBS}/{id}/{name}")});
-        if exports.counts {
-            listed["count"] = json!(file.lines.len());
-        }
-        if let Some(list) = manifest[file.list].as_array_mut() {
-            list.push(listed);
-        }
-    }
-    Some(answer::json(200, &manifest))
-}
-
-fn file(state: &ServerState, id: &str, name: &str) -> Option<Response> {
-    let exports = state.exports.as_ref()?;
-    let file = state.jobs.get(id)?.files.get(name)?;
-    let text = format!("{}\n{}", file.lines.join("\n"), exports.trailer);
-    let response = HttpResponse::builder()
-        .status(200)
-        .header(header::CONTENT_TYPE, "application/fhir+ndjson");
-    let response = if exports.gzip {
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        packed.write_all(text.as_bytes()).expect("memory takes it");
-        let packed = packed.finish().expect("memory takes it");
-        response
-            .header(header::CONTENT_ENCODING, "gzip")
-            .body(Body::from(packed))
-    } else {
-        response.body(Body::from(text))
-    };
-    Some(response.expect("the headers are constant"))
 }
 
 fn empty(status: u16) -> Response {

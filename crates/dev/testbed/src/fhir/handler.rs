@@ -81,19 +81,20 @@ fn answer(
         let statement = capabilities::capabilities(
             !state.ignores_include,
             !state.lacks_history,
-            state.exports.is_some(),
+            state.exports.setting.is_some(),
         );
         return Ok(answer::json(200, &statement));
     }
     auth::authorise(state.auth.as_ref(), headers)?;
     check_permitted(state, &parts)?;
     let base = base_of_links(state, headers);
-    if let Some(answer) = export::answer(state, &base, &parts, deletes) {
+    if let Some(answer) = state.exports.answer(&base, &parts, deletes) {
         return answer;
     }
     let params = query::parse(uri.query().unwrap_or_default())?;
     if export::is_kick_off(&parts) {
-        return export::kick_off(state, &base, &params);
+        let now = state.now();
+        return state.exports.kick_off(&state.store, now, &base, &params);
     }
     match parts.as_slice() {
         [] if params.iter().any(|(name, _)| name == PAGE_PARAM) => {

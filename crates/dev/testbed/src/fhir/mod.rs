@@ -2,8 +2,9 @@
 //!
 //! It holds `Patient`, `Immunization`, `Observation` and `Condition` and answers what a puller
 //! asks: `/metadata`, read, and search with `_lastUpdated`, `_sort`, `_count`, `_include`, `_id`,
-//! `code`, `status`, `_elements`, `_summary=count` and pages; where a test asks for it, also `$export`. A page link is good for the result as
-//! it was at the first page, unless a test asks for another kind of paging.
+//! `code`, `status`, `_elements`, `_summary=count` and pages, and `$export` where a test sets
+//! it up. A page link is good for the result as it was at the first page, unless a test asks for
+//! another kind of paging.
 
 mod answer;
 mod auth;
@@ -192,17 +193,17 @@ impl FhirServer {
 
     /// Exports in this way from now on; `None`: not at all.
     pub fn set_exports(&self, exports: Option<Exports>) {
-        self.state.lock().exports = exports;
+        self.state.lock().exports.setting = exports;
     }
 
     /// Forgets all export jobs: their status and their files answer 404 from now on.
     pub fn forget_exports(&self) {
-        self.state.lock().jobs.clear();
+        self.state.lock().exports.jobs.clear();
     }
 
     /// Number of export jobs that nobody has deleted.
     pub fn exports_kept(&self) -> usize {
-        self.state.lock().jobs.len()
+        self.state.lock().exports.jobs.len()
     }
 
     /// Answers the next request with a redirect (307).

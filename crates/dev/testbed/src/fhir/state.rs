@@ -2,12 +2,12 @@
 
 use super::auth::Auth;
 use super::cache::SearchCache;
-use super::export::{ExportJob, Exports};
+use super::export::ExportServer;
 use super::fault::{FaultRate, ServerFault};
 use super::store::ResourceStore;
 use chrono::{DateTime, Utc};
 use clock::{Clock as _, SystemClock};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// The most matches on a page, where a test says nothing else.
 pub(super) const DEFAULT_PAGE_LIMIT: usize = 500;
@@ -72,11 +72,7 @@ pub(super) struct ServerState {
     /// Moment in the Date header; `None`: the machine's clock.
     pub clock: Option<DateTime<Utc>>,
     pub requests: VecDeque<String>,
-    /// How exports are made; `None`: not at all.
-    pub exports: Option<Exports>,
-    pub jobs: HashMap<String, ExportJob>,
-    /// Number of jobs that were begun.
-    pub jobs_begun: u64,
+    pub exports: ExportServer,
 }
 
 impl ServerState {
