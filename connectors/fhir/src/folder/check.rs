@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Feed, SourceError};
 
 use super::content;
-use super::index::{Index, LinePlace};
+use super::index::Index;
+use super::line_place::LinePlace;
 use super::reader::FolderReader;
 use super::records::{MappedLine, RecordReader};
 use crate::check::systems::LackingSystems;

@@ -4,7 +4,8 @@ use std::os::unix::fs::FileExt;
 
 use connector_kit::SourceError;
 
-use super::index::{Index, LinePlace};
+use super::index::Index;
+use super::line_place::LinePlace;
 
 /// Reads the lines at these places, in the order of the files, and hands each over with its number
 /// among the places. One line is in memory at a time.

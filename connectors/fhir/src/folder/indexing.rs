@@ -6,8 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use connector_kit::{Feed, SourceError};
 
-use super::index::{Entry, Index, LinePlace, Table};
+use super::index::{Entry, Index, Table};
 use super::line::{self, LineContent, ReadLine};
+use super::line_place::LinePlace;
 use super::lines::{Line, Lines};
 use super::look::{ExportFile, Look};
 use super::settings::FolderSettings;

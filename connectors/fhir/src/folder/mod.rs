@@ -13,6 +13,7 @@ mod file_name;
 mod index;
 mod indexing;
 mod line;
+mod line_place;
 mod lines;
 mod look;
 mod position;

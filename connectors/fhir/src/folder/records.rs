@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use connector_kit::{ClinicRecord, Feed, Person, RecordStatus, SourceError};
 
 use super::content;
-use super::index::{Entry, Index, LinePlace};
+use super::index::{Entry, Index};
 use super::line;
+use super::line_place::LinePlace;
 use super::settings::FolderSettings;
 use crate::bundle::{PatientEntry, Resource};
 use crate::fact::{self, MappedResource, resource_type};
@@ -48,9 +49,9 @@ impl<'a> RecordReader<'a> {
         let most = self.settings.limits.page_bytes;
         let mut rest = entries;
         while !rest.is_empty() {
-            let group = rest.split_at(fitting(rest.iter().map(|entry| entry.place), most));
-            records.extend(self.group(feed, group.0)?);
-            rest = group.1;
+            let count = fitting(rest.iter().map(|entry| entry.place), most);
+            records.extend(self.group(feed, &rest[..count])?);
+            rest = &rest[count..];
         }
         Ok(records)
     }

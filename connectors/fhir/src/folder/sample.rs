@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use connector_kit::{Feed, SAMPLE_RECORDS, SampledRecord, SourceError, add_newest};
 
 use super::content;
-use super::index::{Entry, Index, LinePlace};
+use super::index::{Entry, Index};
+use super::line_place::LinePlace;
 use super::reader::FolderReader;
 use super::records::RecordReader;
 use crate::check::sample::instants_of;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use connector_kit::Feed;
 
-use super::index::LinePlace;
+use super::line_place::LinePlace;
 
 /// Most types that are counted apart; FHIR R4 has fewer than 150.
 const MAX_TYPES: usize = 200;
