@@ -175,7 +175,7 @@ fn check_effects<'a>(settings: impl Into<ContentSettings<'a>>) -> Result<(), Sou
 }
 
 fn check_first_load(config: &FhirConfig) -> Result<(), SourceError> {
-    if config.first_load != FirstLoad::Search && config.include == Include::Always {
+    if !config.first_load.is_search() && config.include == Include::Always {
         return Err(SourceError::misconfigured(
             "first_load asks for a bulk export, and include is \"always\": the patients of an \
              export are read by their ids",

@@ -63,8 +63,9 @@ pub struct FhirConfig {
     /// Way in which a record's Patient is read.
     #[serde(default)]
     pub include: Include,
-    /// Way in which a feed is read from its beginning.
-    #[serde(default)]
+    /// Way in which a feed is read from its beginning. It decides nothing about what is read, so
+    /// that positions stored under another one still hold.
+    #[serde(default, skip_serializing)]
     pub first_load: FirstLoad,
     /// Day of recovery of a Condition that is over and tells no day.
     #[serde(default)]
@@ -220,6 +221,13 @@ pub enum IdentifierName {
     /// Known, and of no use here (a medical record number, say): never read, and `check` is silent
     /// about it.
     Ignored,
+}
+
+impl FirstLoad {
+    /// True where there is no export.
+    pub(crate) fn is_search(&self) -> bool {
+        *self == Self::Search
+    }
 }
 
 impl FhirConfig {
@@ -410,6 +418,7 @@ mod tests {
             let again = serde_json::to_value(parse(once.clone()).unwrap()).unwrap();
             assert_eq!(once, again, "it can be read again, and nothing is lost");
             assert!(once["base_url"].as_str().unwrap().ends_with('/'));
+            assert!(once.get("first_load").is_none(), "no reason to read anew");
         }
     }
 

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use connector_kit::{Page, PageRequest, SourceError, SourceSurprise};
 
-use crate::config::FirstLoad;
 use crate::cursor::{read_text, write_text};
 use crate::export::run::ExportRun;
 use crate::export::step::{self, ExportStep};
@@ -48,7 +47,7 @@ pub(crate) async fn page(
             corrected::page(reader, *pass).await
         }
         Some(PullPosition::Export(run)) => export(reader, *run).await,
-        None if request.first_of_run && session.config.first_load != FirstLoad::Search => {
+        None if request.first_of_run && !session.config.first_load.is_search() => {
             export(reader, ExportRun::default()).await
         }
         stored => {
@@ -63,7 +62,7 @@ pub(crate) async fn page(
 /// the moment that the export shows.
 async fn export(reader: PageReader<'_>, run: ExportRun) -> Result<Page, SourceError> {
     let PageReader { session, request } = reader;
-    let stored = if session.config.first_load == FirstLoad::Search {
+    let stored = if session.config.first_load.is_search() {
         // It was begun under another setting.
         if let Some(job) = &run.job {
             step::give_up(reader, job).await;

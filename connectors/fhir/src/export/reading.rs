@@ -47,12 +47,14 @@ pub(crate) async fn part(
     };
     let mut taken = Taken::new(session, request.feed, kind, most, reading.entry);
     let outcome = tokio::time::timeout(session.http.timeout, gather(&mut file, &mut taken)).await;
+    let has_moved = file.line > reading.line || !taken.deleted.is_empty();
     let end = match outcome {
         Ok(Ok(PartEnd::File)) => check_count(listed, &file).map(|()| PartEnd::File),
         Ok(end) => end,
+        // A server that is slow makes small pages.
+        Err(_) if has_moved => Ok(PartEnd::Page),
         Err(_) => Err(no_answer_in_time()),
     };
-    let has_moved = file.line > reading.line || !taken.deleted.is_empty();
     match end {
         // What came before the failure is handed over; the next page meets it again.
         Err(error) if !has_moved => return Err(error.into()),
@@ -71,7 +73,7 @@ pub(crate) async fn part(
     records_of(reader, reading, taken).await
 }
 
-/// PartEnd of what a page takes of a file.
+/// End of what a page takes of a file.
 #[derive(Clone, Copy)]
 enum PartEnd {
     /// The end of the file.

@@ -111,6 +111,7 @@ async fn kick_off(reader: PageReader<'_>, mut run: ExportRun) -> Result<ExportSt
     else {
         return Err(SourceError::retry("no bulk export is configured"));
     };
+    session.learn_addresses(request.feed, request.now).await?;
     let reply = session
         .http
         .get(url.clone(), Ask::ExportKickOff, request.now)
@@ -122,7 +123,6 @@ async fn kick_off(reader: PageReader<'_>, mut run: ExportRun) -> Result<ExportSt
             "have its export mended, or write first_load = \"search\"",
         ));
     };
-    session.learn_addresses(request.feed, request.now).await?;
     let status = session.follow(&url, &location, LinkTarget::ExportStatus)?;
     tracing::info!(feed = %request.feed, "the FHIR server has begun a bulk export");
     run.job = Some(ExportJob {
@@ -230,10 +230,10 @@ async fn ask(reader: PageReader<'_>, job: &ExportJob) -> Result<JobState, Source
     let reply = match answer {
         Ok(reply) => reply,
         Err(refused) if refused.is_gone() => return Ok(JobState::Lost),
-        // Not a server that is away (502 to 504): this one says that its job has failed.
+        // Not a server that is away (502 to 504) or asks for time: its job has failed.
         Err(HttpRefusal {
             status: Some(500),
-            error,
+            error: error @ SourceError::Retry { after: None, .. },
             ..
         }) => {
             tracing::warn!(feed = %request.feed, %error, "the server's bulk export has failed");

@@ -16,6 +16,7 @@ mod corrected;
 mod deleted;
 mod endless;
 mod export;
+mod export_content;
 mod faults;
 mod folder;
 mod include;
