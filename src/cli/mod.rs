@@ -55,13 +55,14 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes, of every command: 0 done; 1 something failed and may succeed later (a server away, \
-batches waiting, the outbox in use), nothing was found, or withdrawals are held; \
+Exit codes: 0 done; 1 something failed and may succeed later (a server away, batches waiting, the \
+outbox in use), nothing was found, or withdrawals are held; \
 2 wrong arguments, among them a name or number that there is not; \
 65 it is done, and something is left to look at (records that the registry refuses or holds \
 differently, dead letters that are refused again); \
 78 the configuration, a key or an account has to be changed, or another gateway runs on a copy \
-of this state. Where several things are wrong, 78 goes before 1, and 1 before 65.";
+of this state. They mean the same for every command. Where several things are wrong, 78 goes before 1, \
+and 1 before 65.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -111,7 +111,8 @@ async fn each_feed_of_a_server_that_is_away_is_told_with_the_feed_that_was_asked
         server.port()
     );
     let recoveries = "[source.mis.postgres.recoveries]\nquery = \"SELECT id AS record_id, \
-                      changed_at, snils AS person_snils, day AS occurred_on FROM swab\"\n";
+                      changed_at, snils AS person_snils, day AS occurred_on, 'U07.1' AS \
+                      diagnosis_code FROM swab\"\n";
     let clinic = clinic(&(source("postgres", &settings) + recoveries));
     let log = clinic.folder.path().join("log");
     let _gateway = Running::start(clinic.command(&["run"]), &log);
@@ -123,7 +124,6 @@ async fn each_feed_of_a_server_that_is_away_is_told_with_the_feed_that_was_asked
         eventually("the feed is read", 60, async || is_well(name).await).await;
     }
     server.stop().await.expect("the server stops");
-    // Of the failures of one feed, every third at least comes from a probe of its own.
     let mut asked_for_others = 0;
     for failures in 2..6 {
         for name in FEEDS {
@@ -134,7 +134,7 @@ async fn each_feed_of_a_server_that_is_away_is_told_with_the_feed_that_was_asked
                 .as_str()
                 .expect("a cause")
                 .to_owned();
-            let named = |feed: &&str| why.contains(&format!("[source.mis.postgres.{feed}]"));
+            let named = |feed: &&str| why.contains(&format!("feed {feed}: "));
             let failed = FEEDS.into_iter().find(named).expect("a feed is named");
             let asked = format!("{failed} was asked for all feeds of the source: ");
             assert_eq!(why.starts_with(&asked), failed != name, "{name}: {why}");

@@ -85,6 +85,7 @@ impl Site {
     /// Moves the state to `to`, and leaves an empty folder in its place.
     fn put_aside(&self, to: &str) {
         let folder = self.clinic.folder.path();
+        drop(fs::remove_dir_all(folder.join(to)));
         fs::rename(folder.join("state"), folder.join(to)).expect("the state is moved");
         fs::create_dir(folder.join("state")).expect("an empty folder");
     }
@@ -183,19 +184,20 @@ async fn version_used_twice_is_told_until_it_is_repaired() {
     let site = Site::new().await;
     site.configure(&["mis"]);
     told(&site.sync(), 0, &[]);
-    for generation in [1, 2] {
+    for (generation, vaccine, cancelled) in [(1, "covivac", "2"), (2, "epivaccorona", "3")] {
         site.copy("old");
         site.configure(&["mis", "lab"]);
-        site.set("mis", "1, 2", "vaccine = 'sputnik-light', state = 'done'")
-            .await;
+        let rows = format!("1, {cancelled}");
+        site.set("mis", &rows, "vaccine = 'sputnik-light'").await;
         told(&site.sync(), 0, &["corrected                         2"]);
         assert_eq!(site.differing().await, NONE);
 
         site.configure(&["mis"]);
         site.put_back("old");
         fs::remove_dir_all(site.clinic.folder.path().join("old")).expect("the copy goes");
-        site.set("mis", "1", "vaccine = 'covivac'").await;
-        site.set("mis", "2", "state = 'void'").await;
+        let corrected = format!("vaccine = '{vaccine}'");
+        site.set("mis", "1", &corrected).await;
+        site.set("mis", cancelled, "state = 'void'").await;
         if generation == 1 {
             told(&site.sync(), 0, LATER_STATE);
             assert_eq!(site.differing().await, NONE);

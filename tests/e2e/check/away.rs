@@ -5,7 +5,7 @@ use testbed::proxy::TcpProxy;
 
 use super::sources::{Database, clinic};
 use crate::cli::{json, told};
-use crate::support::{City, Clinic, amqp_queue};
+use crate::support::{City, Clinic, amqp_queue, snils};
 
 /// It may succeed later.
 const LATER: i32 = 1;
@@ -13,7 +13,7 @@ const LATER: i32 = 1;
 const CHANGE: i32 = 78;
 
 const QUERY: &str = "SELECT id AS record_id, snils AS person_snils, 'sputnik-v' AS vaccine_code, \
-                     day AS occurred_on FROM shot";
+                     day AS occurred_on, day AS changed_at FROM shot";
 
 /// A port at which every connection breaks off, as long as it is held.
 async fn away() -> TcpProxy {
@@ -62,9 +62,12 @@ async fn source_that_is_away_may_be_back_later() {
 async fn queue_that_is_away_may_be_back_later() {
     let proxy = away().await;
     let database = Database::sqlite();
-    let table = "CREATE TABLE shot (id integer PRIMARY KEY, snils text, day text); \
-                 INSERT INTO shot VALUES (1, '50137720645', '2021-06-01')";
-    database.run(table).await;
+    let person = snils(501_000_001);
+    let table = format!(
+        "CREATE TABLE shot (id integer PRIMARY KEY, snils text, day text); INSERT INTO shot \
+         VALUES (1, '{person}', '2021-06-01')"
+    );
+    database.run(&table).await;
     let source = database.source("", "vaccinations", QUERY);
     let clinic = Clinic::new(&City::new(), &amqp_queue(proxy.port()), &source, "");
     told(&clinic.program(&["check"]), LATER, &["does not answer now"]);
