@@ -218,6 +218,7 @@ impl Source {
         match self.connector.notices(feed) {
             ChangeNotice::Stamp => outbox::ChangeNotice::Stamp,
             ChangeNotice::SeveralStamps => outbox::ChangeNotice::SeveralStamps,
+            ChangeNotice::Files => outbox::ChangeNotice::Files,
             ChangeNotice::Contents => outbox::ChangeNotice::Contents,
         }
     }

@@ -108,16 +108,16 @@ async fn exports_reach_the_registry_with_their_corrections_and_deletions() {
     );
     world.put_resources(
         "Immunization.000.ndjson",
-        &[dose("a", "p", "2021-06-01"), dose("b", "q", "2021-06-02")],
+        &[dose("a", "p", "2021-06-01"), dose("b", "q", "2021-06-22")],
     );
-    world.put_resources("Immunization.001.ndjson", &[dose("c", "p", "2021-06-22")]);
+    world.put_resources("Immunization.001.ndjson", &[dose("c", "p", "2021-05-30")]);
     world.put_resources("Observation.ndjson", &[test()]);
     world.run(&["check"]);
     world.run(&["sync"]);
     let first = [
         TEST.to_owned(),
+        format!("{DOSE} 2021-05-30"),
         format!("{DOSE} 2021-06-01"),
-        format!("{DOSE} 2021-06-02"),
         format!("{DOSE} 2021-06-22"),
     ];
     assert_eq!(world.facts().await, first);
@@ -125,21 +125,26 @@ async fn exports_reach_the_registry_with_their_corrections_and_deletions() {
     // The next export: one dose is corrected, one is gone.
     world.put_resources(
         "Immunization.000.ndjson",
-        &[dose("a", "p", "2021-06-03"), dose("b", "q", "2021-06-02")],
+        &[dose("a", "p", "2021-06-03"), dose("b", "q", "2021-06-22")],
     );
     world.put_resources("Immunization.001.ndjson", &[]);
     world.run(&["sync"]);
     let corrected = [
         TEST.to_owned(),
-        format!("{DOSE} 2021-06-02"),
+        format!("{DOSE} 2021-05-30"),
         format!("{DOSE} 2021-06-03"),
         format!("{DOSE} 2021-06-22"),
     ];
     assert_eq!(world.facts().await, corrected, "a pull takes nothing back");
     world.run(&["sweep"]);
     world.run(&["sync"]);
-    let left = [&corrected[..3]].concat();
+    let left = [&corrected[..1], &corrected[2..]].concat();
     assert_eq!(world.facts().await, left, "the sweep does");
+    let status = world.run(&["status"]);
+    assert!(
+        status.contains("noticed by the lengths and times of files"),
+        "{status}"
+    );
 
     // A file that is cut off, and then one that is empty: nothing is withdrawn.
     let whole = format!("{}\n", dose("a", "p", "2021-06-03"));

@@ -130,6 +130,8 @@ pub enum ChangeNotice {
     Stamp,
     /// Change stamps of several tables.
     SeveralStamps,
+    /// Lengths and times of the files that hold all rows, which are read whole once one differs.
+    Files,
     /// None: only a content sweep finds what has changed.
     Contents,
 }

@@ -130,6 +130,7 @@ fn notices_text(notices: ChangeNotice) -> String {
     let words = match notices {
         ChangeNotice::Stamp => "changes are noticed by a stamp",
         ChangeNotice::SeveralStamps => "changes are noticed by several stamps",
+        ChangeNotice::Files => "changes are noticed by the lengths and times of files",
         ChangeNotice::Contents => {
             "changes are noticed by contents alone, so that the feed is in sync as of the begin of \
              its last whole read"

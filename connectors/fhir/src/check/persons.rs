@@ -22,7 +22,8 @@ pub(crate) fn identities(
                 "{feed}: {nameless} of the first {} records have no identifier that is known here",
                 persons.len()
             ),
-            "they will be refused; see identifier_systems, and the account's right to read Patient",
+            "they will be refused; see identifier_systems, and whether Patient may be read and is \
+             there",
         );
     }
     for (kind, what) in [

@@ -26,7 +26,7 @@ pub(super) fn run(reader: &mut FolderReader, now: DateTime<Utc>) -> CheckReport 
     let index = match reader.index(now) {
         Ok(index) => index,
         Err(error) => {
-            add_error(&mut report, &error);
+            add_error(&mut report, "", &error);
             return report;
         }
     };
@@ -40,7 +40,7 @@ pub(super) fn run(reader: &mut FolderReader, now: DateTime<Utc>) -> CheckReport 
     check.files();
     for feed in reader.settings().feeds.clone() {
         if let Err(error) = check.feed(feed) {
-            add_error(&mut check.report, &error);
+            add_error(&mut check.report, &format!("{feed}: "), &error);
         }
     }
     let known = &reader.settings().identifier_systems;
@@ -202,9 +202,10 @@ impl FolderCheck<'_> {
     }
 }
 
-fn add_error(report: &mut CheckReport, error: &SourceError) {
+/// Adds a failure, behind what it is about.
+fn add_error(report: &mut CheckReport, about: &str, error: &SourceError) {
     match error {
-        SourceError::Retry { what, .. } => report.error(what, AWAY_HELP),
-        SourceError::Misconfigured { what, help } => report.error(what, help),
+        SourceError::Retry { what, .. } => report.error(format!("{about}{what}"), AWAY_HELP),
+        SourceError::Misconfigured { what, help } => report.error(format!("{about}{what}"), help),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use connector_kit::{
-    CheckReport, ClinicRecord, Connector, ConnectorConfig, Feed, KeysPage, KeysRequest, Page,
-    PageRequest, SampledRecord, SourceError,
+    ChangeNotice, CheckReport, ClinicRecord, Connector, ConnectorConfig, Feed, KeysPage,
+    KeysRequest, Page, PageRequest, SampledRecord, SourceError,
 };
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -74,6 +74,10 @@ impl Connector for FhirFolderConnector {
 
     fn feeds(&self) -> Vec<Feed> {
         self.feeds.clone()
+    }
+
+    fn notices(&self, _feed: Feed) -> ChangeNotice {
+        ChangeNotice::Files
     }
 
     async fn check(&self, now: DateTime<Utc>) -> CheckReport {

@@ -5,8 +5,8 @@ const MAX_BYTES: usize = 100;
 /// Most digits and hyphens in a row: more could be a number of a person.
 const MAX_DIGITS: usize = 8;
 
-/// A file's name for a message; one that could be a person's is not repeated.
-pub(super) fn shown(name: &str) -> String {
+/// A file's name for a message; `None` for one that could be a person's, which is not repeated.
+pub(super) fn readable(name: &str) -> Option<&str> {
     const TYPES: [&str; 5] = [
         "Patient",
         "Immunization",
@@ -24,11 +24,13 @@ pub(super) fn shown(name: &str) -> String {
         .fold(name.to_owned(), |rest, of| rest.replace(of, ""));
     let rest = rest.replace("ndjson", "").replace("gz", "");
     let is_plain = !rest.contains(|char: char| char.is_ascii_alphabetic());
-    if name.len() <= MAX_BYTES && name.bytes().all(fits) && !has_number && is_plain {
-        name.to_owned()
-    } else {
-        "a file with another name than that of its resources' type".to_owned()
-    }
+    let is_shown = name.len() <= MAX_BYTES && name.bytes().all(fits) && !has_number && is_plain;
+    is_shown.then_some(name)
+}
+
+/// A file's name for a message, or words in its place.
+pub(super) fn shown(name: &str) -> &str {
+    readable(name).unwrap_or("a file whose name is more than a type and a number")
 }
 
 #[cfg(test)]
@@ -43,7 +45,7 @@ mod tests {
             "1.Observation.ndjson",
             "Condition_1-2.ndjson.gz",
         ] {
-            assert_eq!(shown(name), name);
+            assert_eq!(readable(name), Some(name));
         }
         for name in [
             "Ivanov.ndjson",
@@ -52,7 +54,8 @@ mod tests {
             "Patient.Иванов.ndjson",
             "Patient\n.ndjson",
         ] {
-            assert!(shown(name).starts_with("a file with"), "{name}");
+            assert_eq!(readable(name), None, "{name}");
+            assert!(shown(name).starts_with("a file whose name"));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
 
-use super::file_name::shown;
+use super::file_name::{readable, shown};
 use super::settings::FolderLimits;
 
 /// End of the names of files that are read.
@@ -76,8 +76,14 @@ impl Look {
         for (name, file) in &names {
             (name, file.version).hash(&mut hasher);
         }
+        let all = names.len();
+        let files = names.into_iter().enumerate();
+        let files = files.map(|(number, (name, file))| ExportFile {
+            shown: shown_among(&name, number + 1, all),
+            ..file
+        });
         Ok(Self {
-            files: names.into_iter().map(|(_, file)| file).collect(),
+            files: files.collect(),
             state: hasher.finish(),
             changed: changed.map(DateTime::from),
         })
@@ -128,8 +134,8 @@ fn metadata(entry: &DirEntry) -> Result<Option<Metadata>, SourceError> {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
-            let name = shown(&entry.file_name().to_string_lossy());
-            Err(of_file(&name, error.kind()))
+            let name = entry.file_name();
+            Err(of_file(shown(&name.to_string_lossy()), error.kind()))
         }
     }
 }
@@ -161,9 +167,17 @@ fn export_file(
     }
     Ok(Some(ExportFile {
         path: entry.path(),
-        shown: shown(name),
+        shown: String::new(),
         version: FileVersion::of(metadata),
     }))
+}
+
+/// A file's name for a message, or its number in the order of the names.
+fn shown_among(name: &str, number: usize, all: usize) -> String {
+    readable(name).map_or_else(
+        || format!("file {number} of {all} (in the order of their names)"),
+        str::to_owned,
+    )
 }
 
 /// Error for a folder that cannot be listed.
@@ -238,9 +252,18 @@ mod tests {
         let look = |most| Look::take(folder.path(), limits(most));
         let error = |most| look(most).err().unwrap().to_string();
         assert!(error(9).contains("no file of an export"), "{}", error(9));
-        ["b.ndjson", "a.NDJSON", ".hidden.ndjson", "manifest.json"].map(put);
+        for name in ["b.ndjson", "a.NDJSON", ".hidden.ndjson", "manifest.json"] {
+            put(name);
+        }
         fs::create_dir(folder.path().join("older")).unwrap();
         put("older/c.ndjson");
+        let shown: Vec<_> = look(2)
+            .unwrap()
+            .files
+            .into_iter()
+            .map(|file| file.shown)
+            .collect();
+        assert_eq!(shown[0], "file 1 of 2 (in the order of their names)");
         let names: Vec<_> = look(2)
             .unwrap()
             .files

@@ -245,7 +245,7 @@ impl FolderReader {
             return Ok(());
         }
         Err(SourceError::misconfigured(
-            format!("{feed}: the folder has no resource of the type {kind}"),
+            format!("the folder has no resource of the type {kind}"),
             format!(
                 "put the export's files of {kind} there as well, or leave {feed} out of feeds; \
                  until then nothing of it is withdrawn. Where the clinic has none any more, put one \
@@ -278,7 +278,7 @@ fn verify_readable(index: &Index, feed: Feed) -> Result<(), SourceError> {
     }
     Err(SourceError::misconfigured(
         format!(
-            "{feed}: {count} lines of the files of {kind} cannot be read (no JSON, no FHIR \
+            "{count} lines of the files of {kind} cannot be read (no JSON, no FHIR \
              resource, or longer than max_line_bytes), so nobody can tell what is gone"
         ),
         "have the files exported again; until then what can be read is sent, and nothing is \

@@ -37,13 +37,20 @@ pub enum ChangeNotice {
     Stamp,
     /// Change stamps of several tables.
     SeveralStamps,
+    /// Lengths and times of the files that hold all rows.
+    Files,
     /// The content of the row alone, which a content sweep reads.
     Contents,
 }
 
 impl ChangeNotice {
     /// Every kind of notice.
-    pub const ALL: [Self; 3] = [Self::Stamp, Self::SeveralStamps, Self::Contents];
+    pub const ALL: [Self; 4] = [
+        Self::Stamp,
+        Self::SeveralStamps,
+        Self::Files,
+        Self::Contents,
+    ];
 
     /// Code of the notice in `status`.
     #[must_use]
@@ -51,6 +58,7 @@ impl ChangeNotice {
         match self {
             Self::Stamp => "stamp",
             Self::SeveralStamps => "several-stamps",
+            Self::Files => "files",
             Self::Contents => "contents",
         }
     }

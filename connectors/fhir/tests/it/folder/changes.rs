@@ -181,10 +181,10 @@ async fn an_older_export_in_place_of_a_newer_one_is_said_once() {
         second.surprises.is_empty(),
         "a stamp of the future is no measure"
     );
-    export.put("Immunization.ndjson", &[older.clone()]);
+    export.put("Immunization.ndjson", std::slice::from_ref(&older));
     let third = run(&source, FEED, second.stored.as_ref()).await.unwrap();
     assert_eq!(third.surprises, [SourceSurprise::StampsWentBack]);
-    export.put("Immunization.ndjson", &[older.clone()]);
+    export.put("Immunization.ndjson", std::slice::from_ref(&older));
     let fourth = run(&source, FEED, third.stored.as_ref()).await.unwrap();
     assert!(fourth.surprises.is_empty());
 }
