@@ -102,8 +102,8 @@ impl FolderCheck<'_> {
         if let Some(address) = &tally.address {
             self.report.warn(
                 format!(
-                    "{} records name their Patient by a whole address, the first below {}, and will \
-                     be refused",
+                    "{} records name their Patient by a whole address, the first below {}, and \
+                     will be refused",
                     tally.whole_addresses,
                     readable(address)
                 ),

@@ -59,7 +59,7 @@ impl FhirFolderConnector {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(SourceError::retry("reading the folder has broken off")),
             Err(_) => Err(SourceError::retry(format!(
-                "the folder has not been read within {} s: does the machine that it lies on answer?",
+                "the folder has not been read within {} s: does its machine answer?",
                 self.patience.as_secs()
             ))),
         }

@@ -248,8 +248,8 @@ impl FolderReader {
             format!("the folder has no resource of the type {kind}"),
             format!(
                 "put the export's files of {kind} there as well, or leave {feed} out of feeds; \
-                 until then nothing of it is withdrawn. Where the clinic has none any more, put one \
-                 there that is entered-in-error"
+                 until then nothing of it is withdrawn. Where the clinic has none any more, put \
+                 one there that is entered-in-error"
             ),
         ))
     }

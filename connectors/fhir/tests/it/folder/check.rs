@@ -96,7 +96,7 @@ async fn everything_that_is_odd_is_said_in_one_go() {
         ),
         (
             Level::Warning,
-            "1 records name their Patient by a whole address, the first below https://mis.example/fhir/",
+            "by a whole address, the first below https://mis.example/fhir/",
         ),
         (
             Level::Warning,
