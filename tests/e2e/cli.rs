@@ -732,7 +732,7 @@ async fn a_source_that_is_away_or_refuses_is_told_in_words() {
     );
     told(
         &clinic.program(&["check"]),
-        78,
+        1,
         &["PostgreSQL at 127.0.0.1", "is the server running"],
     );
     told(
