@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use clock::{Clock as _, SystemClock};
 use registry::StoreConfig;
 use serde_json::{Value, json};
 
@@ -44,7 +45,8 @@ impl World {
         self.changes += 1;
         let folder = self.clinic.folder.path().join("export");
         fs::write(folder.join(name), text).expect("a file of the export");
-        let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        let an_hour_ago =
+            SystemTime::from(SystemClock::default().now()) - Duration::from_secs(3600);
         for path in [folder.join(name), folder] {
             let file = File::open(path).expect("it is there");
             let time = an_hour_ago + Duration::from_secs(self.changes);

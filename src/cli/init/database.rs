@@ -68,7 +68,15 @@ fn text(
 ) -> String {
     let mut text = target.head(name);
     if proposal.feeds.is_empty() {
-        return text + &target.feeds_of_example(name) + &target.tail(name);
+        for missing in &proposal.missing {
+            text += &missing_text(missing, &format!("source.{name}.{}", target.kind));
+        }
+        text += "# Queries of another system, to see what they look like:\n";
+        for line in target.feeds_of_example(name).lines() {
+            text += format!("# {line}").trim_end();
+            text.push('\n');
+        }
+        return text + "\n" + &target.tail(name);
     }
     text += "# The queries below were proposed by `init` from the names of tables and\n\
              # columns: check each, by `clinic-gateway preview`, against what you know of\n\

@@ -116,6 +116,30 @@ async fn the_first_rows_of_a_proposed_section_are_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_no_feed_is_found_the_queries_of_the_example_are_comments() {
+    let server = Postgres::start().await.expect("a server");
+    server.create_database("mis").await.expect("a database");
+    let odd = "CREATE TABLE vaccination (vaccine text, given_on date, dose int, note text)";
+    server.psql("mis", odd).await.expect("its table");
+    let folder = tempfile::tempdir().expect("a folder");
+    let look = format!("postgres://postgres@127.0.0.1:{}/mis", server.port());
+    let path = folder.path().to_str().expect("a path").to_owned();
+    run(&[&path, "--look", &look]).await.expect("it is written");
+    let text = fs::read_to_string(folder.path().join("clinic-gateway.toml")).expect("the file");
+    for part in [
+        "# No vaccinations were found.",
+        "# [source.mis.postgres.vaccinations]",
+        "\n[source.mis.sweep]",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(
+        !text.contains("\n[source.mis.postgres.vaccinations]"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_looked_at_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let target = folder.path().join("gateway");

@@ -7,6 +7,7 @@ use super::candidates::is_code;
 use super::columns::best_column;
 use super::facts::{Draft, Place};
 use super::look::Look;
+use super::names::Name;
 use super::{status, words};
 use crate::catalog::Shape;
 
@@ -39,11 +40,34 @@ impl Draft<'_> {
         let own = by_outcome.or_else(|| self.find(&words::STATUS, is_code));
         let own = own.filter(|place| place.score >= 100 && !self.is_used(place));
         let own = own.map(|place| self.as_text(&place.alias, &place.column.name));
-        let status = status::expression(&deleted, not_yet, own);
+        let not_given = self.not_given();
+        let no_facts = [&not_given, not_yet].concat();
+        let status = status::expression(&deleted, &no_facts, own);
         self.status_has_words = status.has_words;
         if let Some(expression) = status.expression {
             self.select.columns.push(("status", expression));
         }
+    }
+
+    /// Conditions of a vaccination that was noted and not given.
+    fn not_given(&mut self) -> Vec<String> {
+        if self.feed != Feed::Vaccinations {
+            return Vec::new();
+        }
+        let columns = self.main_table().columns.iter();
+        let found: Vec<String> = columns
+            .filter(|column| is_flag(column.shape))
+            .filter(|column| words::NOT_GIVEN.score(&Name::new(&column.name)) > 0)
+            .map(|column| {
+                let flag = self.select.column(self.select.main(), &column.name);
+                status::set_anyhow(&self.select, &flag, column.shape)
+            })
+            .collect();
+        let taken = found.iter().map(|condition| {
+            format!("rows with {condition} are taken for none: they were not given")
+        });
+        self.notes.extend(taken);
+        found
     }
 
     /// Condition of a document that is a draft, in systems that submit and cancel documents. Of
@@ -75,6 +99,13 @@ impl Draft<'_> {
             .iter()
             .any(|(_, known)| *known == column)
     }
+}
+
+const fn is_flag(shape: Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Flag | Shape::Whole | Shape::Text | Shape::Number
+    )
 }
 
 const fn is_number(shape: Shape) -> bool {

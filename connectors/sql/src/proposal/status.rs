@@ -88,6 +88,16 @@ fn set(select: &Select<'_>, flag: &str, shape: Shape) -> String {
     }
 }
 
+/// Condition that a flag has any other value than that of no: some number the reasons.
+pub(super) fn set_anyhow(select: &Select<'_>, flag: &str, shape: Shape) -> String {
+    match shape {
+        Shape::Text => format!(
+            "{flag} NOT IN ('', '0', 'N', 'n', 'F', 'f', 'false', 'no', 'No', 'нет', 'non')"
+        ),
+        shape => set(select, flag, shape),
+    }
+}
+
 /// Condition that a flag is not set; an empty one says nothing.
 fn unset(select: &Select<'_>, flag: &str, shape: Shape) -> String {
     match shape {

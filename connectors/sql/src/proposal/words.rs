@@ -319,6 +319,16 @@ pub(super) const DELETED_AT: Words = list(
     "by reason prichina",
 );
 
+/// Flags of a vaccination that was noted and not given.
+pub(super) const NOT_GIVEN: Words = list(
+    "refused isrefused wasrefused refusal declined isdeclined never notgiven notadministered \
+     notdone ineligible isineligible contraindicated otkaz otkazano otkazalsya neprovedena \
+     nevypolnena medotvod refuse refusee nonfait nonadministre",
+    "",
+    "",
+    "",
+);
+
 /// Flags that hold a row where they are set.
 pub(super) const ACTIVE: Words = list(
     "active isactive activity enabled actif valid deystvuet aktiven",

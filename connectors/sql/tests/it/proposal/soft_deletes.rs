@@ -231,3 +231,44 @@ async fn references_without_a_declaration_lead_over_three_tables() {
         [format!("30 {person} 94500-6 Negative 2021-06-01")]
     );
 }
+
+/// A system that notes refusals among its vaccinations, with a number for the reason.
+const PREVENTIONS: &str = "
+CREATE TABLE patients (id INT PRIMARY KEY, snils VARCHAR(14));
+CREATE TABLE vaccinations (id INT PRIMARY KEY, patient_id INT NOT NULL, vaccine VARCHAR(50),
+  given_on DATE, refused CHAR(1), not_given TINYINT(1), deleted CHAR(1),
+  updated_at TIMESTAMP NOT NULL, FOREIGN KEY (patient_id) REFERENCES patients(id));
+INSERT INTO patients VALUES (1, '112-233-445 95');
+INSERT INTO vaccinations VALUES
+  (1, 1, 'Sputnik V', '2021-05-01', '0', 0, '0', now()),
+  (2, 1, 'Sputnik V', '2021-05-02', '1', 0, '0', now()),
+  (3, 1, 'Sputnik V', '2021-05-03', '2', 0, '0', now()),
+  (4, 1, 'Sputnik V', '2021-05-04', NULL, 0, '0', now()),
+  (5, 1, 'Sputnik V', '2021-05-05', '', 1, '0', now()),
+  (6, 1, 'Sputnik V', '2021-05-06', '1', 0, '1', now());
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_noted_and_not_given_is_no_vaccination() {
+    let clinic = Clinic::mariadb().await;
+    clinic.run(PREVENTIONS).await;
+    let proposal = propose(&clinic).await;
+    let vaccinations = feed(&proposal, Feed::Vaccinations);
+    let of = |id: u32, what: &str| {
+        format!("{id} {what}Snils=112-233-445 95 Sputnik V missing 2021-05-0{id}")
+    };
+    assert_eq!(
+        records(&clinic, vaccinations).await,
+        [
+            of(1, ""),
+            of(2, "NO-FACT "),
+            of(3, "NO-FACT "),
+            of(4, ""),
+            of(5, "NO-FACT "),
+            of(6, "CANCELLED "),
+        ]
+    );
+    let told = vaccinations.notes.join("\n");
+    assert!(told.contains("refused NOT IN"), "{told}");
+    assert!(told.contains("not_given <> 0"), "{told}");
+}
