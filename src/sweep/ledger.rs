@@ -46,6 +46,7 @@ impl Ledger {
     }
 
     /// Returns whether an operator waits for the source's sweeps.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_waited_for(&self) -> bool {
         self.request.try_lock().is_err()
     }
