@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use connector_kit::{Connector, Feed, SourceError};
+use connector_kit::{Connector, Cursor, Feed, SourceError};
 use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -219,7 +219,7 @@ async fn pages_without_an_end_and_links_that_cannot_be_kept_are_refused() {
             .contains("the same page again")
     );
     assert!(
-        answer(&format!("/a?{}", "x".repeat(4100)), json!({}))
+        answer(&format!("/a?{}", "x".repeat(Cursor::MAX_BYTES)), json!({}))
             .await
             .contains("too long to keep")
     );
