@@ -63,9 +63,9 @@ impl Draft<'_> {
                 status::set_anyhow(&self.select, &flag, column.shape)
             })
             .collect();
-        let taken = found.iter().map(|condition| {
-            format!("rows with {condition} are taken for none: they were not given")
-        });
+        let taken = found
+            .iter()
+            .map(|condition| format!("where {condition}, nothing was given: no fact"));
         self.notes.extend(taken);
         found
     }

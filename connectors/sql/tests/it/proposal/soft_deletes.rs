@@ -255,7 +255,7 @@ async fn what_was_noted_and_not_given_is_no_vaccination() {
     let proposal = propose(&clinic).await;
     let vaccinations = feed(&proposal, Feed::Vaccinations);
     let of = |id: u32, what: &str| {
-        format!("{id} {what}Snils=112-233-445 95 Sputnik V missing 2021-05-0{id}")
+        format!("{id} {what}Snils=112-233-445 95 Sputnik V Missing 2021-05-0{id}")
     };
     assert_eq!(
         records(&clinic, vaccinations).await,
