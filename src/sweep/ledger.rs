@@ -38,9 +38,9 @@ impl Ledger {
         *asked = asked.take().max(Some(kind));
     }
 
-    /// Waits until no other request sweeps the source. The sweeps are then those of the request that
-    /// holds this, and nobody else takes a turn of them: two who give way to one another read a page
-    /// a turn.
+    /// Waits until no other request sweeps the source. The sweeps are then those of the request
+    /// that holds this, and nobody else takes a turn of them: two who give way to one another read
+    /// a page a turn.
     pub(crate) async fn begin_request(&self) -> MutexGuard<'_, ()> {
         self.request.lock().await
     }

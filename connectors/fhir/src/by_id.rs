@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
-use connector_kit::{ClinicRecord, Feed, MAX_FETCH_IDS, SourceError};
+use connector_kit::{ClinicRecord, Feed, SourceError, verify_fetch_count};
 
 use crate::bundle::{self, PatientEntry, Resource, ServerPage};
 use crate::config::Include;
@@ -34,19 +34,14 @@ struct Found {
 /// The records with these ids, as they are now; those that are gone are left out.
 ///
 /// # Errors
-/// [`SourceError::Misconfigured`] for more than [`MAX_FETCH_IDS`] ids, and as for a page.
+/// As of [`verify_fetch_count`], and as for a page.
 pub(crate) async fn fetch(
     session: &FhirSession,
     feed: Feed,
     record_ids: &[String],
     now: DateTime<Utc>,
 ) -> Result<Vec<ClinicRecord>, SourceError> {
-    if record_ids.len() > MAX_FETCH_IDS {
-        return Err(SourceError::misconfigured(
-            format!("{} records were asked for at once", record_ids.len()),
-            format!("ask for at most {MAX_FETCH_IDS}"),
-        ));
-    }
+    verify_fetch_count(record_ids)?;
     let prefix = format!("{}/", resource_type(feed));
     // `?` stands where a resource has no id to ask by.
     let ids: BTreeSet<String> = record_ids

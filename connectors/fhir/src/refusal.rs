@@ -22,7 +22,7 @@ pub(crate) enum Ask {
     Read(&'static str),
     /// The beginning of a bulk export.
     ExportKickOff,
-    /// How far a bulk export is, and its manifest.
+    /// The status of a bulk export, and its manifest.
     ExportStatus,
     /// A file of a bulk export.
     ExportFile,

@@ -8,6 +8,20 @@ use crate::{CheckReport, ClinicRecord, Cursor, Feed, SAMPLE_RECORDS, SampledReco
 /// Most ids in one [`Connector::fetch`].
 pub const MAX_FETCH_IDS: usize = 500;
 
+/// Refuses more ids than one [`Connector::fetch`] may have.
+///
+/// # Errors
+/// [`SourceError::Misconfigured`] for more than [`MAX_FETCH_IDS`].
+pub fn verify_fetch_count(ids: &[String]) -> Result<(), SourceError> {
+    if ids.len() <= MAX_FETCH_IDS {
+        return Ok(());
+    }
+    Err(SourceError::misconfigured(
+        format!("{} records were asked for at once", ids.len()),
+        format!("ask for at most {MAX_FETCH_IDS}"),
+    ))
+}
+
 /// Request for a page of records.
 #[derive(Debug, Clone)]
 pub struct PageRequest {

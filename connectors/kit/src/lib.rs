@@ -20,7 +20,7 @@ pub use check::{CheckReport, Finding, Level};
 pub use config::ConnectorConfig;
 pub use connector::{
     ChangeNotice, Connector, ContentsPage, KeysPage, KeysRequest, MAX_FETCH_IDS, Page, PageRequest,
-    RecordKey, SourceSurprise, SweepReads,
+    RecordKey, SourceSurprise, SweepReads, verify_fetch_count,
 };
 pub use cursor::Cursor;
 pub use cycle::CycleDetector;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use connector_kit::{
-    ClinicRecord, ContentsPage, Cursor, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, RecordKey,
-    SourceError, SourceSurprise,
+    ClinicRecord, ContentsPage, Cursor, Feed, KeysPage, KeysRequest, RecordKey, SourceError,
+    SourceSurprise, verify_fetch_count,
 };
 
 use crate::by_id::with_ids;
@@ -136,13 +136,7 @@ pub(crate) async fn fetch(
     feed: &FeedSettings,
     ids: &[String],
 ) -> Result<Vec<ClinicRecord>, SourceError> {
-    if ids.len() > MAX_FETCH_IDS {
-        let what = format!("{} records were asked for at once", ids.len());
-        return Err(SourceError::misconfigured(
-            what,
-            format!("ask for at most {MAX_FETCH_IDS}"),
-        ));
-    }
+    verify_fetch_count(ids)?;
     if ids.is_empty() {
         return Ok(Vec::new());
     }

@@ -209,20 +209,27 @@ async fn a_broken_feed_keeps_no_other_from_its_sweep_and_its_own_stays_due() {
     assert!(!worker.source.sweeps.is_asked(Feed::Tests));
 }
 
+/// A source whose sweeps read whole rows, ten a page.
+async fn world_of_small_pages(rows: std::ops::Range<u32>) -> World {
+    let mut world = World::new("", rows).await;
+    let source = world.gateway.sources.remove(0);
+    let mut source = Arc::into_inner(source).expect("nobody else has it");
+    source.page_records = 10;
+    world.gateway.sources.push(Arc::new(source));
+    world.rows.reads_contents.store(true, Ordering::Relaxed);
+    world
+}
+
 #[tokio::test]
 async fn a_sweep_that_gives_way_goes_on_behind_the_pull_without_a_schedule() {
-    let world = World::new("", 0..30).await;
+    let world = world_of_small_pages(0..30).await;
     let World {
-        mut gateway,
+        gateway,
         rows,
         clock,
         ..
     } = world;
-    let mut source = Arc::into_inner(gateway.sources.remove(0)).expect("nobody else has it");
-    source.page_records = 10;
-    let source = Arc::new(source);
-    gateway.sources.push(Arc::clone(&source));
-    rows.reads_contents.store(true, Ordering::Relaxed);
+    let source = Arc::clone(&gateway.sources[0]);
     let mut worker = SourceWorker::new(
         Arc::new(gateway),
         Arc::clone(&source),
@@ -253,18 +260,14 @@ async fn a_sweep_that_gives_way_goes_on_behind_the_pull_without_a_schedule() {
 #[tokio::test]
 async fn a_sweep_that_an_operator_waits_for_gives_way_to_what_is_due_and_to_nothing_else() {
     for is_under_way in [false, true] {
-        let world = World::new("", 0..200).await;
+        let world = world_of_small_pages(0..200).await;
         let World {
-            mut gateway,
+            gateway,
             rows,
             clock,
             ..
         } = world;
-        let mut source = Arc::into_inner(gateway.sources.remove(0)).expect("nobody else has it");
-        source.page_records = 10;
-        let source = Arc::new(source);
-        gateway.sources.push(Arc::clone(&source));
-        rows.reads_contents.store(true, Ordering::Relaxed);
+        let source = Arc::clone(&gateway.sources[0]);
         let gateway = Arc::new(gateway);
         let stop = CancellationToken::new();
         let run = SourceRun {

@@ -3,22 +3,16 @@
 
 use std::hint::black_box;
 
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{Days, TimeDelta};
 use hotpath::numbers::snils;
 use serde_json::{Value, json};
 use testbed::fhir::FhirServer;
 
+use crate::clinics::people::{FIRST_DAY, FIRST_SNILS, FIRST_STAMP};
 use crate::error::Error;
 
 /// Records that each person has: two doses and a test.
 const RECORDS_OF_A_PERSON: u64 = 3;
-/// SNILS numbers begin here: far above 001-001-998, up to which they carry no check digits.
-const FIRST_SNILS: u64 = 100_000_000;
-/// 2021-07-01T06:00:00Z.
-const FIRST_STAMP: DateTime<Utc> =
-    DateTime::from_timestamp(1_625_119_200, 0).expect("a moment in range");
-/// 2021-02-01.
-const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2021, 2, 1).expect("February has a first day");
 /// Resources on a page: most that the server gives.
 const PAGE: u32 = 500;
 /// The searches of the bare loop: those of the gateway's feeds, from the beginning.
@@ -108,7 +102,10 @@ fn resources(person: u64) -> Vec<Value> {
             "occurrenceDateTime": day(which * 21),
             "lotNumber": format!("A-{:06}", person % 1_000_000),
             "performer": [{ "actor": { "display": "Dr Petrova" } }],
-            "protocolApplied": [{ "doseNumberPositiveInt": which + 1, "seriesDosesPositiveInt": 2 }],
+            "protocolApplied": [{
+                "doseNumberPositiveInt": which + 1,
+                "seriesDosesPositiveInt": 2,
+            }],
         })
     };
     let result = if person.is_multiple_of(7) {

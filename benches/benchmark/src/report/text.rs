@@ -142,8 +142,10 @@ stream reads the same queries
   the gateway's first `sync` of as many records of one indexed table (*Clinic*, above). Rows read \
   are what the server counts of its
   own tables and indexes (`pg_stat_user_tables`, `Handler_read_%`) for the third `sync`.
-- **FHIR.** A small server in the benchmark's own process gives the pages: two searches, sorted by stamp, patients included,
-  500 records a page. The bare loop asks for them one after the other over one connection, parses each into a tree of values,
+- **FHIR.** A small server in the benchmark's own process gives the pages: two searches, \
+sorted by stamp, patients included,
+  500 records a page. The bare loop asks for them one after the other over one connection, \
+  parses each into a tree of values,
   and drops it; the gateway's first `sync` stands beside it. Most of both is the server's time.
 - **Eligibility, read by key.** In turn, one after the other on one connection each, and every \
 person once: what the portal

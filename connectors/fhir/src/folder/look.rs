@@ -21,12 +21,12 @@ const PACKED: [&str; 3] = [".ndjson.gz", ".ndjson.zst", ".ndjson.zip"];
 #[derive(Clone)]
 pub(super) struct ExportFile {
     pub path: PathBuf,
-    /// Its name, as far as messages may show it.
+    /// Name of the file, as far as messages may show it.
     pub shown: String,
     version: FileVersion,
 }
 
-/// What changes with a file's content.
+/// Version of a file, by what changes with its content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct FileVersion {
     length: u64,
@@ -128,7 +128,7 @@ impl FileVersion {
     }
 }
 
-/// What is known of an entry; `None` where it has gone meanwhile.
+/// Metadata of an entry; `None` where it has gone meanwhile.
 fn metadata(entry: &DirEntry) -> Result<Option<Metadata>, SourceError> {
     match entry.metadata() {
         Ok(metadata) => Ok(Some(metadata)),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use az::SaturatingAs;
 use chrono::{DateTime, Utc};
 use connector_kit::{
-    ClinicRecord, Feed, KeysPage, KeysRequest, MAX_FETCH_IDS, Page, PageRequest, RecordKey,
-    SourceError, SourceSurprise,
+    ClinicRecord, Feed, KeysPage, KeysRequest, Page, PageRequest, RecordKey, SourceError,
+    SourceSurprise, verify_fetch_count,
 };
 
 use super::index::{Entry, Index};
@@ -134,12 +134,7 @@ impl FolderReader {
         record_ids: &[String],
         now: DateTime<Utc>,
     ) -> Result<Vec<ClinicRecord>, SourceError> {
-        if record_ids.len() > MAX_FETCH_IDS {
-            return Err(SourceError::misconfigured(
-                format!("{} records were asked for at once", record_ids.len()),
-                format!("ask for at most {MAX_FETCH_IDS}"),
-            ));
-        }
+        verify_fetch_count(record_ids)?;
         let index = self.index(now)?;
         self.verify_there(&index, feed)?;
         let prefix = format!("{}/", resource_type(feed));

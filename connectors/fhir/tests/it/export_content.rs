@@ -243,7 +243,8 @@ async fn files_that_need_no_login_get_none_unless_they_ask_for_it() {
     assert_eq!(distinct(&run(&source, FEED, None, 10).await), all(3));
 }
 
-/// A file takes longer than a request may, and its lines do not: it is read to its end by one request.
+/// A file takes longer than a request may, and its lines do not: it is read to its end by one
+/// request.
 #[tokio::test]
 async fn a_slow_file_makes_small_pages_and_is_not_begun_again() {
     let server = clinic(0, Exports::default()).await;

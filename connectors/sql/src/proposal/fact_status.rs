@@ -56,7 +56,7 @@ impl Draft<'_> {
         }
         let columns = self.main_table().columns.iter();
         let found: Vec<String> = columns
-            .filter(|column| is_flag(column.shape))
+            .filter(|column| status::is_flag(column.shape))
             .filter(|column| words::NOT_GIVEN.score(&Name::new(&column.name)) > 0)
             .map(|column| {
                 let flag = self.select.column(self.select.main(), &column.name);
@@ -99,13 +99,6 @@ impl Draft<'_> {
             .iter()
             .any(|(_, known)| *known == column)
     }
-}
-
-const fn is_flag(shape: Shape) -> bool {
-    matches!(
-        shape,
-        Shape::Flag | Shape::Whole | Shape::Text | Shape::Number
-    )
 }
 
 const fn is_number(shape: Shape) -> bool {

@@ -42,12 +42,6 @@ const NOT_A_FACT_WORDS: &str = "planned scheduled schedule pending preliminary r
 
 /// Conditions under which a row of a table is taken back.
 pub(super) fn deleted_conditions(select: &Select<'_>, table: &Table, alias: &str) -> Vec<String> {
-    let is_flag = |shape| {
-        matches!(
-            shape,
-            Shape::Flag | Shape::Whole | Shape::Text | Shape::Number
-        )
-    };
     let mut conditions = Vec::new();
     if let Some((_, column)) = best_column(table, &words::DELETED, is_flag) {
         conditions.push(set(
@@ -77,6 +71,14 @@ pub(super) fn deleted_conditions(select: &Select<'_>, table: &Table, alias: &str
         conditions.push(format!("{} = 2", select.column(alias, &column.name)));
     }
     conditions
+}
+
+/// True for a type that a flag may have.
+pub(super) const fn is_flag(shape: Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Flag | Shape::Whole | Shape::Text | Shape::Number
+    )
 }
 
 /// Condition that a flag is set.

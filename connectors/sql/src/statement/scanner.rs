@@ -187,7 +187,7 @@ impl Scanner<'_> {
     }
 }
 
-/// What is said of a placeholder.
+/// Message about a placeholder.
 pub(super) fn placeholder(which: &str) -> String {
     format!("the query holds a placeholder ({which}); it takes no parameters")
 }

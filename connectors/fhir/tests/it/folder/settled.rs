@@ -21,7 +21,7 @@ fn export() -> Export {
     export
 }
 
-/// What a run said in place of its records, if it is worth another try.
+/// Words of a run's failure that is worth another try.
 fn retry(run: Result<Run, SourceError>) -> String {
     match run.err() {
         Some(SourceError::Retry { what, .. }) => what,

@@ -16,7 +16,7 @@ use std::io::Write as _;
 /// Path of the jobs below the base address.
 const JOBS: &str = "export-jobs";
 
-/// How a server exports.
+/// Way in which a server exports.
 #[derive(Clone, Debug)]
 pub struct Exports {
     /// Times that a job's status says that the server is at work, before the job is done.
