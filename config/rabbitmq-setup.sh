@@ -26,6 +26,11 @@ setup_name() {
     esac
 }
 
+# Makes the virtual host, where VHOST is not the / that every broker has. Before everything else.
+city_vhost() {
+    setup_step city_vhost add_vhost "$VHOST"
+}
+
 # The registry's account. It makes the exchanges and queues itself (`city-registry check` does, too).
 # rights: all of ours, and queues of its own for `check`
 registry_account() {
@@ -87,6 +92,7 @@ city_policies() {
         "{\"max-queues\": $((GATEWAYS * 2 + 10)), \"max-connections\": $((GATEWAYS * 8 + 50))}"
 }
 
+# city_vhost
 # city_policies
 # registry_account city-registry
 # gateway_account gateway-1

@@ -7,6 +7,7 @@ use broker::{BrokerError, Publisher, QueueConfig};
 use clock::Clock;
 use connector_kit::{Cursor, Feed, SourceError};
 use contract::{PublicKey, ReceiptVerifier};
+use key_client::{KeyClient, KeyConfigMistake};
 use outbox::{BeaconOccasion, Outbox, OutboxError, OutboxOptions};
 use pseudonym::{KeyError, KeyRing};
 use settings::SecretError;
@@ -14,12 +15,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::backpressure::{Backpressure, SpaceWait};
-use crate::config::{LoadedConfig, ReceiptsMode, ReconcileConfig};
+use crate::config::{LoadedConfig, ReceiptsMode, ReconcileConfig, ReleaseMistake, SuiteName};
 use crate::cursor;
+use crate::evaluate::Evaluation;
+use crate::outer_seal::PublisherToRelay;
 use crate::own_state::OwnState;
 #[cfg(feature = "cli")]
 use crate::queue_causes::QueueCauses;
 use crate::ring::{CityKeysError, compare_with_city, fingerprints};
+use crate::slots::Slots;
 use crate::sources::Source;
 
 /// The running gateway: everything that a run of a source needs.
@@ -28,6 +32,8 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
     /// The clinic's time zone.
     pub time_zone: chrono_tz::Tz,
+    /// Key services that evaluate pseudonyms; `None` where the key ring makes them.
+    pub(crate) evaluation: Option<Arc<Evaluation>>,
     /// Durable state.
     pub outbox: Outbox,
     /// The queue's near end.
@@ -38,6 +44,8 @@ pub struct Gateway {
     pub batches_waiting: Notify,
     /// The pause of pulling while the outbox is full.
     pub backpressure: Backpressure,
+    /// Slots in which batches leave; `None` where they leave at once.
+    pub(crate) slots: Option<Slots>,
     /// Schedule of the comparisons with the registry.
     pub reconcile: ReconcileConfig,
     /// Keys that receipts are verified with; empty where receipts are off.
@@ -68,6 +76,9 @@ pub enum StartError {
     /// The key ring does not hold the city's keys.
     #[error("keys.ring: {0}")]
     CityKeys(#[from] CityKeysError),
+    /// The key services are misconfigured.
+    #[error("keys.services: {0}")]
+    KeyServices(#[from] KeyConfigMistake),
     /// A source is misconfigured.
     #[error("source.{name}: {error}")]
     Source {
@@ -76,6 +87,9 @@ pub enum StartError {
         /// The mistake.
         error: SourceError,
     },
+    /// The release policy is misconfigured.
+    #[error("{0}")]
+    Release(#[from] ReleaseMistake),
     /// The queue is misconfigured.
     #[error("queue: {0}")]
     Queue(#[from] BrokerError),
@@ -85,6 +99,9 @@ pub enum StartError {
     /// The registry's public key cannot be read.
     #[error("registry.public_key: {0}")]
     RegistryKey(#[from] contract::SealError),
+    /// The relay's public key cannot be read.
+    #[error("relay.public_key: {0}")]
+    RelayKey(contract::SealError),
     /// A key of the registry's receipts cannot be read.
     #[error("registry.receipt_keys: {0}")]
     ReceiptKey(#[from] contract::ReceiptError),
@@ -99,12 +116,13 @@ pub fn build_sources(
     ring: &KeyRing,
 ) -> Result<Vec<Arc<Source>>, StartError> {
     let suite = loaded.config.keys.suite.into();
+    let release = loaded.config.release.facts();
     loaded
         .config
         .source
         .iter()
         .map(|(name, config)| {
-            Source::new(name, config, &loaded.base, ring, suite)
+            Source::new(name, config, &loaded.base, ring, suite, &release)
                 .map(Arc::new)
                 .map_err(|error| StartError::Source {
                     name: name.clone(),
@@ -134,9 +152,48 @@ pub(crate) fn refuse_beside_another(loaded: &LoadedConfig) -> Result<(), StartEr
 /// # Errors
 /// [`StartError::Secret`] and [`StartError::Keys`].
 pub fn read_ring(loaded: &LoadedConfig) -> Result<KeyRing, StartError> {
-    Ok(KeyRing::parse(
-        &loaded.config.keys.ring.read(&loaded.base)?,
-    )?)
+    let keys = &loaded.config.keys;
+    let text = keys.ring.read(&loaded.base)?;
+    Ok(KeyRing::parse_for(&text, keys.suite.into())?)
+}
+
+/// Compares the pseudonym keys, the ring's or those of the key services, with the city's.
+///
+/// # Errors
+/// [`StartError::CityKeys`].
+pub(crate) fn verify_keys(
+    loaded: &LoadedConfig,
+    ring: &KeyRing,
+    services: Option<&KeyClient>,
+) -> Result<(), StartError> {
+    let city = &loaded.config.registry.pseudonym_fingerprints;
+    let keys = fingerprints(ring, loaded.config.keys.suite.into(), services).pseudonym;
+    Ok(compare_with_city(keys, city)?)
+}
+
+/// Makes the client of the configured key services, if pseudonyms are evaluated by such; asks
+/// them nothing.
+///
+/// # Errors
+/// [`StartError::KeyServices`].
+pub(crate) fn key_services(loaded: &LoadedConfig) -> Result<Option<KeyClient>, StartError> {
+    let keys = &loaded.config.keys;
+    match (keys.suite, &keys.services) {
+        (SuiteName::Voprf, Some(services)) => Ok(Some(KeyClient::new(services, &loaded.base)?)),
+        // Services beside another suite, and this one without any, are refused with the file.
+        _ => Ok(None),
+    }
+}
+
+/// Opens the way to the queue, with the outer seal where a relay reads it.
+fn open_publisher(loaded: &LoadedConfig) -> Result<Arc<dyn Publisher>, StartError> {
+    let config = &loaded.config;
+    let broker = broker::publisher(&config.queue, &loaded.base)?;
+    let Some(relay) = &config.relay else {
+        return Ok(broker);
+    };
+    let sealer = relay.sealer().map_err(StartError::RelayKey)?;
+    Ok(Arc::new(PublisherToRelay { sealer, broker }))
 }
 
 impl Gateway {
@@ -155,17 +212,21 @@ impl Gateway {
         let config = &loaded.config;
         refuse_beside_another(loaded)?;
         let ring = read_ring(loaded)?;
-        compare_with_city(&ring, &config.registry.pseudonym_fingerprints)?;
         let suite = config.keys.suite.into();
+        let evaluation = key_services(loaded)?.map(|client| Arc::new(Evaluation::new(client)));
+        let services = evaluation.as_ref().map(|evaluation| evaluation.client());
+        verify_keys(loaded, &ring, services)?;
+        let fingerprints = fingerprints(&ring, suite, services);
         let sources = build_sources(loaded, &ring)?;
-        let publisher = broker::publisher(&config.queue, &loaded.base)?;
+        let publisher = open_publisher(loaded)?;
         let options = OutboxOptions {
             sources: config.source.keys().cloned().collect(),
             batch_events: config.outbox.batch_events,
+            padded_sizes: config.release.padded_sizes()?,
             max_bytes: config.outbox.max_mebibytes << 20,
             shuffle: config.outbox.shuffle,
             min_generation: config.outbox.min_generation,
-            keys: Some(fingerprints(&ring, suite)),
+            keys: Some(fingerprints),
             receipts: config.registry.receipts == ReceiptsMode::Required,
             resend_after: config.registry.resend_after(),
             ..OutboxOptions::new(
@@ -175,6 +236,8 @@ impl Gateway {
             )
         };
         let verifiers = config.registry.verifiers()?;
+        let slots = config.release.slots()?;
+        let slots = slots.map(|rules| Slots::new(rules, clock.now()));
         let max_bytes = options.max_bytes;
         let outbox =
             Outbox::open(&loaded.base.join(&config.outbox.path), options, clock.now()).await?;
@@ -182,11 +245,13 @@ impl Gateway {
         Ok(Self {
             clock,
             time_zone: config.time_zone.0,
+            evaluation,
             outbox,
             publisher,
             sources,
             batches_waiting: Notify::new(),
             backpressure,
+            slots,
             reconcile: config.reconcile.clone(),
             verifiers,
             other_gateway: CancellationToken::new(),
@@ -203,6 +268,15 @@ impl Gateway {
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&Arc<Source>> {
         self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// Returns whether this feed of this source is configured.
+    #[cfg(feature = "cli")]
+    pub(crate) fn reads(&self, source: &str, feed: &str) -> bool {
+        self.source(source).is_some_and(|source| {
+            let mut feeds = source.connector.feeds().into_iter();
+            feeds.any(|configured| configured.as_str() == feed)
+        })
     }
 
     /// Reads the stored cursor of a source's feed; `None` is the feed's very beginning.

@@ -16,8 +16,10 @@ mod cursor;
 #[cfg(feature = "cli")]
 mod disks;
 mod endless;
+mod evaluate;
 mod foreground;
 pub mod gateway;
+mod outer_seal;
 mod own_state;
 pub mod publish;
 pub mod pull;
@@ -27,6 +29,7 @@ pub mod receipts;
 pub mod requests;
 pub mod ring;
 pub mod run;
+mod slots;
 pub mod sources;
 mod surprise;
 pub mod sweep;

@@ -47,7 +47,8 @@ impl Published {
     }
 }
 
-/// Publishes one lease of batches, oldest first, with the beacon where that is due.
+/// Publishes one lease of batches, oldest first, with the beacon where that is due; with slots
+/// configured, nothing between their moments.
 ///
 /// # Errors
 /// [`OutboxError`]; a failure of the queue is no error here but part of [`Published`].
@@ -65,6 +66,15 @@ pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> 
 
 async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, OutboxError> {
     settle_unsettled(gateway).await?;
+    let most = match &gateway.slots {
+        None => most,
+        // A probe of a queue that was left alone stays one batch.
+        Some(slots) => match slots.take(gateway.clock.now())? {
+            Some(batches) if most > 1 => batches,
+            Some(_) => most,
+            None => return Ok(Published::default()),
+        },
+    };
     gateway
         .give_out_beacon(BeaconOccasion::BatchesLeave)
         .await?;
@@ -79,7 +89,12 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
     let mut published = Published::default();
     let now = gateway.clock.now();
     let mut settlements = Vec::with_capacity(results.len());
-    for (leased, result) in results {
+    for Tried {
+        leased,
+        result,
+        queue_was_away,
+    } in results
+    {
         let outcome = match result {
             Ok(()) => {
                 published.delivered += usize::from(!leased.is_beacon);
@@ -92,7 +107,7 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
                 published.misconfigured = !error.is_retry() && !error.is_of_the_message();
                 published.error = Some(error.to_string());
                 DeliveryOutcome::Failed {
-                    retry_at: now + pause_after(gateway, &error, &leased),
+                    retry_at: now + pause_after(&error, &leased, queue_was_away),
                     reason: code(&error),
                 }
             }
@@ -114,14 +129,27 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
     Ok(published)
 }
 
-async fn publish_all(
-    gateway: &Gateway,
-    leased: Vec<Leased>,
-) -> Vec<(Leased, Result<(), BrokerError>)> {
+/// A batch that was handed to the queue.
+struct Tried {
+    leased: Leased,
+    result: Result<(), BrokerError>,
+    /// True if the queue was away as the result came. Later it may be back for the others.
+    queue_was_away: bool,
+}
+
+async fn publish_all(gateway: &Gateway, leased: Vec<Leased>) -> Vec<Tried> {
     futures_util::stream::iter(leased)
         .map(|leased| async move {
             let result = gateway.publisher.publish(&leased.batch).await;
-            (leased, result)
+            let queue_was_away = matches!(
+                gateway.publisher.state(),
+                QueueState::Down | QueueState::Blocked
+            );
+            Tried {
+                leased,
+                result,
+                queue_was_away,
+            }
         })
         .buffer_unordered(gateway.publisher.window())
         .collect()
@@ -142,12 +170,9 @@ async fn settle_unsettled(gateway: &Gateway) -> Result<(), OutboxError> {
 
 /// Pause of a batch after this error; none while the whole queue is away, since its publisher waits
 /// between attempts to connect, and younger batches would overtake the paused ones when it is back.
-fn pause_after(gateway: &Gateway, error: &BrokerError, leased: &Leased) -> TimeDelta {
-    let queue_is_away = matches!(
-        gateway.publisher.state(),
-        QueueState::Down | QueueState::Blocked
-    );
-    if error.is_retry() && queue_is_away {
+fn pause_after(error: &BrokerError, leased: &Leased, queue_was_away: bool) -> TimeDelta {
+    let is_of_the_queue = queue_was_away || error.is_of_the_connection();
+    if error.is_retry() && is_of_the_queue {
         TimeDelta::zero()
     } else {
         pause(leased.attempts, leased.batch.id)
@@ -205,6 +230,59 @@ mod tests {
             gateway.outbox.backlog().await.expect("the backlog").batches,
             0
         );
+    }
+
+    #[tokio::test]
+    async fn batches_leave_in_slots_and_at_most_so_many_in_each() {
+        let settings = "receipts = \"off\"\n[outbox]\nbatch_events = 4\n[release]\nslot_seconds = \
+                        600\nbatches_per_slot = 2\n";
+        let world = World::new(settings, 0..20).await;
+        let gateway = &world.gateway;
+        world.pull().await;
+        let delivered = async || publish_once(gateway).await.expect("published").delivered;
+        assert_eq!(delivered().await, 0, "the slot of the start is not used");
+        for expected in [2, 2, 1, 0] {
+            world.clock.advance(Duration::from_secs(600));
+            assert_eq!(delivered().await, expected);
+            assert_eq!(delivered().await, 0, "a slot is used once");
+        }
+        let opened = world.published();
+        assert_eq!(opened.len(), 5, "nothing is lost on the way");
+    }
+
+    #[tokio::test]
+    async fn a_probe_of_a_queue_that_was_left_alone_keeps_to_the_slots() {
+        let settings = "receipts = \"off\"\n[outbox]\nbatch_events = 4\n[release]\nslot_seconds = \
+                        600\n";
+        let world = World::new(settings, 0..8).await;
+        world.pull().await;
+        let probed = async || publish_probe(&world.gateway).await.expect("published");
+        assert_eq!(probed().await, Published::default());
+        world.clock.advance(Duration::from_secs(600));
+        assert_eq!(probed().await.delivered, 1);
+        assert_eq!(probed().await, Published::default());
+    }
+
+    #[tokio::test]
+    async fn batches_that_failed_with_the_connection_are_due_at_once_though_it_is_back() {
+        let world = World::new("receipts = \"off\"\n", 0..1).await;
+        world.pull().await;
+        let now = world.gateway.clock.now();
+        let leased = world.gateway.outbox.lease(1, now, LEASE).await;
+        let leased = leased.expect("leased").remove(0);
+        let retry = |is_of_the_connection| BrokerError::Retry {
+            what: "it failed".to_owned(),
+            is_of_the_connection,
+        };
+        let own = pause(leased.attempts, leased.batch.id);
+        for (is_of_the_connection, queue_was_away, expected) in [
+            (true, false, TimeDelta::zero()),
+            (false, true, TimeDelta::zero()),
+            (false, false, own),
+        ] {
+            let error = retry(is_of_the_connection);
+            assert_eq!(pause_after(&error, &leased, queue_was_away), expected);
+        }
     }
 
     #[test]

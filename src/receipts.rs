@@ -412,7 +412,7 @@ mod tests {
         let mut receipts = ReceiptReceiver::subscribe(gateway)
             .expect("subscribed")
             .expect("receipts are on");
-        let wait = Duration::from_secs(5);
+        let wait = Duration::from_secs(60);
         assert_eq!(
             receipts
                 .settle_once(gateway, Duration::ZERO)

@@ -1,6 +1,7 @@
 //! Fingerprints of the clinic's key ring: for the outbox, and compared with the city's.
 
 use contract::Suite;
+use key_client::KeyClient;
 use outbox::KeyFingerprints;
 use pseudonym::KeyRing;
 
@@ -11,9 +12,10 @@ use crate::config::PseudonymFingerprint;
 pub enum CityKeysError {
     /// Key of an epoch that differs from the city's.
     #[error(
-        "the key ring's pseudonym key of epoch {epoch} has the fingerprint {ring}, and the city's \
-         {city} (registry.pseudonym_fingerprints): put the city's key ring in place, or correct \
-         the configuration if the city confirms the key"
+        "the pseudonym key of epoch {epoch} has the fingerprint {ring}, and the city's {city} \
+         (registry.pseudonym_fingerprints): put the city's key ring in place, or, with key services, \
+         name all of the city's with their public keys; or correct the configuration if the city \
+         confirms the key"
     )]
     Differs {
         /// Epoch of both keys.
@@ -25,9 +27,9 @@ pub enum CityKeysError {
     },
     /// Key of an epoch that the city does not name.
     #[error(
-        "registry.pseudonym_fingerprints has no entry for epoch {epoch} of the key ring: if the \
-         city has opened it, add \"{epoch}:{ring}\" after comparing it with the city's; else take \
-         the epoch out of the ring (`clinic-gateway keys retire {epoch}`)"
+        "registry.pseudonym_fingerprints has no entry for epoch {epoch}: if the city has opened it, \
+         add \"{epoch}:{ring}\" after comparing it with the city's; else take the epoch out of the \
+         ring (`clinic-gateway keys retire {epoch}`), or out of public_keys of the key services"
     )]
     Unknown {
         /// Epoch of the key.
@@ -37,37 +39,44 @@ pub enum CityKeysError {
     },
 }
 
-/// Fingerprints of the keys, as the outbox writes them down.
-pub(crate) fn fingerprints(ring: &KeyRing, suite: Suite) -> KeyFingerprints {
+/// Fingerprints of the keys, as the outbox writes them down: the pseudonym keys are the ring's, or
+/// those of the key services.
+pub(crate) fn fingerprints(
+    ring: &KeyRing,
+    suite: Suite,
+    services: Option<&KeyClient>,
+) -> KeyFingerprints {
     KeyFingerprints {
         record: ring.record_fingerprint(),
         suite,
-        pseudonym: ring.pseudonym_fingerprints(),
+        pseudonym: match services {
+            Some(services) => services.fingerprints(),
+            None => ring.pseudonym_fingerprints(),
+        },
     }
 }
 
-/// Fingerprints of the ring's pseudonym keys, as `registry.pseudonym_fingerprints` takes them.
+/// Fingerprints of pseudonym keys, as `registry.pseudonym_fingerprints` takes them.
 #[cfg(feature = "cli")]
-pub(crate) fn fingerprint_list(ring: &KeyRing) -> String {
-    let keys = ring.pseudonym_fingerprints();
+pub(crate) fn fingerprint_list(keys: &[(contract::Epoch, String)]) -> String {
     let each = keys
         .iter()
         .map(|(epoch, fingerprint)| format!("\"{epoch}:{fingerprint}\""));
     format!("[{}]", each.collect::<Vec<_>>().join(", "))
 }
 
-/// Compares the ring's pseudonym keys with the city's fingerprints; without any, every key passes.
+/// Compares pseudonym keys with the city's fingerprints; without any, every key passes.
 ///
 /// # Errors
 /// [`CityKeysError`] of the first key that is not the city's.
 pub(crate) fn compare_with_city(
-    ring: &KeyRing,
+    keys: Vec<(contract::Epoch, String)>,
     city: &[PseudonymFingerprint],
 ) -> Result<(), CityKeysError> {
     if city.is_empty() {
         return Ok(());
     }
-    for (epoch, ring) in ring.pseudonym_fingerprints() {
+    for (epoch, ring) in keys {
         match city.iter().find(|one| one.epoch == epoch) {
             Some(one) if one.fingerprint == ring => {}
             Some(one) => {
@@ -87,15 +96,16 @@ mod tests {
     #[test]
     fn every_key_must_be_one_of_the_citys() {
         let ring = KeyRing::generate();
-        let (epoch, own) = ring.pseudonym_fingerprints().remove(0);
+        let keys = || ring.pseudonym_fingerprints();
+        let (epoch, own) = keys().remove(0);
         let city = |texts: &[&str]| -> Vec<PseudonymFingerprint> {
             let parse = |text: &&str| text.parse().expect("a fingerprint");
             texts.iter().map(parse).collect()
         };
         let right = format!("1:{own}");
-        assert_eq!(compare_with_city(&ring, &[]), Ok(()));
+        assert_eq!(compare_with_city(keys(), &[]), Ok(()));
         assert_eq!(
-            compare_with_city(&ring, &city(&["7:00000000", &right])),
+            compare_with_city(keys(), &city(&["7:00000000", &right])),
             Ok(())
         );
         let other = if own == "00000000" {
@@ -104,7 +114,7 @@ mod tests {
             "00000000"
         };
         assert_eq!(
-            compare_with_city(&ring, &city(&[&format!("1:{other}")])),
+            compare_with_city(keys(), &city(&[&format!("1:{other}")])),
             Err(CityKeysError::Differs {
                 epoch,
                 ring: own.clone(),
@@ -112,7 +122,7 @@ mod tests {
             })
         );
         assert_eq!(
-            compare_with_city(&ring, &city(&["2:00000000"])),
+            compare_with_city(keys(), &city(&["2:00000000"])),
             Err(CityKeysError::Unknown { epoch, ring: own })
         );
     }

@@ -248,7 +248,7 @@ impl<'a> SourceRun<'a> {
 
 /// True if another try may help.
 fn may_pass(failure: &FeedFailure) -> bool {
-    failure.retry_after().is_some() && !failure.is_outbox_full()
+    failure.retry_after().is_some() && !failure.is_outbox_full() && !failure.is_at_ceiling()
 }
 
 /// Pulls a feed and notes the outcome.

@@ -10,7 +10,7 @@ use contract::Suite;
 use futures_util::FutureExt as _;
 use outbox::SweepKind;
 use parking_lot::{Mutex, RwLock};
-use pseudonym::{CodesFile, KeyRing, Policy, Pseudonymiser};
+use pseudonym::{CodesFile, FactRelease, KeyRing, MAX_BLINDED, Policy, Pseudonymiser, fact_kind};
 use tokio::sync::{MutexGuard, Notify};
 
 use crate::codes_file::WatchedCodes;
@@ -25,8 +25,8 @@ pub struct Source {
     pub connector: Arc<dyn Connector>,
     /// How its records are read and transformed at present; changes only between runs.
     reading: RwLock<Arc<Reading>>,
-    /// Digest of its settings in the configuration.
-    configured: String,
+    /// Digests of its settings in the configuration, in the order of [`Feed::ALL`].
+    configured: [String; Feed::ALL.len()],
     /// File with more of its codes.
     pub(crate) codes_file: Option<Arc<WatchedCodes>>,
     /// Time zone of the source, in which its instants become dates and "today" is told.
@@ -59,6 +59,15 @@ pub struct Source {
     failing: Mutex<HashMap<Feed, &'static str>>,
 }
 
+/// Most records in one page: with key services no more than one request has places, since a page
+/// leaves as a whole, and a ceiling that is smaller than what a page needs would stop the feed.
+fn page_records(configured: u32, suite: Suite) -> u32 {
+    match suite {
+        Suite::Hmac | Suite::HmacStreebog => configured,
+        Suite::Voprf => configured.min(u32::try_from(MAX_BLINDED).unwrap_or(u32::MAX)),
+    }
+}
+
 /// Way in which the records of a source are read and transformed.
 struct Reading {
     pseudonymiser: Arc<Pseudonymiser>,
@@ -67,11 +76,18 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(pseudonymiser: Pseudonymiser, configured: &str, codes: Option<&CodesFile>) -> Self {
-        let settings = Feed::ALL.map(|feed| match codes {
-            Some(codes) => pseudonymiser.settings_with_codes(configured, &codes.meaning_for(feed)),
-            None => configured.to_owned(),
-        });
+    fn new(
+        pseudonymiser: Pseudonymiser,
+        configured: &[String; Feed::ALL.len()],
+        codes: Option<&CodesFile>,
+    ) -> Self {
+        let mut settings = configured.clone();
+        if let Some(codes) = codes {
+            for (settings, feed) in settings.iter_mut().zip(Feed::ALL) {
+                let meaning = codes.meaning_for(feed);
+                *settings = pseudonymiser.settings_with_codes(settings, &meaning);
+            }
+        }
         Self {
             pseudonymiser: Arc::new(pseudonymiser),
             settings,
@@ -91,8 +107,8 @@ pub(crate) enum RunChange {
 }
 
 impl Source {
-    /// Makes a source ready; reads its secrets, but asks its server nothing yet. Relative paths
-    /// start from `folder`.
+    /// Makes a source ready, whose facts leave by the release policy; reads its secrets, but asks
+    /// its server nothing yet. Relative paths start from `folder`.
     ///
     /// # Errors
     /// [`SourceError::Misconfigured`], with what to change.
@@ -102,6 +118,7 @@ impl Source {
         folder: &Path,
         ring: &KeyRing,
         suite: Suite,
+        release: &FactRelease,
     ) -> Result<Self, SourceError> {
         let help = format!(
             "correct it in [source.{name}.policy]; `clinic-gateway schema` lists what may stand \
@@ -126,11 +143,18 @@ impl Source {
             }
         };
         let pseudonymiser = Pseudonymiser::new(ring, suite, name, policy)
-            .map_err(|error| SourceError::misconfigured(error.to_string(), help))?;
+            .map_err(|error| SourceError::misconfigured(error.to_string(), help))?
+            .with_release(release.clone());
         let meaning = config.meaning().map_err(|_| {
             SourceError::misconfigured("the settings cannot be written as text", "report this")
         })?;
-        let configured = ring.settings_digest(&format!("{} {meaning}", suite.as_str()));
+        let configured = Feed::ALL.map(|feed| {
+            // Nothing is added by a policy that releases everything, so that feeds that were read
+            // before there was one are not read again.
+            let released = release.meaning_for(fact_kind(feed));
+            let released = released.map_or_else(String::new, |text| format!(" release {text}"));
+            ring.settings_digest(&format!("{} {meaning}{released}", suite.as_str()))
+        });
         let reading = Reading::new(pseudonymiser, &configured, codes.as_ref());
         let sections = config.sections();
         let section = sections.first().ok_or_else(|| {
@@ -148,7 +172,7 @@ impl Source {
             configured,
             codes_file,
             time_zone: config.time_zone().0,
-            page_records: config.page_records(),
+            page_records: page_records(config.page_records(), suite),
             schedule: config.schedule.clone(),
             sweep: config.sweep.clone(),
             pace: Pace::new(&config.sweep),

@@ -17,6 +17,13 @@ pub(super) struct AcceptStateArguments {
     yes: bool,
 }
 
+impl AcceptStateArguments {
+    /// Words of the command in the audit log: of one that is to change something.
+    pub(super) fn audited(&self) -> Option<&'static str> {
+        self.yes.then_some("accept-state")
+    }
+}
+
 pub(super) async fn accept_state(
     arguments: &AcceptStateArguments,
     loaded: &LoadedConfig,

@@ -42,6 +42,18 @@ pub(super) fn since(now: DateTime<Utc>, then: DateTime<Utc>) -> String {
     text((now - then).num_seconds())
 }
 
+/// Formats a length of time in the units of [`since`], rounded up: it takes no longer than that.
+pub(super) fn at_most(length: TimeDelta) -> String {
+    let seconds = length.num_seconds().max(0);
+    let unit = match seconds {
+        0..120 => 1,
+        120..7200 => 60,
+        7200..172_800 => 3600,
+        _ => 86_400,
+    };
+    text(seconds.saturating_add(unit - 1) / unit * unit)
+}
+
 /// Formats seconds in the largest unit of which there are two: `4 s`, `12 min`, `3 h`, `9 d`.
 fn text(seconds: i64) -> String {
     match seconds.max(0) {
@@ -65,6 +77,15 @@ mod tests {
                 "0 s", "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"
             ]
         );
+    }
+
+    #[test]
+    fn lengths_are_rounded_up() {
+        let shown = [0, 119, 121, 7199, 7201, 172_801].map(|seconds| {
+            let length = TimeDelta::seconds(seconds);
+            at_most(length)
+        });
+        assert_eq!(shown, ["0 s", "119 s", "3 min", "2 h", "3 h", "3 d"]);
     }
 
     #[test]

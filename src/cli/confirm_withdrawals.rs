@@ -1,23 +1,26 @@
 //! `clinic-gateway confirm-withdrawals`: permits withdrawals that a sweep holds back, or that wait
 //! since too many rows cannot be sent any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::Args;
 use outbox::{FeedStatus, HeldCorrections, OutboxError, OutboxReader, Request, Status};
 use program::Failure;
+use program::audit_log::Counts;
 use program::terminal::{counted, print_json, print_line};
 
 use super::arguments::{WaitArguments, unknown_name};
 use super::outbox_file;
+use super::removed::{self, RemovedFeed};
 use super::request_runner::{RequestRunner, unexpected_answer};
 use crate::gateway::StartError;
 use crate::requests::Answer;
 
 #[derive(Debug, Args)]
 pub(super) struct ConfirmArguments {
-    /// The source whose withdrawals are permitted; also one that is no longer in the configuration.
+    /// The source whose withdrawals are permitted; also one that is no longer in the configuration, or
+    /// of which a feed is not.
     source: String,
     /// Withdraw without asking: what is held back as the command begins, and nothing that comes
     /// to be held later.
@@ -33,6 +36,7 @@ pub(super) struct ConfirmArguments {
 pub(super) async fn confirm(
     arguments: &ConfirmArguments,
     runner: &RequestRunner,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let source = &arguments.source;
     let reader = open_reader(runner, source).await?;
@@ -53,14 +57,16 @@ pub(super) async fn confirm(
         print_held(&shown, source);
         ask_operator()?;
     }
-    withdraw(arguments, runner, shown).await
+    withdraw(arguments, runner, shown, counts).await
 }
 
 /// Opens the state. Without one, the name of a source that is not configured is a mistake.
 async fn open_reader(runner: &RequestRunner, source: &str) -> Result<OutboxReader, Failure> {
     let configured = runner.loaded.config.source.contains_key(source);
     match OutboxReader::open(&outbox_file::path(&runner.loaded)).await {
-        Err(OutboxError::Missing) if !configured => Err(unknown_source(runner, None, source)),
+        Err(error) if error.is_missing() && !configured => {
+            Err(unknown_source(runner, None, source))
+        }
         Err(error @ OutboxError::Missing) => Err(Failure::later(error)),
         reader => Ok(reader.map_err(StartError::from)?),
     }
@@ -73,14 +79,17 @@ async fn read_shown(
     source: &str,
 ) -> Result<Shown, Failure> {
     let status = reader.status().await.map_err(StartError::from)?;
-    if runner.loaded.config.source.contains_key(source) {
-        return Ok(Shown::of_configured(&status, source));
+    let config = &runner.loaded.config;
+    let removed = removed::read(&status, reader, config).await;
+    let mut removed = removed.map_err(StartError::from)?;
+    removed.retain(|feed| feed.source == source && feed.records > 0);
+    if config.source.contains_key(source) {
+        return Ok(Shown::of_configured(&status, source, removed));
     }
     if !status.feeds.iter().any(|feed| feed.source == source) {
         return Err(unknown_source(runner, Some(&status), source));
     }
-    let asserted = reader.asserted_records(source).await;
-    Ok(Shown::of_removed(&asserted.map_err(StartError::from)?))
+    Ok(Shown::of_removed(removed))
 }
 
 /// Makes the failure for a source that neither the configuration nor the state knows.
@@ -103,18 +112,22 @@ struct Shown {
 }
 
 impl Shown {
-    fn of_configured(status: &Status, source: &str) -> Self {
+    /// Withdrawals of a source that is configured, of some of its feeds that are `removed` too.
+    fn of_configured(status: &Status, source: &str, removed: Vec<RemovedFeed>) -> Self {
         let of_source = || status.feeds.iter().filter(|feed| feed.source == source);
+        let is_removed = |name: &str| removed.iter().any(|feed| feed.feed == name);
+        let configured = of_source().filter(|feed| !is_removed(&feed.feed));
+        let held = configured.filter_map(held_by_sweep).collect::<Vec<_>>();
         Self {
-            missing: of_source().filter_map(held_by_sweep).collect(),
+            missing: held.into_iter().chain(of_removed_feeds(removed)).collect(),
             refused: of_source().flat_map(held_corrections).collect(),
             corrections: status.held_corrections(source),
         }
     }
 
-    fn of_removed(asserted: &BTreeMap<String, u64>) -> Self {
+    fn of_removed(removed: Vec<RemovedFeed>) -> Self {
         Self {
-            missing: of_removed_source(asserted),
+            missing: of_removed_feeds(removed).collect(),
             refused: Vec::new(),
             corrections: HeldCorrections::default(),
         }
@@ -129,6 +142,7 @@ async fn withdraw(
     arguments: &ConfirmArguments,
     runner: &RequestRunner,
     shown: Shown,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let missing = shown.missing.into_iter();
     let shown_missing = missing.map(|held| (held.feed, held.missing));
@@ -149,6 +163,8 @@ async fn withdraw(
     else {
         return Err(unexpected_answer());
     };
+    counts.note("permitted", permitted);
+    counts.note("withdrawn", withdrawn);
     if arguments.json {
         print_json(&serde_json::json!({
             "source": source, "permitted": permitted, "withdrawn": withdrawn, "held": held,
@@ -191,17 +207,19 @@ fn held_by_sweep(feed: &FeedStatus) -> Option<HeldFeed> {
     })
 }
 
-/// Withdrawals of all records of a source that is not configured. What a sweep or the daemon has
-/// counted before may be out of date.
-fn of_removed_source(asserted: &BTreeMap<String, u64>) -> Vec<HeldFeed> {
-    let feeds = asserted.iter().filter(|(_, records)| **records > 0);
-    let held = feeds.map(|(feed, records)| HeldFeed {
-        feed: feed.clone(),
-        reason: "belong to a source that is not configured",
-        missing: *records,
-        of: *records,
-    });
-    held.collect()
+/// Withdrawals of all records of feeds that are not configured any more, by themselves or with
+/// their source.
+fn of_removed_feeds(removed: Vec<RemovedFeed>) -> impl Iterator<Item = HeldFeed> {
+    removed.into_iter().map(|feed| HeldFeed {
+        reason: if feed.with_its_source {
+            "belong to a source that is not configured"
+        } else {
+            "belong to a feed that is not configured"
+        },
+        feed: feed.feed,
+        missing: feed.records,
+        of: feed.records,
+    })
 }
 
 /// Withdrawals of older versions whose rows cannot be sent any more.

@@ -2,13 +2,12 @@
 //! be over later by themselves, so that a code means the same whatever the command.
 
 use connector_kit::SourceError;
-use outbox::OutboxError;
 use program::Failure;
 
 use crate::daemon::DaemonError;
 use crate::gateway::StartError;
 use crate::pull::FeedFailure;
-use crate::requests::RequestError;
+use crate::requests::{Refused, Remedy, RequestError};
 
 /// Makes the failure of a command for which a source has failed.
 pub(super) fn of_source(error: &SourceError, message: String) -> Failure {
@@ -23,26 +22,32 @@ pub(super) fn may_pass(failure: &FeedFailure) -> bool {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match &error {
-            // At a start, a file that cannot be opened is a matter of its owner and mode.
-            StartError::Outbox(OutboxError::Io { .. }) => Self::change(error),
-            // The other process will end some time.
-            StartError::Outbox(OutboxError::Locked { .. }) => Self::later(error),
-            StartError::Outbox(outbox) => Self::by(outbox.is_retryable(), error),
+            StartError::Outbox(outbox) => failure(Remedy::of_outbox(outbox), error.to_string()),
             StartError::Queue(queue) => Self::by(queue.is_retry(), error),
             _ => Self::change(error),
         }
     }
 }
 
+/// Failure of a command, by what helps against it.
+fn failure(remedy: Remedy, message: String) -> Failure {
+    match remedy {
+        Remedy::Wait => Failure::Later(message),
+        Remedy::OtherArguments => Failure::Usage(message),
+        Remedy::Change => Failure::Change(message),
+    }
+}
+
+// A request ends with the same code whoever has done it.
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
-        match error {
-            RequestError::UnknownSource(..) => Self::usage(error),
-            RequestError::Outbox(error) => StartError::from(error).into(),
-            RequestError::Source { ref failure, .. } => Self::by(may_pass(failure), error),
-            RequestError::Stopped => Self::later(error),
-            RequestError::Name(_) | RequestError::ReceiptsOff => Self::change(error),
-        }
+        Refused::from(&error).into()
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        failure(refused.remedy, refused.message)
     }
 }
 

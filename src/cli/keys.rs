@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use clock::Clock;
+use contract::Suite;
 use outbox::OutboxError;
 use program::Failure;
+use program::audit_log::Counts;
 use program::files::write_secret;
 use program::terminal::{print_json, print_line};
 use pseudonym::{KeyRing, SharedKeys};
 
+use super::audit::audited;
 use super::{config_file, outbox_file};
 use crate::gateway::{self, StartError};
-use crate::ring::{compare_with_city, fingerprint_list, fingerprints};
+use crate::ring::{fingerprint_list, fingerprints};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
@@ -24,6 +28,9 @@ pub(super) enum KeysCommand {
         /// The city's shared pseudonym keys, as `keys share` wrote them; absent: new ones are made.
         #[arg(long)]
         join: Option<PathBuf>,
+        /// Make a ring without pseudonym keys, for `suite = "voprf"`: key services hold them.
+        #[arg(long, conflicts_with = "join")]
+        record_only: bool,
     },
     /// Show epochs and fingerprints of the configured ring, never a key. Equal fingerprints are
     /// equal keys.
@@ -73,16 +80,57 @@ pub(super) enum KeysCommand {
     },
 }
 
-pub(super) async fn keys(command: &KeysCommand, config: &Path) -> Result<(), Failure> {
+impl KeysCommand {
+    /// Words of the command in the audit log: of those that make, hand out or accept keys.
+    const fn audited(&self) -> Option<&'static str> {
+        match self {
+            Self::New { .. } => Some("keys new"),
+            Self::Show { .. } | Self::Accept { yes: false } => None,
+            Self::Share { .. } => Some("keys share"),
+            Self::Rotate { .. } => Some("keys rotate"),
+            Self::Merge { .. } => Some("keys merge"),
+            Self::Retire { .. } => Some("keys retire"),
+            Self::Accept { yes: true } => Some("keys accept"),
+        }
+    }
+}
+
+/// Does the command. The first keys are made before there is a configuration, and so before there
+/// is an audit log.
+pub(super) async fn keys(
+    command: &KeysCommand,
+    config: &Path,
+    clock: &dyn Clock,
+) -> Result<(), Failure> {
+    let loaded = match command {
+        KeysCommand::New { .. } => config_file::load_unfinished(config).ok(),
+        _ => Some(config_file::load_unfinished(config)?),
+    };
+    match loaded {
+        None => perform(command, config).await,
+        Some(loaded) => {
+            let work = async |_: &mut Counts| perform(command, config).await;
+            audited(command.audited(), &loaded, clock, work).await
+        }
+    }
+}
+
+async fn perform(command: &KeysCommand, config: &Path) -> Result<(), Failure> {
     match command {
         KeysCommand::Accept { yes } => accept(config, *yes).await,
-        KeysCommand::New { out, join } => write_ring(out, &new_ring(join.as_deref())?),
+        KeysCommand::New {
+            out,
+            record_only: true,
+            ..
+        } => write_ring(out, &KeyRing::record_only()),
+        KeysCommand::New { out, join, .. } => write_ring(out, &new_ring(join.as_deref())?),
         KeysCommand::Show { json } => {
             show(&configured(config)?, *json);
             Ok(())
         }
         KeysCommand::Share { out } => {
-            write_secret(out, &configured(config)?.shared().to_text())?;
+            let ring = with_pseudonym_keys(configured(config)?)?;
+            write_secret(out, &ring.shared().to_text())?;
             print_line(format!(
                 "wrote the shared pseudonym keys to {}; carry it by a trusted way",
                 out.display()
@@ -90,13 +138,13 @@ pub(super) async fn keys(command: &KeysCommand, config: &Path) -> Result<(), Fai
             Ok(())
         }
         KeysCommand::Rotate { out } => {
-            let ring = configured(config)?.with_new_pseudonym_epoch();
+            let ring = with_pseudonym_keys(configured(config)?)?.with_new_pseudonym_epoch();
             write_ring(out, &ring.map_err(Failure::change)?)?;
             print_line(NEXT_AFTER_NEW_EPOCH);
             Ok(())
         }
         KeysCommand::Merge { shared, out } => {
-            let ring = configured(config)?.merge(&read_shared(shared)?);
+            let ring = with_pseudonym_keys(configured(config)?)?.merge(&read_shared(shared)?);
             write_ring(out, &ring.map_err(Failure::change)?)?;
             print_line(NEXT_AFTER_NEW_EPOCH);
             Ok(())
@@ -115,18 +163,22 @@ const NEXT_AFTER_NEW_EPOCH: &str = "next: put it in the configured ring's place,
     gateway, run `clinic-gateway sync --full` so that facts sent before get the new pseudonyms as \
     well, and start it again";
 
-/// Writes the ring's keys into the outbox in the place of those that facts were sent under.
+/// Writes the keys' fingerprints into the outbox in the place of those that facts were sent under.
 async fn accept(config: &Path, yes: bool) -> Result<(), Failure> {
     let loaded = config_file::open(config)?;
     gateway::refuse_beside_another(&loaded)?;
     let ring = gateway::read_ring(&loaded)?;
-    let city = &loaded.config.registry.pseudonym_fingerprints;
-    compare_with_city(&ring, city).map_err(StartError::from)?;
-    let keys = fingerprints(&ring, loaded.config.keys.suite.into());
+    let services = gateway::key_services(&loaded)?;
+    gateway::verify_keys(&loaded, &ring, services.as_ref())?;
+    let keys = fingerprints(&ring, loaded.config.keys.suite.into(), services.as_ref());
     let path = outbox_file::path(&loaded);
     let reader = outbox_file::open(&loaded).await?;
     let compared = reader.compare_keys(&keys).await;
+    let generation = reader.status().await.map(|status| status.generation);
     reader.close().await;
+    // Of key services no content of a record shows the keys.
+    let by_itself =
+        keys.suite != Suite::Voprf || matches!(compared, Err(OutboxError::OtherSuite { .. }));
     match compared {
         Ok(()) => {
             print_line("nothing to accept: these are the keys that facts were sent under");
@@ -134,20 +186,57 @@ async fn accept(config: &Path, yes: bool) -> Result<(), Failure> {
         }
         Err(
             error @ (OutboxError::OtherPseudonymKey { .. }
-            | OutboxError::NoKnownPseudonymKey { .. }),
+            | OutboxError::NoKnownPseudonymKey { .. }
+            | OutboxError::OtherSuite { .. }),
         ) if !yes => {
             return Err(Failure::Change(format!(
-                "{error}\n  help: `clinic-gateway keys accept --yes` goes on under the ring's keys"
+                "{error}\n  help: `clinic-gateway keys accept --yes` goes on under these keys"
             )));
         }
-        Err(OutboxError::OtherPseudonymKey { .. } | OutboxError::NoKnownPseudonymKey { .. }) => {}
+        Err(
+            OutboxError::OtherPseudonymKey { .. }
+            | OutboxError::NoKnownPseudonymKey { .. }
+            | OutboxError::OtherSuite { .. },
+        ) => {}
         Err(error) => return Err(StartError::from(error).into()),
     }
     let accepted = outbox::accept_pseudonym_keys(&path, "keys accept", &keys).await;
     accepted.map_err(StartError::from)?;
-    print_line("accepted; the next run sends everything again under these keys:");
-    show(&ring, false);
+    if by_itself {
+        print_line("accepted; the next run sends everything again under these keys:");
+    } else {
+        let next = generation.map_or(1, |generation| generation.saturating_add(1));
+        print_line(format!(
+            "accepted. What was sent before keeps its names until it changes; to send everything \
+             again, write min_generation = {next} in [outbox] and run `clinic-gateway sync`. The \
+             keys:"
+        ));
+    }
+    for (epoch, fingerprint) in &keys.pseudonym {
+        print_line(format!("epoch {epoch}: fingerprint {fingerprint}"));
+    }
+    print_to_compare(&keys.pseudonym);
     Ok(())
+}
+
+/// Prints the setting by which the keys are compared at every start.
+fn print_to_compare(keys: &[(u16, String)]) {
+    print_line(format!(
+        "to compare at every start, in [registry]: pseudonym_fingerprints = {}",
+        fingerprint_list(keys)
+    ));
+}
+
+/// Error of a ring without pseudonym keys, where a command is about these.
+fn with_pseudonym_keys(ring: KeyRing) -> Result<KeyRing, Failure> {
+    if ring.pseudonym_fingerprints().is_empty() {
+        return Err(Failure::Change(
+            "the key ring holds no pseudonym key: with suite \"voprf\" the key services hold them, \
+             and a rotation is theirs (docs/strong.md)"
+                .to_owned(),
+        ));
+    }
+    Ok(ring)
 }
 
 /// Makes the first ring of a clinic, of the city's keys where there are some, else of new ones.
@@ -188,10 +277,10 @@ fn show(ring: &KeyRing, json: bool) {
         ));
     }
     print_line(format!("record key: fingerprint {record}"));
-    print_line(format!(
-        "to compare at every start, in [registry]: pseudonym_fingerprints = {}",
-        fingerprint_list(ring)
-    ));
+    if ring.pseudonym_fingerprints().is_empty() {
+        return;
+    }
+    print_to_compare(&ring.pseudonym_fingerprints());
 }
 
 fn write_ring(path: &Path, ring: &KeyRing) -> Result<(), Failure> {

@@ -3,7 +3,9 @@
 mod accept_state;
 mod age;
 mod arguments;
+mod audit;
 mod check;
+mod classes;
 mod codes;
 mod config_file;
 mod confirm_withdrawals;
@@ -15,10 +17,14 @@ mod keys;
 mod outbox_file;
 mod preview;
 mod reconcile;
+mod release_text;
+mod removed;
 mod request_runner;
 mod run;
+mod slots_text;
 mod status;
 mod sweep;
+mod sweep_help;
 mod sync;
 mod unknown;
 
@@ -28,11 +34,13 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use clock::{Clock, SystemClock};
+use program::audit_log::{AuditCommand, audit as verify_log};
 use program::terminal::print_json;
 use program::{DaemonSignals, Failure, stop_on_signal};
 
 use crate::config;
 
+use self::audit::{audited, folder};
 use self::request_runner::RequestRunner;
 
 /// Carries pseudonymised vaccination, recovery and test facts from a clinic to the city registry.
@@ -59,10 +67,11 @@ Exit codes: 0 done; 1 something failed and may succeed later (a server away, bat
 outbox in use), nothing was found, or withdrawals are held; \
 2 wrong arguments, among them a name or number that there is not; \
 65 it is done, and something is left to look at (records that the registry refuses or holds \
-differently, dead letters that are refused again); \
+differently, dead letters that are refused again), or the audit log is damaged or does not hold \
+the head that was kept; \
 78 the configuration, a key or an account has to be changed, or another gateway runs on a copy \
-of this state. They mean the same for every command. Where several things are wrong, 78 goes before 1, \
-and 1 before 65.";
+of this state, or the audit log is damaged or cannot be written. They mean the same for every \
+command. Where several things are wrong, 78 goes before 1, and 1 before 65.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -106,6 +115,9 @@ enum Command {
     /// Make, show, share, rotate and accept keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Check the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
 }
@@ -121,30 +133,80 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     let open = || config_file::open(&arguments.config);
     match arguments.command {
         Command::Init(init) => init::init(&init, clock.now()).await,
-        Command::Keys(command) => keys::keys(&command, &arguments.config).await,
-        Command::AcceptState(accept) => accept_state::accept_state(&accept, &open()?).await,
+        Command::Keys(command) => keys::keys(&command, &arguments.config, clock.as_ref()).await,
+        Command::AcceptState(accept) => {
+            let loaded = open()?;
+            audited(accept.audited(), &loaded, clock.as_ref(), async |_| {
+                accept_state::accept_state(&accept, &loaded).await
+            })
+            .await
+        }
+        Command::Audit(command) => verify_log(&command, || Ok(folder(&open()?))),
         Command::Schema => {
             print_json(&config::json_schema());
             Ok(())
         }
         Command::Check(check) => check::check(&check, &arguments.config, clock.as_ref()).await,
-        Command::Preview(preview) => preview::preview(&preview, &open()?, clock.as_ref()).await,
+        Command::Preview(preview) => {
+            let loaded = open()?;
+            audited(Some("preview"), &loaded, clock.as_ref(), async |counts| {
+                preview::preview(&preview, &loaded, clock.as_ref(), counts).await
+            })
+            .await
+        }
         Command::Codes(codes) => codes::codes(&codes, &open()?, clock.as_ref()).await,
         Command::Status(status) => status::status(&status, &open()?, clock.as_ref()).await,
-        Command::Sync(sync) => sync::sync(&sync, &open()?, clock, stop_on_signal()?).await,
+        Command::Sync(sync) => {
+            let loaded = open()?;
+            let stop = stop_on_signal()?;
+            audited(
+                Some(sync.audited()),
+                &loaded,
+                clock.as_ref(),
+                async |counts| sync::sync(&sync, &loaded, Arc::clone(&clock), stop, counts).await,
+            )
+            .await
+        }
         Command::Run => {
             let signals = DaemonSignals::listen()?;
-            run::run(&open()?, clock, signals.stop()?).await
+            let loaded = open()?;
+            let stop = signals.stop()?;
+            audited(Some("run"), &loaded, clock.as_ref(), async |_| {
+                run::run(&loaded, Arc::clone(&clock), stop).await
+            })
+            .await
         }
-        Command::Sweep(sweep) => sweep::sweep(&sweep, &RequestRunner::new(open()?, clock)?).await,
+        Command::Sweep(sweep) => {
+            let runner = RequestRunner::new(open()?, clock)?;
+            runner
+                .audited(sweep.audited(), async |counts| {
+                    sweep::sweep(&sweep, &runner, counts).await
+                })
+                .await
+        }
         Command::ConfirmWithdrawals(confirm) => {
-            confirm_withdrawals::confirm(&confirm, &RequestRunner::new(open()?, clock)?).await
+            let runner = RequestRunner::new(open()?, clock)?;
+            runner
+                .audited("confirm-withdrawals", async |counts| {
+                    confirm_withdrawals::confirm(&confirm, &runner, counts).await
+                })
+                .await
         }
         Command::DeadLetters(command) => {
-            dead_letters::dead_letters(&command, &RequestRunner::new(open()?, clock)?).await
+            let runner = RequestRunner::new(open()?, clock)?;
+            runner
+                .audited(command.audited(), async |counts| {
+                    dead_letters::dead_letters(&command, &runner, counts).await
+                })
+                .await
         }
         Command::Reconcile(reconcile) => {
-            reconcile::reconcile(&reconcile, &RequestRunner::new(open()?, clock)?).await
+            let runner = RequestRunner::new(open()?, clock)?;
+            runner
+                .audited(reconcile.audited(), async |counts| {
+                    reconcile::reconcile(&reconcile, &runner, counts).await
+                })
+                .await
         }
     }
 }

@@ -3,20 +3,27 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use clock::Clock;
-use connector_kit::{Cursor, Feed, PageRequest};
-use outbox::{OutboxError, OutboxReader};
+use connector_kit::{Cursor, Feed, PageRequest, SourceError};
+use outbox::OutboxReader;
 use program::Failure;
+use program::audit_log::Counts;
 use program::terminal::{counted, print_json, print_line, visible};
-use pseudonym::{Preview, PreviewVerdict};
+use pseudonym::{OptionalFields, Preview, PreviewVerdict, Pseudonymiser, fact_kind};
+use serde::Serialize;
 
 use super::arguments::{FeedArgument, require_source, unknown_name};
+use super::classes::{ClassSummary, Classes};
 use super::failure::of_source;
 use super::outbox_file;
+use super::release_text::{fields_text, precision_word};
 use super::unknown::{Place, Tally, Values};
 use crate::config::{LoadedConfig, OnRefusedCorrection};
 use crate::gateway::StartError;
 use crate::sources::Source;
 use crate::{cursor, gateway};
+
+/// Most pages that are read of a feed to count classes, whatever is in them.
+const MAX_PAGES: u32 = 10_000;
 
 #[derive(Debug, Args)]
 pub(super) struct PreviewArguments {
@@ -31,6 +38,15 @@ pub(super) struct PreviewArguments {
     /// From the oldest record on, not from where the last run ended.
     #[arg(long)]
     from_start: bool,
+    /// Instead of records, show what the release policy makes of so many records of each kind, the
+    /// oldest ones: what leaves, and in how large classes of facts that leave alike.
+    #[arg(
+        long,
+        value_name = "RECORDS",
+        conflicts_with_all = ["records", "from_start"],
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    release: Option<u32>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -42,6 +58,40 @@ pub(super) struct PreviewedFeed {
     pub records: Vec<PreviewedRecord>,
     /// Values of these records that nobody has mapped.
     pub values: Values,
+    /// Classes of the facts that leave of them.
+    pub classes: Classes,
+}
+
+/// Effect of the release policy on one feed.
+#[derive(Debug, Serialize)]
+struct ReleaseEffect {
+    feed: &'static str,
+    /// Most exact form of its dates that leaves, the source's own policy included.
+    dates: &'static str,
+    optional_fields: OptionalFields,
+    classes: ClassSummary,
+}
+
+impl ReleaseEffect {
+    fn of(pseudonymiser: &Pseudonymiser, feed: Feed, classes: &Classes) -> Self {
+        let kind = fact_kind(feed);
+        Self {
+            feed: feed.as_str(),
+            dates: precision_word(pseudonymiser.precision(kind)),
+            optional_fields: pseudonymiser.release().optional_fields(kind),
+            classes: classes.summary(),
+        }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{}: dates leave to the {}{}; {}",
+            self.feed,
+            self.dates,
+            fields_text(&self.optional_fields),
+            self.classes.text()
+        )
+    }
 }
 
 /// Record with its preview. Its id is shown so that a person here can find the row; it does not
@@ -55,6 +105,7 @@ pub(super) async fn preview(
     arguments: &PreviewArguments,
     loaded: &LoadedConfig,
     clock: &dyn Clock,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     require_source(loaded, &arguments.source)?;
     let sources = gateway::build_sources(loaded, &gateway::read_ring(loaded)?)?;
@@ -68,12 +119,19 @@ pub(super) async fn preview(
         let known = known.iter().map(|feed| feed.as_str());
         return Err(unknown_name("feed of this source", wanted.as_str(), known));
     }
+    if let Some(most) = arguments.release {
+        let feeds = known.into_iter();
+        let feeds = feeds.filter(|feed| wanted.is_none_or(|wanted| wanted == *feed));
+        return release_effect(source, feeds, most, arguments.json, clock.now()).await;
+    }
     let mut feeds = Vec::new();
     for feed in known {
         if wanted.is_none_or(|wanted| wanted == feed) {
             feeds.push(preview_feed(arguments, loaded, source, feed, clock.now()).await?);
         }
     }
+    let shown = feeds.iter().map(|previewed| previewed.records.len());
+    counts.note_len("records", shown.sum());
     if arguments.json {
         let records: Vec<_> = feeds
             .iter()
@@ -85,6 +143,12 @@ pub(super) async fn preview(
         print_json(&records.into());
     } else {
         print_feeds(&feeds, source.on_refused_correction);
+        for previewed in &feeds {
+            let pseudonymiser = source.pseudonymiser();
+            print_line(
+                ReleaseEffect::of(&pseudonymiser, previewed.feed, &previewed.classes).text(),
+            );
+        }
         let sections = loaded.config.source[&source.name].sections();
         let place = Place {
             source: &source.name,
@@ -129,6 +193,10 @@ async fn preview_feed(
     let seen = |record| pseudonymiser.unknown_value(record, today);
     let all_seen = page.records.iter().filter_map(seen);
     all_seen.for_each(|seen| tally.add(feed.as_str(), seen));
+    let mut classes = Classes::default();
+    for record in &page.records {
+        classes.add(pseudonymiser.leaving(record, today));
+    }
     let previewed = page.records.iter().map(|record| PreviewedRecord {
         record_id: record.record_id.clone(),
         preview: pseudonymiser.preview(record, today),
@@ -137,7 +205,63 @@ async fn preview_feed(
         feed,
         records: previewed.collect(),
         values: tally.values(),
+        classes,
     })
+}
+
+/// Shows what leaves of each feed under the release policy, and the classes of as many of its
+/// oldest records. No record is shown.
+async fn release_effect(
+    source: &Source,
+    feeds: impl Iterator<Item = Feed>,
+    most: u32,
+    json: bool,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let pseudonymiser = source.pseudonymiser();
+    let mut effects = Vec::new();
+    for feed in feeds {
+        let classes = count_classes(source, feed, most, now).await;
+        let classes = classes
+            .map_err(|error| of_source(&error, format!("source {}: {error}", source.name)))?;
+        effects.push(ReleaseEffect::of(&pseudonymiser, feed, &classes));
+    }
+    if json {
+        print_json(&serde_json::json!(effects));
+    } else {
+        effects.iter().for_each(|effect| print_line(effect.text()));
+    }
+    Ok(())
+}
+
+/// Counts the classes of the oldest records of a feed.
+async fn count_classes(
+    source: &Source,
+    feed: Feed,
+    most: u32,
+    now: DateTime<Utc>,
+) -> Result<Classes, SourceError> {
+    let pseudonymiser = source.pseudonymiser();
+    let today = now.with_timezone(&source.time_zone).date_naive();
+    let mut classes = Classes::default();
+    let mut after = None;
+    let mut left = most;
+    for _ in 0..MAX_PAGES {
+        let request = PageRequest {
+            after,
+            ..PageRequest::first_records(feed, left.min(source.page_records), now)
+        };
+        let page = source.connector.page(request).await?;
+        for record in &page.records {
+            classes.add(pseudonymiser.leaving(record, today));
+        }
+        left = left.saturating_sub(u32::try_from(page.records.len()).unwrap_or(u32::MAX));
+        after = page.next;
+        if after.is_none() || left == 0 {
+            break;
+        }
+    }
+    Ok(classes)
 }
 
 /// Reads the position where the last run ended; `None` before the first run.
@@ -151,7 +275,7 @@ async fn stored_cursor(
             let stored = reader.cursor(&source.name, feed.as_str()).await?;
             Ok(cursor::read(&source.settings(feed), stored.as_deref()))
         }
-        Err(OutboxError::Missing) => Ok(None),
+        Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -4,6 +4,7 @@
 use clap::Args;
 use outbox::Request;
 use program::Failure;
+use program::audit_log::Counts;
 use program::terminal::{counted, print_json, print_line, print_table};
 
 use super::arguments::{WaitArguments, require_source};
@@ -24,9 +25,20 @@ pub(super) struct ReconcileArguments {
     wait: WaitArguments,
 }
 
+impl ReconcileArguments {
+    /// Words of the command in the audit log.
+    pub(super) const fn audited(&self) -> &'static str {
+        match self.repair {
+            true => "reconcile --repair",
+            false => "reconcile",
+        }
+    }
+}
+
 pub(super) async fn reconcile(
     arguments: &ReconcileArguments,
     runner: &RequestRunner,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     if let Some(name) = &arguments.source {
         require_source(&runner.loaded, name)?;
@@ -40,20 +52,32 @@ pub(super) async fn reconcile(
     else {
         return Err(unexpected_answer());
     };
+    counts.note("equal", report.equal);
+    counts.note("differing", report.differing());
     if arguments.json {
         print_json(&serde_json::json!({ "report": report, "repaired": repaired }));
-    } else {
+    } else if report.finished || report.answered > 0 {
+        // Without any answer, a table of zeros would say that nothing was found.
         print_report(&report, repaired.as_ref());
     }
     if report.finished {
         return outcome(&report, repaired.as_ref());
     }
-    Err(Failure::Later(format!(
-        "the registry has answered {} of {}; answers that come later are counted in `status`. \
-         --wait waits longer",
-        report.answered,
-        counted(report.probes, "record", "records")
-    )))
+    Err(unanswered(&report))
+}
+
+/// Failure of a comparison that was not answered whole in time.
+fn unanswered(report: &ReconcileReport) -> Failure {
+    let asked = counted(report.probes, "record", "records");
+    let later = "answers that come later are counted in `status`. --wait waits longer";
+    Failure::Later(match report.answered {
+        0 => format!(
+            "the registry has answered nothing about {asked}, so nothing is known of what it \
+             lacks: does it run, and do its receipts arrive (`clinic-gateway check`, `status`)? \
+             {later}"
+        ),
+        answered => format!("the registry has answered {answered} of {asked}; {later}"),
+    })
 }
 
 /// Returns what is left to look at after a comparison that was answered whole.
@@ -139,5 +163,34 @@ fn print_repaired(repaired: &Repaired) {
         print_line(format!(
             "repair: {source} is not configured any more; its records were not read again"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_at_all_is_told_as_such() {
+        let report = |answered| ReconcileReport {
+            id: 1,
+            source: None,
+            finished: false,
+            probes: 9,
+            answered,
+            equal: 0,
+            missing: 0,
+            stale: 0,
+            extra: 0,
+            conflicting: 0,
+            refused: 0,
+        };
+        let none = unanswered(&report(0)).to_string();
+        assert!(
+            none.contains("nothing about 9 records, so nothing is known of what it lacks"),
+            "{none}"
+        );
+        let some = unanswered(&report(3)).to_string();
+        assert!(some.contains("has answered 3 of 9 records"), "{some}");
     }
 }

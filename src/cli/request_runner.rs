@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use outbox::{BeaconOccasion, OutboxError, Request, RequestQueue};
-use program::terminal::{counted, print_error};
+use outbox::{BeaconOccasion, FeedStatus, OutboxError, OutboxReader, Request, RequestQueue};
+use program::audit_log::Counts;
+use program::terminal::{counted, print_error, visible};
 use program::{Failure, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::WaitArguments;
+use super::audit::audited;
 use super::outbox_file;
+use super::removed;
 use crate::config::LoadedConfig;
 use crate::foreground::deliver_during;
 use crate::gateway::{Gateway, StartError};
-use crate::requests::{Answer, perform};
+use crate::requests::{Answer, Refused, perform};
 
 /// Pause between two looks for the answer of the running gateway.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -37,6 +40,15 @@ impl RequestRunner {
             clock,
             stop: stop_on_signal()?,
         })
+    }
+
+    /// Does a command between its two lines of the audit log.
+    pub(super) async fn audited(
+        &self,
+        name: &'static str,
+        work: impl AsyncFnOnce(&mut Counts) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        audited(Some(name), &self.loaded, self.clock.as_ref(), work).await
     }
 
     /// Hands the request to the gateway that runs and waits for its answer, or performs it where
@@ -108,15 +120,44 @@ impl RequestRunner {
         let answer = self
             .answer_of_owner(request, patience)
             .await
-            .map_err(StartError::from)?
-            .ok_or_else(|| unanswered(owner, patience))?;
-        let text = answer.map_err(Failure::Later)?;
+            .map_err(StartError::from)?;
+        let answer = match answer {
+            Some(answer) => answer,
+            None => {
+                let failing = self.failing_feeds(request).await;
+                return Err(unanswered(owner, patience, &failing));
+            }
+        };
+        let text = answer.map_err(Refused::of_text)?;
         serde_json::from_str(&text).map_err(|_| {
             Failure::Later(
                 "it is done, but its answer cannot be read: is the running gateway another version?"
                     .to_owned(),
             )
         })
+    }
+
+    /// Feeds that fail now, of the sources that the request needs: why it may not be answered.
+    async fn failing_feeds(&self, request: &Request) -> Vec<FeedStatus> {
+        let wanted = match request {
+            Request::Sweep { source, .. } | Request::ConfirmWithdrawals { source, .. } => {
+                Some(source)
+            }
+            _ => None,
+        };
+        let Ok(reader) = OutboxReader::open(&outbox_file::path(&self.loaded)).await else {
+            return Vec::new();
+        };
+        let status = reader.status().await;
+        reader.close().await;
+        let feeds = status.map(|status| status.feeds).unwrap_or_default();
+        let is_failing = |feed: &FeedStatus| {
+            let is_wanted = wanted.is_none_or(|source| feed.source == *source);
+            let config = &self.loaded.config;
+            let is_configured = removed::is_configured(config, &feed.source, &feed.feed);
+            is_wanted && is_configured && feed.last_error.is_some()
+        };
+        feeds.into_iter().filter(is_failing).collect()
     }
 
     /// Posts the request and waits for its answer, or the text of its error. Returns `None` when
@@ -153,14 +194,26 @@ pub(super) fn unexpected_answer() -> Failure {
     )
 }
 
-fn unanswered(owner: &str, patience: Duration) -> Failure {
+fn unanswered(owner: &str, patience: Duration, failing: &[FeedStatus]) -> Failure {
+    let failing: String = failing.iter().map(failing_text).collect();
     Failure::Later(format!(
-        "the gateway process that holds the outbox ({owner}) has not answered within {} s. The \
-         request waits there: a running daemon does it as soon as it can, another command leaves \
-         it to the next start of `clinic-gateway run`; `clinic-gateway status` shows what came of \
-         it, and --wait waits longer",
+        "the gateway process that holds the outbox ({owner}) has not answered within {} s.{failing} \
+         The request waits there: a running daemon does it as soon as it can, another command \
+         leaves it to the next start of `clinic-gateway run`; `clinic-gateway status` shows what \
+         came of it, and --wait waits longer",
         patience.as_secs()
     ))
+}
+
+/// Sentence on a feed that fails, behind another one.
+fn failing_text(feed: &FeedStatus) -> String {
+    let code = feed.last_error.as_deref().unwrap_or_default();
+    let why = feed.last_error_why.as_deref().map(visible);
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    format!(
+        " Source {}, {} cannot be read now ({code}, {} in a row){why}.",
+        feed.source, feed.feed, feed.consecutive_failures
+    )
 }
 
 /// Line on the batches that a command leaves in the outbox, at least one, and why.
@@ -178,7 +231,37 @@ fn waiting_text(batches: u64, reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
+    use crate::pull::Counters;
+    use crate::run::SourceRun;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_told_with_the_source_that_is_away() {
+        let world = World::new("", 0..3).await;
+        world.pull().await;
+        world.rows.away.store(true, Ordering::Relaxed);
+        let run = SourceRun {
+            gateway: &world.gateway,
+            source: &world.gateway.sources[0],
+            stop: &CancellationToken::new(),
+            counters: &Counters::default(),
+        };
+        assert!(run.scheduled().await.is_err(), "the source is away");
+        let status = world.gateway.outbox.reader().status().await;
+        let feeds = status.expect("read").feeds;
+        let patience = Duration::from_secs(2);
+        let told = unanswered("run, process 7", patience, &feeds).to_string();
+        for part in [
+            "(run, process 7) has not answered within 2 s.",
+            " Source mis, vaccinations cannot be read now (source-away, 1 in a row)",
+            " The request waits there",
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
 
     #[test]
     fn one_batch_leaves_and_two_leave() {

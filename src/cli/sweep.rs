@@ -3,7 +3,8 @@
 use clap::Args;
 use outbox::Request;
 use program::Failure;
-use program::terminal::{print_error, print_json, print_table};
+use program::audit_log::Counts;
+use program::terminal::{counted, print_error, print_json, print_table};
 
 use super::arguments::{WaitArguments, require_source};
 use super::request_runner::{RequestRunner, unexpected_answer};
@@ -11,6 +12,7 @@ use crate::requests::Answer;
 use crate::sweep::FeedSweep;
 
 #[derive(Debug, Args)]
+#[command(after_help = super::sweep_help::COLUMNS)]
 pub(super) struct SweepArguments {
     /// The source to sweep; all when none is named.
     source: Option<String>,
@@ -29,9 +31,20 @@ pub(super) struct SweepArguments {
     wait: WaitArguments,
 }
 
+impl SweepArguments {
+    /// Words of the command in the audit log.
+    pub(super) const fn audited(&self) -> &'static str {
+        match self.contents {
+            true => "sweep --contents",
+            false => "sweep",
+        }
+    }
+}
+
 pub(super) async fn sweep(
     arguments: &SweepArguments,
     runner: &RequestRunner,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let names: Vec<String> = match &arguments.source {
         Some(name) => {
@@ -51,6 +64,10 @@ pub(super) async fn sweep(
             Err(error) => failures.push(error),
         }
     }
+    let feeds = || swept.iter().flat_map(|(_, feeds)| feeds);
+    counts.note("missed", feeds().map(|feed| feed.missed).sum());
+    let withdrawn = feeds().map(|feed| feed.withdrawn + feed.older_withdrawn);
+    counts.note("withdrawn", withdrawn.sum());
     if arguments.json {
         let swept: Vec<_> = swept
             .iter()
@@ -60,18 +77,42 @@ pub(super) async fn sweep(
     } else {
         print_feeds(&swept);
     }
-    let held = swept
-        .iter()
-        .find(|(_, feeds)| feeds.iter().any(|feed| feed.held.is_some()));
-    let gravest = gravest(failures);
-    match (gravest, held) {
-        (Some(failure), _) => Err(failure),
-        (None, Some((source, _))) => Err(Failure::Later(format!(
-            "more records are gone at the source than may be withdrawn unasked, so none was. If \
-             they are gone on purpose: clinic-gateway confirm-withdrawals {source}"
-        ))),
-        (None, None) => Ok(()),
+    failures.extend(
+        swept
+            .iter()
+            .filter_map(|(source, feeds)| held(source, feeds)),
+    );
+    match gravest(failures) {
+        Some(failure) => Err(failure),
+        None => Ok(()),
     }
+}
+
+/// Failure for withdrawals of a source that wait for an operator.
+fn held(source: &str, feeds: &[FeedSweep]) -> Option<Failure> {
+    let gone = feeds.iter().any(|feed| feed.held.is_some());
+    let older: u64 = feeds.iter().map(|feed| feed.older_held).sum();
+    let mut sentences = Vec::new();
+    if gone {
+        sentences.push(
+            "more records are gone at the source than may be withdrawn unasked, so none was. If \
+             they are gone on purpose: "
+                .to_owned(),
+        );
+    }
+    if older > 0 {
+        sentences.push(format!(
+            "more rows that were sent before cannot be sent any more than may be withdrawn unasked, \
+             so {} at the registry. If the rows are right: ",
+            counted(older, "older version stands", "older versions stand")
+        ));
+    }
+    let command = format!("clinic-gateway confirm-withdrawals {source}");
+    let told: Vec<String> = sentences
+        .into_iter()
+        .map(|sentence| sentence + &command)
+        .collect();
+    (!told.is_empty()).then(|| Failure::later(told.join("\nerror: ")))
 }
 
 /// Returns the failure that a person has to do something about, if there is one, and prints the
@@ -90,7 +131,10 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
         .iter()
         .flat_map(|(source, feeds)| feeds.iter().map(move |feed| (source, feed)))
         .map(|(source, feed)| {
-            let held = feed.held.map_or_else(String::new, |held| held.to_string());
+            let told = |count: u64| match count {
+                0 => String::new(),
+                _ => count.to_string(),
+            };
             [
                 source.clone(),
                 feed.feed.clone(),
@@ -102,7 +146,9 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
                 feed.unlisted.to_string(),
                 feed.unanswered.to_string(),
                 feed.withdrawn.to_string(),
-                held,
+                told(feed.held.unwrap_or(0)),
+                told(feed.older_withdrawn),
+                told(feed.older_held),
             ]
         })
         .collect();
@@ -119,7 +165,35 @@ fn print_feeds(swept: &[(String, Vec<FeedSweep>)]) {
             "no answer",
             "withdrawn",
             "held",
+            "older withdrawn",
+            "older held",
         ],
         &rows,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_held_is_told_with_the_command_that_permits_it() {
+        let feed = |held, older_held| FeedSweep {
+            held,
+            older_held,
+            ..FeedSweep::default()
+        };
+        let told = |feeds: &[FeedSweep]| {
+            held("mis", feeds).map(|failure| (failure.exit_code(), failure.message().to_owned()))
+        };
+        assert_eq!(told(&[feed(None, 0)]), None);
+        let (code, both) = told(&[feed(Some(50), 0), feed(None, 1)]).expect("held");
+        assert_eq!(code, 1);
+        assert!(both.contains("more records are gone"), "{both}");
+        assert!(
+            both.contains("so 1 older version stands at the registry"),
+            "{both}"
+        );
+        assert_eq!(both.matches("confirm-withdrawals mis").count(), 2, "{both}");
+    }
 }

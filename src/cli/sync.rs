@@ -10,12 +10,14 @@ use clock::Clock;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use outbox::OutboxError;
 use program::Failure;
-use program::terminal::{counted, print_json, print_line};
+use program::audit_log::Counts;
+use program::terminal::{counted, print_json, print_line, print_note};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::require_source;
 use super::failure::may_pass;
 use super::reconcile::refused_text;
+use super::slots_text::rules_text;
 use crate::config::LoadedConfig;
 use crate::gateway::{Gateway, StartError};
 use crate::pull::Counters;
@@ -43,16 +45,35 @@ pub(super) struct SyncArguments {
     json: bool,
 }
 
+impl SyncArguments {
+    /// Words of the command in the audit log.
+    pub(super) const fn audited(&self) -> &'static str {
+        match self.full {
+            true => "sync --full",
+            false => "sync",
+        }
+    }
+}
+
 pub(super) async fn sync(
     arguments: &SyncArguments,
     loaded: &LoadedConfig,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     for name in &arguments.sources {
         require_source(loaded, name)?;
     }
     let gateway = Gateway::open(loaded, clock, "sync").await?;
+    // A mistake in the slots is refused with the file.
+    if let Ok(Some(slots)) = loaded.config.release.slots() {
+        print_note(&format!(
+            "{}: this pass waits for that until everything has left; it may be stopped, and what \
+             waits then leaves later",
+            rules_text(slots)
+        ));
+    }
     let counters = Arc::new(Counters::default());
     let progress = progress(Arc::clone(&counters));
     let options = SyncOptions {
@@ -63,6 +84,9 @@ pub(super) async fn sync(
     let result = sync_once(&gateway, &options, &stop, &counters).await;
     progress.abort();
     gateway.close().await;
+    for (name, count) in named_counts(&counters) {
+        counts.note(name, count);
+    }
     let report = result.map_err(StartError::from)?;
     if arguments.json {
         print_json(&summary_json(&counters, &report));
@@ -89,7 +113,7 @@ fn progress(counters: Arc<Counters>) -> tokio::task::JoinHandle<()> {
             bar.set_message(format!(
                 "{} read, {} to send, {} unchanged, {} refused",
                 count(&counters.pulled),
-                count(&counters.new) + count(&counters.corrected) + count(&counters.withdrawn),
+                counters.sent(),
                 count(&counters.unchanged),
                 count(&counters.refused)
             ));
@@ -147,13 +171,14 @@ fn look(report: &SyncReport) -> Result<(), Failure> {
 }
 
 /// Lists the counters of a pass under their names in JSON.
-fn named_counts(counters: &Counters) -> [(&'static str, u64); 13] {
+fn named_counts(counters: &Counters) -> [(&'static str, u64); 14] {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
         ("read", count(&counters.read)),
         ("new", count(&counters.new)),
         ("corrected", count(&counters.corrected)),
         ("withdrawn", count(&counters.withdrawn)),
+        ("withdrawn_unsent", count(&counters.withdrawn_unsent)),
         ("unchanged", count(&counters.unchanged)),
         ("no_fact", count(&counters.no_fact)),
         ("refused", count(&counters.refused)),

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use audit::AuditConfig;
 use broker::QueueConfig;
 use connector_kit::ZoneSetting;
+use key_client::KeyServicesConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig};
 
 use super::registry::{ReconcileConfig, RegistryConfig};
+use super::release::ReleaseConfig;
 use super::source::SourceConfig;
 
 /// The whole file. Unknown keys are refused.
@@ -27,15 +30,22 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// Transport of the sealed batches.
     pub queue: QueueConfig,
+    /// The relay of strong mode, where the queue is one that it reads.
+    pub relay: Option<RelayConfig>,
     /// The gateway's state on disk.
     #[serde(default)]
     pub outbox: OutboxConfig,
+    /// What leaves of each kind of fact, in which padded sizes, and when.
+    #[serde(default)]
+    pub release: ReleaseConfig,
     /// Comparison of what the registry holds with what was sent.
     #[serde(default)]
     pub reconcile: ReconcileConfig,
     /// The clinic's systems, by a name of your own (lower-case letters, digits, hyphens; it never
     /// leaves the clinic).
     pub source: BTreeMap<String, SourceConfig>,
+    /// Audit log of who did what with the gateway; absent: none is kept.
+    pub audit: Option<AuditConfig>,
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
@@ -52,6 +62,9 @@ pub struct KeysConfig {
     /// Computation of pseudonyms; the same in every clinic of a city.
     #[serde(default)]
     pub suite: SuiteName,
+    /// Key services that evaluate pseudonyms, asked in this order; the same in every clinic of a
+    /// city. For the suite `voprf` alone.
+    pub services: Option<KeyServicesConfig>,
 }
 
 /// The pseudonym suites, as configuration names them.
@@ -63,6 +76,8 @@ pub enum SuiteName {
     Hmac,
     /// HMAC over GOST R 34.11-2012 (Streebog), 256 bits.
     HmacStreebog,
+    /// RFC 9497 over ristretto255, evaluated blindly by the key services in `services`.
+    Voprf,
 }
 
 impl From<SuiteName> for contract::Suite {
@@ -70,7 +85,27 @@ impl From<SuiteName> for contract::Suite {
         match name {
             SuiteName::Hmac => Self::Hmac,
             SuiteName::HmacStreebog => Self::HmacStreebog,
+            SuiteName::Voprf => Self::Voprf,
         }
+    }
+}
+
+/// The `[relay]` section.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RelayConfig {
+    /// The relay's public key (`cgrp1:…`), as `mix-relay keys show` prints it. Every batch is sealed
+    /// once more to it, so that its bytes at the clinics' broker are not those at the registry's.
+    pub public_key: String,
+}
+
+impl RelayConfig {
+    /// Sealer to the relay.
+    ///
+    /// # Errors
+    /// [`contract::SealError::BadRelayKey`].
+    pub fn sealer(&self) -> Result<contract::RelaySealer, contract::SealError> {
+        contract::RelayPublicKey::from_text(&self.public_key).map(contract::RelaySealer::new)
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use audit::OtherFolder;
+use broker::QueueConfig;
 use settings::SettingsError;
 
-use super::file::{Config, OutboxConfig};
+use super::file::{Config, KeysConfig, OutboxConfig, SuiteName};
 use super::fingerprint::PseudonymFingerprint;
 use super::registry::{ReceiptsMode, RegistryConfig};
+use super::release::ReleaseConfig;
 use super::schedule::{MAX_EVERY_SECONDS, Schedule};
 use super::source::SourceConfig;
 
@@ -65,8 +68,12 @@ fn wrong(what: impl Into<String>, help: impl Into<String>) -> Result<(), Wrong> 
 }
 
 fn verify(config: &Config) -> Result<(), Wrong> {
+    verify_keys(&config.keys)?;
     verify_registry(&config.registry)?;
+    verify_relay(config)?;
     verify_outbox(&config.outbox)?;
+    verify_release(&config.release)?;
+    verify_audit(config)?;
     in_range("reconcile.schedule", &config.reconcile.schedule)?;
     if config.source.is_empty() {
         return wrong(
@@ -78,6 +85,63 @@ fn verify(config: &Config) -> Result<(), Wrong> {
         .source
         .iter()
         .try_for_each(|(name, source)| verify_source(name, source))
+}
+
+fn verify_audit(config: &Config) -> Result<(), Wrong> {
+    let Some(audit) = &config.audit else {
+        return Ok(());
+    };
+    let mut others = Vec::new();
+    if let Some(path) = config.outbox.path.parent() {
+        others.push(OtherFolder {
+            setting: "the folder of outbox.path",
+            path,
+        });
+    }
+    if let QueueConfig::Directory(directory) = &config.queue {
+        others.push(OtherFolder {
+            setting: "queue.directory.path",
+            path: &directory.path,
+        });
+    }
+    audit
+        .mistake(&others)
+        .map_or(Ok(()), |mistake| wrong(mistake.what, mistake.help))
+}
+
+fn verify_keys(keys: &KeysConfig) -> Result<(), Wrong> {
+    match (keys.suite, keys.services.is_none()) {
+        (SuiteName::Voprf, true) => wrong(
+            "keys.suite is \"voprf\", and no [[keys.services]] is written",
+            "describe each of the city's key services in a section [[keys.services]]; \
+             config/strong/clinic-gateway.toml shows how",
+        ),
+        (SuiteName::Hmac | SuiteName::HmacStreebog, false) => wrong(
+            "[[keys.services]] are written, and keys.suite is not \"voprf\"",
+            "write suite = \"voprf\" in [keys] if the city's pseudonyms are evaluated by key \
+             services, or take the sections out",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn verify_relay(config: &Config) -> Result<(), Wrong> {
+    let Some(relay) = &config.relay else {
+        return Ok(());
+    };
+    if relay.sealer().is_err() {
+        return wrong(
+            "relay.public_key is not a relay's public key",
+            "it begins with cgrp1: and is printed by `mix-relay keys show`",
+        );
+    }
+    if matches!(config.queue, QueueConfig::Directory(_)) {
+        return wrong(
+            "[relay] is written beside [queue.directory], which no relay reads",
+            "write the clinics' broker into [queue.amqp], or take [relay] out",
+        );
+    }
+    Ok(())
 }
 
 fn verify_registry(registry: &RegistryConfig) -> Result<(), Wrong> {
@@ -157,6 +221,14 @@ fn verify_outbox(outbox: &OutboxConfig) -> Result<(), Wrong> {
         );
     }
     Ok(())
+}
+
+fn verify_release(release: &ReleaseConfig) -> Result<(), Wrong> {
+    let sizes = release.padded_sizes().map(|_| ());
+    match sizes.and_then(|()| release.slots().map(|_| ())) {
+        Ok(()) => Ok(()),
+        Err(mistake) => wrong(mistake.to_string(), mistake.help()),
+    }
 }
 
 fn verify_source(name: &str, source: &SourceConfig) -> Result<(), Wrong> {

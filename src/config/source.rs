@@ -1,6 +1,6 @@
 //! The `[source.NAME]` section: a clinic system, its connector, its schedules and its policy.
 
-use connector_kit::{ConnectorConfig, ZoneSetting};
+use connector_kit::{ConnectorConfig, Feed, ZoneSetting};
 use pseudonym::PolicyConfig;
 use schemars::JsonSchema;
 use serde::de::Error as _;
@@ -228,6 +228,13 @@ impl SourceConfig {
         self.page_records.or_else(by_kind).unwrap_or(1)
     }
 
+    /// Feeds that are configured.
+    #[must_use]
+    pub fn feeds(&self) -> Vec<Feed> {
+        let section = self.sections().into_iter().next();
+        section.map_or_else(Vec::new, |section| section.config.feeds())
+    }
+
     /// Text of everything that decides which records are read and how they are transformed: when it
     /// changes, the source is read from its beginning. Schedule and page size are not part of it.
     ///
@@ -241,6 +248,28 @@ impl SourceConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_says_its_feeds_without_a_server_or_a_secret() {
+        for (text, feeds) in [
+            (
+                "[sqlite]\npath = \"mis.db\"\n[sqlite.tests]\nquery = \"SELECT 1\"\n",
+                vec![Feed::Tests],
+            ),
+            (
+                "[fhir]\nbase_url = \"https://mis.example/fhir\"\nfeeds = [\"recoveries\", \
+                 \"vaccinations\"]\n",
+                vec![Feed::Vaccinations, Feed::Recoveries],
+            ),
+            (
+                "[fhir-folder]\npath = \"export\"\nfeeds = [\"tests\"]\n",
+                vec![Feed::Tests],
+            ),
+        ] {
+            let config: SourceConfig = toml::from_str(text).expect("a source's section");
+            assert_eq!(config.feeds(), feeds, "{text}");
+        }
+    }
 
     #[test]
     fn a_pace_is_refused_beyond_its_limits_and_says_them() {

@@ -122,7 +122,7 @@ impl Gauges {
         let status = gateway.outbox.reader().status().await;
         self.outbox_code = status.as_ref().err().map(OutboxError::code);
         if let Ok(status) = &status {
-            self.set(status, gateway.clock.now());
+            self.set(gateway, status);
         }
         if let Ok(status) = &status {
             set_ages_of_never_swept(gateway, status);
@@ -157,7 +157,8 @@ impl Gauges {
         }
     }
 
-    fn set(&mut self, status: &Status, now: DateTime<Utc>) {
+    fn set(&mut self, gateway: &Gateway, status: &Status) {
+        let now = gateway.clock.now();
         metrics::gauge!("gateway_outbox_pending_batches").set(status.backlog.batches as f64);
         metrics::gauge!("gateway_outbox_pending_events").set(status.backlog.events as f64);
         metrics::gauge!("gateway_outbox_pending_bytes").set(status.backlog.bytes as f64);
@@ -178,7 +179,13 @@ impl Gauges {
                 .map_or(status.generation, |waits| waits.needed),
         ));
         for feed in &status.feeds {
+            if !gateway.reads(&feed.source, &feed.feed) {
+                // Taken out of the configuration: nothing of it is in or out of sync.
+                set_held(feed);
+                continue;
+            }
             set_in_sync(feed);
+            set_held(feed);
             set_sweep(feed, now);
             set_load(feed);
             set_corrections(feed);
@@ -243,6 +250,18 @@ impl Gauges {
     }
 }
 
+/// Shows the withdrawals that are held since records are gone, or since their feed is not
+/// configured any more.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; the counts fit its 53 bits"
+)]
+fn set_held(feed: &FeedStatus) {
+    let Some(sweep) = &feed.sweep else { return };
+    let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
+    metrics::gauge!("gateway_sweep_held_records", &labels).set(sweep.held.unwrap_or(0) as f64);
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "a gauge is a float; the counts fit its 53 bits"
@@ -250,7 +269,6 @@ impl Gauges {
 fn set_sweep(feed: &FeedStatus, now: DateTime<Utc>) {
     let Some(sweep) = &feed.sweep else { return };
     let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
-    metrics::gauge!("gateway_sweep_held_records", &labels).set(sweep.held.unwrap_or(0) as f64);
     metrics::gauge!("gateway_sweep_running", &labels)
         .set(f64::from(u8::from(sweep.pass.is_some())));
     let seen = if sweep.pass.is_some() { sweep.seen } else { 0 };

@@ -12,10 +12,11 @@ use crate::sources::Source;
 use crate::surprise;
 
 /// Outcomes of records, beside each other or not.
-const RECORD_OUTCOMES: [&str; 13] = [
+const RECORD_OUTCOMES: [&str; 14] = [
     "new",
     "corrected",
     "withdrawn",
+    "withdrawn-unsent",
     "unchanged",
     "no-fact",
     "refused",
@@ -65,6 +66,9 @@ pub(super) async fn register(gateway: &Gateway) {
         metrics::gauge!("gateway_reconcile_records", "source" => "", "result" => result).set(0.0);
     }
     metrics::gauge!("gateway_pulling_paused").set(0.0);
+    if let Some(evaluation) = &gateway.evaluation {
+        evaluation.client().register_metrics();
+    }
     EndpointCircuit::new(QUEUE_NAME.to_owned(), QUEUE).show();
 }
 

@@ -3,6 +3,7 @@
 
 mod gauges;
 mod hints;
+mod key_services;
 mod links;
 mod metrics_at_zero;
 mod publisher;
@@ -90,6 +91,10 @@ pub(crate) async fn run(
         stop_publishing.clone(),
     );
     tasks.spawn(watching);
+    if let Some(evaluation) = &gateway.evaluation {
+        let evaluation = Arc::clone(evaluation);
+        tasks.spawn(key_services::look_loop(evaluation, stop_publishing.clone()));
+    }
     let mut workers = JoinSet::new();
     workers.spawn(scheduler.run(stop.clone()));
     if receipts_are_on {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
-use crate::requests::perform;
+use crate::requests::{Refused, perform};
 
 /// Interval between two looks for requests.
 const LOOK: Duration = Duration::from_millis(500);
@@ -55,11 +55,16 @@ async fn answer(gateway: Arc<Gateway>, id: i64, request: Request, stop: Cancella
         Ok(answer) => {
             serde_json::to_string(&answer).map_err(|_| "the answer cannot be written".to_owned())
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => {
+            tracing::warn!(
+                event = "request-failed",
+                id,
+                kind,
+                error = error.to_string()
+            );
+            Err(Refused::from(&error).to_text())
+        }
     };
-    if let Err(error) = &answer {
-        tracing::warn!(event = "request-failed", id, kind, error);
-    }
     if let Err(error) = gateway
         .outbox
         .answer_request(id, answer, gateway.clock.now())
@@ -96,6 +101,64 @@ pub(super) async fn reconcile_loop(
         };
         if let Err(error) = perform(&gateway, request, PATIENCE, &stop).await {
             tracing::warn!(event = "reconcile-failed", %error, "the next one comes by schedule");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connector_kit::{Feed, SourceError};
+    use outbox::RequestQueue;
+
+    use super::*;
+    use crate::requests::Remedy;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn a_request_that_fails_says_what_a_command_without_a_daemon_would_say() {
+        let world = World::new("", 0..5).await;
+        let outbox_file = world.folder.path().join("state/outbox.db");
+        let rows = Arc::clone(&world.rows);
+        let gateway = Arc::new(world.gateway);
+        let queue = RequestQueue::open(&outbox_file).await.expect("the outbox");
+        let stop = CancellationToken::new();
+        let broken = SourceError::misconfigured("the table is gone", "name another");
+        for (source, failure, remedy) in [
+            ("mis", broken, Remedy::Change),
+            (
+                "other",
+                SourceError::retry("never asked"),
+                Remedy::OtherArguments,
+            ),
+        ] {
+            *rows.broken.lock() = vec![(Feed::Vaccinations, failure)];
+            let request = Request::Sweep {
+                source: source.to_owned(),
+                contents: false,
+            };
+            let asked = queue
+                .ask(&request, gateway.clock.now())
+                .await
+                .expect("asked");
+            let (id, taken) = gateway
+                .outbox
+                .next_request()
+                .await
+                .expect("the outbox")
+                .expect("a request");
+            assert_eq!(id, asked);
+            answer(Arc::clone(&gateway), id, taken, stop.clone()).await;
+            let answered = queue
+                .answer(id)
+                .await
+                .expect("the outbox")
+                .expect("an answer");
+            let told = Refused::of_text(answered.expect_err("it fails"));
+            let patience = Duration::ZERO;
+            let alone = perform(&gateway, request, patience, &stop).await;
+            let alone = Refused::from(&alone.expect_err("it fails"));
+            assert_eq!(told, alone);
+            assert_eq!(told.remedy, remedy, "{}", told.message);
         }
     }
 }

@@ -131,6 +131,11 @@ fn count(run: &FeedRun<'_>, committed: &Committed, page: &SealedPage) {
         ("new", &counters.new, committed.new + committed.resent),
         ("corrected", &counters.corrected, committed.corrected),
         ("withdrawn", &counters.withdrawn, committed.withdrawn),
+        (
+            "withdrawn-unsent",
+            &counters.withdrawn_unsent,
+            committed.withdrawn_unsent,
+        ),
         ("unchanged", &counters.unchanged, committed.unchanged),
         ("no-fact", &counters.no_fact, committed.no_fact),
         ("refused", &counters.refused, committed.refused_new),

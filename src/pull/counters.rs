@@ -8,15 +8,18 @@ pub struct Counters {
     /// Records fetched by pulls, some of which may not be durable yet.
     pub pulled: AtomicU64,
     /// Records read and made durable, by pulls, and by sweeps and retries that read a row again.
-    /// The sum of `new`, `corrected`, `withdrawn`, `unchanged`, `no_fact`, `refused`,
-    /// `refused_again` and `parked`.
+    /// The sum of `new`, `corrected`, `withdrawn`, `withdrawn_unsent`, `unchanged`, `no_fact`,
+    /// `refused`, `refused_again` and `parked`.
     pub read: AtomicU64,
     /// Records sent for the first time.
     pub new: AtomicU64,
     /// Records sent again because they changed.
     pub corrected: AtomicU64,
-    /// Records whose row says that they are taken back.
+    /// Records that were sent, and whose row says that they are taken back.
     pub withdrawn: AtomicU64,
+    /// Records whose row says that they are cancelled, and that were never sent from this state:
+    /// withdrawn all the same, since a state that was lost may have sent them.
+    pub withdrawn_unsent: AtomicU64,
     /// Records that had been sent as they are.
     pub unchanged: AtomicU64,
     /// Records that are no facts: about something else than COVID-19, or not done, such as an
@@ -42,9 +45,15 @@ impl Counters {
     /// Number of records put into batches: new, corrected or taken back.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        [&self.new, &self.corrected, &self.withdrawn, &self.swept]
-            .map(|count| count.load(Ordering::Relaxed))
-            .iter()
-            .sum()
+        [
+            &self.new,
+            &self.corrected,
+            &self.withdrawn,
+            &self.withdrawn_unsent,
+            &self.swept,
+        ]
+        .map(|count| count.load(Ordering::Relaxed))
+        .iter()
+        .sum()
     }
 }

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use connector_kit::{Feed, SourceError};
+use draft::EvaluationError;
 use outbox::OutboxError;
 
 use crate::endless::{self, EndlessSource};
+
+/// Longest pause before a key service is asked again: its operator may raise the ceiling.
+const LOOK_AT_CEILING_AGAIN: Duration = Duration::from_mins(15);
 
 /// End of a run that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,9 @@ impl FeedFailure {
             PullError::Source(SourceError::Misconfigured { .. })
             | PullError::Endless(_)
             | PullError::Internal => None,
+            PullError::Outbox(OutboxError::Evaluation(error)) => error
+                .retry_after()
+                .map(|after| after.min(LOOK_AT_CEILING_AGAIN)),
             PullError::Outbox(error) => error.is_retryable().then_some(Duration::ZERO),
         }
     }
@@ -75,6 +82,15 @@ impl FeedFailure {
     /// no space either.
     pub(crate) const fn is_outbox_full(&self) -> bool {
         matches!(self.error, PullError::Outbox(OutboxError::Full { .. }))
+    }
+
+    /// True if a key service evaluates no more for this clinic today, so that another try would not
+    /// help for hours.
+    pub(crate) const fn is_at_ceiling(&self) -> bool {
+        matches!(
+            self.error,
+            PullError::Outbox(OutboxError::Evaluation(EvaluationError::Ceiling { .. }))
+        )
     }
 
     /// True if the source did not answer as a whole or in this feed, and may by itself.

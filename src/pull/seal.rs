@@ -100,6 +100,11 @@ pub(crate) async fn seal_page(
         resume,
         generation_at_read,
         sweep,
+        evaluator: run
+            .gateway
+            .evaluation
+            .as_ref()
+            .map(|evaluation| evaluation.of_page(page.held)),
         now: run.gateway.clock.now(),
     };
     Ok(SealedPage {

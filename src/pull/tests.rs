@@ -1,10 +1,14 @@
 //! Tests of a pull: pages that never end, joined pages, a full outbox, failures at a stage.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use connector_kit::{Cursor, Feed};
+use contract::{Body, Fact, RecordDigest, Version};
 use outbox::OutboxError;
+use pseudonym::DatePrecision;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +41,63 @@ async fn publish_for_ever(world: &World) {
             .expect("the outbox works");
         assert_eq!(published.error, None, "the queue takes batches");
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Versions and dates of the events that were published, by record, in the order of versions.
+fn published_dates(world: &World) -> BTreeMap<RecordDigest, Vec<(Version, String)>> {
+    let mut dates: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for opened in world.published() {
+        for event in contract::wire::decode(&opened.encoded).expect("a batch of events") {
+            let event = event.expect("an event");
+            let Body::Asserted { fact, .. } = event.body else {
+                panic!("nothing was withdrawn")
+            };
+            let Fact::Vaccination { occurred_on, .. } = fact else {
+                panic!("rows are vaccinations")
+            };
+            let versions = dates.entry(event.record).or_default();
+            versions.push((event.version, occurred_on.to_string()));
+        }
+    }
+    dates.values_mut().for_each(|versions| versions.sort());
+    dates
+}
+
+#[tokio::test]
+async fn what_was_sent_under_another_release_policy_is_sent_again_as_a_higher_version() {
+    let mut world = World::new("receipts = \"off\"\n", 0..6).await;
+    let publish = async |world: &World| {
+        world.pull().await;
+        let published = publish_once(&world.gateway).await.expect("published");
+        published.delivered
+    };
+    assert_eq!(publish(&world).await, 1);
+    // The same policy in other words: nothing is read or sent again.
+    world.loaded.config.release.vaccination.dates = Some(DatePrecision::Day);
+    world.gateway.sources = vec![Arc::new(world.source())];
+    assert!(world.stored_cursor().await.is_some());
+    assert_eq!(publish(&world).await, 0);
+
+    world.loaded.config.release.vaccination.dates = Some(DatePrecision::Month);
+    world.gateway.sources = vec![Arc::new(world.source())];
+    assert_eq!(
+        world.stored_cursor().await,
+        None,
+        "it is read from its beginning"
+    );
+    assert_eq!(publish(&world).await, 1);
+    assert_eq!(publish(&world).await, 0, "once");
+
+    world.loaded.config.release.vaccination.dates = None;
+    world.gateway.sources = vec![Arc::new(world.source())];
+    assert_eq!(publish(&world).await, 1);
+
+    let dates = published_dates(&world);
+    assert_eq!(dates.len(), 6);
+    for versions in dates.values() {
+        let dates: Vec<&str> = versions.iter().map(|(_, date)| date.as_str()).collect();
+        assert_eq!(dates, ["2021-06-10", "2021-06", "2021-06-10"]);
     }
 }
 

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::NaiveDate;
 use connector_kit::{ClinicRecord, Cursor, Page, SourceError};
-use contract::Body;
 use fault::Point;
 use outbox::{OutboxError, Pulled, RecordName, Refused, RefusedValue};
-use pseudonym::{Pseudonymiser, RecordOutcome, SeenValue};
+use pseudonym::{HeldIdentifiers, Pseudonymiser, RecordOutcome, SeenValue};
 use tokio::sync::mpsc;
 
 use super::feed_run::FeedRun;
@@ -25,6 +24,8 @@ pub(crate) struct TransformedPage {
     pub(crate) accepted: Vec<String>,
     /// Names of the rows whose drafts assert a fact, or of all rows that have a draft.
     pub(crate) names: Vec<RecordName>,
+    /// Identifiers of the persons whose pseudonyms are yet to be evaluated.
+    pub(crate) held: HeldIdentifiers,
     /// Number of records about something else than COVID-19.
     pub(crate) out_of_scope: u64,
     /// Number of drafts with a wrong check digit in their OMS number.
@@ -104,12 +105,15 @@ impl Transformer {
             let keep_ids = self.keep_ids.load(Ordering::Relaxed);
             let record_id = record.record_id.clone();
             let stamp = record.stamp;
-            match self.pseudonymiser.apply(record, self.today) {
+            match self
+                .pseudonymiser
+                .apply_and_hold(record, self.today, &mut page.held)
+            {
                 RecordOutcome::Draft(draft, warnings) => {
                     page.oms_warnings += u64::from(warnings.oms_check_digit);
                     page.doses_dropped += u64::from(warnings.doses_dropped);
                     page.accepted.extend(keep_ids.then(|| record_id.clone()));
-                    if self.names_all || matches!(draft.body, Body::Asserted { .. }) {
+                    if self.names_all || !draft.body.withdraws() {
                         let record = draft.record;
                         page.names.push(RecordName { record, record_id });
                     }

@@ -13,7 +13,7 @@ use outbox::{Request, SweepKind};
 use tokio_util::sync::CancellationToken;
 
 pub use answer::{Answer, MAX_LISTED, ReconcileReport, Repaired, Retried, RetryOutcome};
-pub use error::RequestError;
+pub use error::{Refused, Remedy, RequestError};
 pub use withdrawals::note_removed;
 
 use crate::gateway::Gateway;

@@ -52,6 +52,7 @@ pub(super) async fn confirm(
         configured_source(gateway, &source)?;
     }
     let mut confirmed = confirm_corrections(gateway, &source, shown.corrections, stop).await?;
+    let held_corrections = confirmed.held;
     // The first call notes what there is to withdraw now, of which no more is permitted than the
     // operator was shown.
     for feed in &removed {
@@ -72,9 +73,11 @@ pub(super) async fn confirm(
     }
     if let Some(source) = gateway.source(&source) {
         if permitted > 0 {
+            // It looks at the older versions once more, those that were counted among them.
+            confirmed.held -= held_corrections;
             for feed in sweep(gateway, source, SweepKind::Keys, stop, &Counters::default()).await? {
-                confirmed.withdrawn += feed.withdrawn;
-                confirmed.held += feed.held.unwrap_or_default();
+                confirmed.withdrawn += feed.withdrawn + feed.older_withdrawn;
+                confirmed.held += feed.held.unwrap_or_default() + feed.older_held;
             }
         } else {
             confirmed.held += held_by_sweeps(gateway, source).await?;

@@ -31,6 +31,14 @@ pub struct FeedSweep {
     pub withdrawn: u64,
     /// Number of records that would have been withdrawn, but need an operator's permission first.
     pub held: Option<u64>,
+    /// Number of older versions withdrawn at the end of the sweep: the records' rows are there, and
+    /// cannot be sent as they are now.
+    #[serde(default)]
+    pub older_withdrawn: u64,
+    /// Number of older versions that stand at the registry at the end of the sweep, and need an
+    /// operator's permission to be withdrawn.
+    #[serde(default)]
+    pub older_held: u64,
     /// True when all was read; false when the program was stopped before, or a pull was due.
     pub finished: bool,
     /// True if this turn of the sweep has ended because a pull of the source was due.

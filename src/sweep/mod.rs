@@ -125,7 +125,11 @@ async fn sweep_on(run: &FeedRun<'_>, begun: Sweep, sweep: &mut FeedSweep) -> Res
             PassEnd::Pauses => return Ok(()),
             PassEnd::Done => {
                 // Rows that were read may have been refused.
-                sweep.finished = corrections::settle(run, None).await?.is_some();
+                if let Some(settled) = corrections::settle(run, None).await? {
+                    sweep.older_withdrawn = settled.withdrawn;
+                    sweep.older_held = settled.held;
+                    sweep.finished = true;
+                }
                 return Ok(());
             }
         }

@@ -204,6 +204,27 @@ async fn a_fact_of_the_future_is_sent_by_the_first_sweep_from_its_day_on() {
 }
 
 #[tokio::test]
+async fn a_sweep_tells_what_became_of_older_versions() {
+    for (broken, withdrawn, held) in [(3, 3, 0), (60, 0, 60)] {
+        let world = World::new("", 0..200).await;
+        world.pull().await;
+        world.rows.unsendable.lock().extend(0..broken);
+        for id in 0..broken {
+            world.rows.lock().insert(id, 1000);
+        }
+        let swept = sweep(&world).await;
+        assert_eq!(
+            (swept.reread, swept.withdrawn, swept.held, swept.finished),
+            (u64::from(broken), 0, None, true)
+        );
+        assert_eq!((swept.older_withdrawn, swept.older_held), (withdrawn, held));
+        // They are held until somebody permits it, whenever a sweep looks.
+        let again = sweep(&world).await;
+        assert_eq!((again.older_withdrawn, again.older_held), (0, held));
+    }
+}
+
+#[tokio::test]
 async fn too_many_withdrawals_are_held_and_a_failed_sweep_stays_due() {
     let world = World::new("", 0..100).await;
     sweep(&world).await;

@@ -30,7 +30,7 @@ pub(crate) struct World {
     pub clock: Arc<ManualClock>,
     pub private: PrivateKey,
     pub signer: ReceiptSigner,
-    loaded: LoadedConfig,
+    pub loaded: LoadedConfig,
 }
 
 impl World {
@@ -175,7 +175,8 @@ fn source_over(loaded: &LoadedConfig, rows: &Arc<Rows>) -> Source {
     let config = &loaded.config.source["mis"];
     let ring = read_ring(loaded).expect("a key ring");
     let suite = loaded.config.keys.suite.into();
-    let source = Source::new("mis", config, &loaded.base, &ring, suite);
+    let release = loaded.config.release.facts();
+    let source = Source::new("mis", config, &loaded.base, &ring, suite, &release);
     let mut source = source.unwrap_or_else(|error| panic!("{error}"));
     source.connector = Arc::new(RowsConnector(Arc::clone(rows)));
     source

@@ -39,6 +39,8 @@ pub(crate) struct Rows {
     pub asked: AtomicU64,
     /// Limit of the last page.
     pub limit: AtomicU32,
+    /// Least limit of a page: one that is smaller is refused.
+    pub least_limit: AtomicU32,
     /// Notified to make the source hint.
     pub hints: tokio::sync::Notify,
     /// Number of pages asked for after a hint.
@@ -49,6 +51,8 @@ pub(crate) struct Rows {
     pub unstamped: AtomicBool,
     /// Dose numbers of rows that have another than the first.
     pub doses: Mutex<BTreeMap<u32, u32>>,
+    /// Rows that cannot be sent as they are now.
+    pub unsendable: Mutex<BTreeSet<u32>>,
     /// Ids behind which pages of whole rows were asked for, in turn; 0 for the first page.
     pub contents_asked: Mutex<Vec<u32>>,
     /// Held by a test that lets no page of whole rows through.
@@ -106,6 +110,11 @@ impl Rows {
     fn record(&self, feed: Feed, id: u32, stamp: i64) -> ClinicRecord {
         let mut record = record_of(feed, id, stamp);
         record.stamp = self.stamp(stamp);
+        if let ClinicFact::Vaccination { vaccine, .. } = &mut record.fact
+            && self.unsendable.lock().contains(&id)
+        {
+            *vaccine = vec![Coding::local(UNKNOWN)];
+        }
         if let ClinicFact::Vaccination { dose_number, .. } = &mut record.fact
             && let Some(dose) = self.doses.lock().get(&id)
         {
@@ -148,6 +157,9 @@ impl Rows {
     }
 }
 
+/// Code of a vaccine that nobody knows.
+const UNKNOWN: &str = "неизвестная";
+
 /// Id of a row whose vaccine is unknown, so that its record cannot be sent.
 pub(crate) const UNSENDABLE: u32 = 999_999;
 
@@ -170,7 +182,7 @@ pub(crate) fn record(id: u32, stamp: i64) -> ClinicRecord {
         },
         fact: ClinicFact::Vaccination {
             vaccine: vec![Coding::local(if id == UNSENDABLE {
-                "неизвестная"
+                UNKNOWN
             } else {
                 "sputnik-v"
             })],
@@ -235,6 +247,12 @@ impl Connector for RowsConnector {
             .fetch_add(u64::from(request.hinted), Ordering::Relaxed);
         self.0.asked_feeds.lock().push(request.feed);
         self.0.works(request.feed)?;
+        if request.limit < self.0.least_limit.load(Ordering::Relaxed) {
+            return Err(SourceError::misconfigured(
+                "too many rows are equal",
+                "part them",
+            ));
+        }
         let (rows, next) = self.0.page_of(request.after.as_ref(), request.limit);
         // Ids rise: the next run begins behind the last row.
         let resume = rows

@@ -566,7 +566,7 @@ async fn a_clinic_is_checked_previewed_synced_and_looked_at() {
     assert!(
         json(&clinic.program(&["check", "--json"]))
             .as_array()
-            .is_some_and(|parts| parts.len() == 5)
+            .is_some_and(|parts| parts.len() == 6)
     );
     told(
         &clinic.program(&["preview", "mos"]),
@@ -585,6 +585,7 @@ async fn a_clinic_is_checked_previewed_synced_and_looked_at() {
             "vaccination 101: leaves",
             "is refused: identifier-check-digit",
             "does not leave: not about COVID-19",
+            "vaccinations: dates leave to the day; dose-number, series-doses leave; of ",
         ],
     );
     for identity in [
@@ -606,6 +607,12 @@ async fn a_clinic_is_checked_previewed_synced_and_looked_at() {
         "2",
     ]);
     assert_eq!(json(&again).as_array().map(Vec::len), Some(2));
+    let effect = json(&clinic.program(&["preview", "mis", "--release", "1000", "--json"]));
+    let leaving = effect.as_array().map(|feeds| {
+        let of_feed = |feed: &Value| feed["classes"]["leaving"].as_u64();
+        feeds.iter().filter_map(of_feed).sum::<u64>()
+    });
+    assert_eq!(leaving, Some(8), "as many as sync sends: {effect}");
 
     let first = json(&clinic.program(&["sync", "--json"]));
     assert_eq!(
@@ -892,5 +899,11 @@ async fn an_outbox_that_cannot_be_used_says_what_to_do() {
         78,
         &["nowhere", "no such folder", "mode 0700"],
     );
-    told(&clinic.program(&["sync"]), 78, &["outbox", "permissions"]);
+    for command in ["sync", "run", "status"] {
+        told(
+            &clinic.program(&[command]),
+            78,
+            &["mount its disk", "mode 0700"],
+        );
+    }
 }

@@ -325,7 +325,7 @@ async fn a_mapping_that_breaks_for_many_is_held_until_an_operator_decides() {
             .count(),
         40
     );
-    told(&clinic.program(&["sweep"]), 0, &[]);
+    told(&clinic.program(&["sweep"]), 1, &["40 older versions stand"]);
     assert_eq!(world.reconcile(&["--repair"]).await, [Some(0), Some(60)]);
     assert_eq!(world.corrections()["held"], 40);
 

@@ -10,12 +10,16 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 const ZONES: &[(&str, &[&str])] = &[
     ("crates/shared/", &["crates/shared/"]),
     ("crates/crossing/", &["crates/crossing/", "crates/shared/"]),
+    ("crates/keys/", &["crates/keys/", "crates/shared/"]),
+    ("crates/oversight/", &["crates/crossing/", "crates/shared/"]),
     ("connectors/", &["connector-kit", "crates/shared/"]),
     (
         "crates/clinic/",
         &[
+            "draft",
             "record-index",
             "record-secrets",
+            "oprf",
             "crates/crossing/",
             "crates/shared/",
         ],
@@ -24,17 +28,23 @@ const ZONES: &[(&str, &[&str])] = &[
         "crates/city/",
         &[
             "crates/city/",
+            // The second layer multiplies what clinics had evaluated.
+            "oprf",
             // The city signs passes.
             "pass",
             "crates/crossing/",
             "crates/shared/",
         ],
     ),
-    ("crates/holder/", &["crates/holder/", "crates/shared/"]),
+    (
+        "crates/holder/",
+        &["crates/holder/", "key-client", "crates/shared/"],
+    ),
     (
         "",
         &[
             "connectors/",
+            "key-client",
             "crates/clinic/",
             "crates/crossing/",
             "crates/shared/",

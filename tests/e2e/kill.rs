@@ -4,15 +4,19 @@
 use std::time::Duration;
 
 use crate::plant::{Plant, Settings};
-use crate::support::Running;
+use crate::support::{Running, stored_facts};
 
 const ROWS: u32 = 5000;
 const ROUNDS: u32 = 12;
 
 /// Kills of the gateway during one initial load, and how many rows at the least are still to be
-/// read at each of them.
+/// read at the start before each of them.
 const KILLS: u32 = 100;
 const LEFT: u32 = 1500;
+
+/// Kills that may come too late beside: on a busy machine a gateway may run for seconds more, and
+/// have read everything.
+const TOO_LATE: u32 = 20;
 
 /// Xorshift: the same seed kills at the same moments.
 struct Dice(u64);
@@ -80,7 +84,7 @@ async fn killed_at_any_moment_the_registry_ends_equal_to_the_clinic() {
         "{}",
         String::from_utf8_lossy(&finished.stderr)
     );
-    plant.registry_drains();
+    plant.registry_takes_everything().await;
     // What was left without a receipt is sent again in its time; what the registry holds is right
     // without it.
     plant.is_equal().await;
@@ -92,7 +96,7 @@ async fn killed_at_any_moment_the_registry_ends_equal_to_the_clinic() {
         .parse()
         .expect("a count");
     let reader = plant.city.reader(&plant.store).await;
-    let facts = reader.facts().await.expect("the registry can be read");
+    let facts = stored_facts(&reader).await;
     let withdrawn = facts.iter().filter(|fact| fact.fact.is_none()).count();
     assert!(void > 0, "nothing was cancelled");
     // The gateway's beacon is one more.
@@ -114,6 +118,7 @@ async fn killed_a_hundred_times_during_one_initial_load() {
     let mut rows = 0;
     let mut read = 0;
     let mut kills = 0;
+    let mut too_late = 0;
     while kills < KILLS {
         // As many rows as are needed for the load to outlast the kills, however fast the machine
         // is.
@@ -128,16 +133,20 @@ async fn killed_a_hundred_times_during_one_initial_load() {
         let mut gateway = plant.gateway();
         dice.pause(20, 400).await;
         gateway.kill();
-        kills += 1;
         read = rows_read(&plant).await;
-        assert!(read < rows, "the load was over at kill {kills}");
+        if read < rows {
+            kills += 1;
+        } else {
+            too_late += 1;
+            assert!(too_late <= TOO_LATE, "the load is always over at the kill");
+        }
     }
     let arrived = plant.facts().await.expect("the registry's server answers");
     let log = std::fs::read_to_string(plant.gateway_log()).expect("the log can be read");
     let up = log.matches("event=\"started\"").count();
     assert!(!log.contains("error: "), "a gateway ended by itself: {log}");
     println!(
-        "{kills} kills, {up} of a gateway that was up; {read} of {rows} rows were read, {arrived} \
+        "{kills} kills and {too_late} too late, {up} of a gateway that was up; {read} of {rows} rows were read, {arrived} \
          had arrived"
     );
     assert!(

@@ -1,6 +1,8 @@
 //! End to end on real servers, and the rules of the house.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod cli;
@@ -41,11 +43,15 @@ mod put_back;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod restored;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod shots;
+#[cfg(test)]
+mod strong;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -265,6 +265,13 @@ async fn what_is_deleted_is_withdrawn_and_an_emptied_clinic_asks_first() {
     );
     let swept = told(&clinic.program(&["sweep", "mis"]), 0, &["withdrawn"]);
     println!("{swept}");
+    let help = told(&clinic.program(&["sweep", "--help"]), 0, &[]);
+    let head = swept.lines().find(|line| line.starts_with("source"));
+    let columns = head.expect("the table's head").split("  ").map(str::trim);
+    for column in columns.filter(|column| !column.is_empty()) {
+        let explains = |line: &str| line.trim_start().starts_with(&format!("{column} "));
+        assert!(help.lines().any(explains), "{column}: {help}");
+    }
     world.settle();
     assert_eq!(world.asserted()["vaccination"], 4);
 
@@ -377,6 +384,45 @@ async fn the_facts_of_a_source_that_was_taken_out_are_withdrawn_on_demand() {
     );
     world.settle();
     assert_eq!(world.asserted(), serde_json::json!({}));
+    let status = told(&clinic.program(&["status"]), 0, &[]);
+    assert!(!status.contains("not configured any more"), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_was_taken_out_is_told_as_such_and_withdrawn_on_demand() {
+    let world = World::new("").await;
+    let clinic = &world.clinic;
+    world.settle();
+    let text = fs::read_to_string(clinic.config_path()).expect("text");
+    let begin = text.find("[source.mis.postgres.tests]").expect("the feed");
+    let behind = begin + 1;
+    let end = text[behind..]
+        .find("\n[")
+        .map_or(text.len(), |at| behind + at);
+    let text = format!("{}{}", &text[..begin], &text[end..]);
+    fs::write(clinic.config_path(), text).expect("the feed is taken out");
+    let told_so = "feed tests of source mis is not configured any more; 2 records of it stay at \
+                   the registry";
+    let status = told(
+        &clinic.program(&["status"]),
+        0,
+        &["not configured", told_so, "confirm-withdrawals mis"],
+    );
+    assert!(!status.contains("sweep: mis tests"), "{status}");
+    told(&clinic.program(&["check", "--offline"]), 0, &[told_so]);
+    let asked = told(
+        &clinic.program(&["confirm-withdrawals", "mis"]),
+        2,
+        &["mis tests: 2 of 2 records belong to a feed that is not configured"],
+    );
+    assert!(!asked.contains("gone at the source"), "{asked}");
+    told(
+        &clinic.program(&["confirm-withdrawals", "mis", "--yes"]),
+        0,
+        &["2 records withdrawn"],
+    );
+    world.settle();
+    assert_eq!(world.asserted()["test"], Value::Null);
     let status = told(&clinic.program(&["status"]), 0, &[]);
     assert!(!status.contains("not configured any more"), "{status}");
 }
@@ -507,21 +553,20 @@ async fn a_running_daemon_does_what_the_command_line_asks() {
 
     // A daemon that hangs is told of; the request is left with it.
     daemon.kill();
-    let mut other = Running::start(
-        clinic.command(&["sync", "--wait-receipts", "600"]),
-        &clinic.folder.path().join("sync"),
-    );
     world
         .sql(
             "INSERT INTO анализ VALUES (206, 1, 'ПЦР SARS-CoV-2', 'обнаружено', '15.07.2021 \
         08:30', 'готов', now())",
         )
         .await;
-    eventually("another command holds the outbox", 30, async || {
-        let said = clinic.program(&["sync"]);
-        String::from_utf8_lossy(&said.stderr)
-            .contains("in use by another gateway process (sync")
-            .then_some(())
+    let mut other = Running::start(
+        clinic.command(&["sync", "--wait-receipts", "600"]),
+        &clinic.folder.path().join("sync"),
+    );
+    // Nobody else sends the new row, and no registry answers it.
+    eventually("another command holds the outbox", 60, async || {
+        assert!(other.runs(), "{}", other.log());
+        (awaiting(&clinic.program(&["status", "--json"])) == 1).then_some(())
     })
     .await;
     told(

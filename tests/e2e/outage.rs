@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use broker::QueueConfig;
+use broker::{Publisher, QueueConfig};
 use chrono::NaiveDate;
 use clock::{Clock, SystemClock};
 use contract::{BatchId, Body, Event, Fact, PrivateKey, SealedBatch, wire};
@@ -35,23 +35,25 @@ async fn rabbitmq_is_killed_again_and_again_under_load() {
     let mut registry = plant.registry();
     plant.until_facts(50).await;
     plant.broker.settle().await.expect("the broker has settled");
-    for round in 1..=3 {
-        let arrived = plant.facts().await.expect("the registry's server answers");
-        assert!(
-            arrived < rows as usize,
-            "the load was over before kill {round}"
-        );
+    let mut under_load = 0;
+    let mut round = 0;
+    while under_load < 3 {
+        round += 1;
+        assert!(round <= 6, "the load is always over before the kill");
         plant.broker.kill();
+        let arrived = plant.facts().await.expect("the registry's server answers");
+        println!("kill {round}: {arrived} facts of {rows} rows had arrived");
+        // On a busy machine everything may have arrived before the kill; then another one counts.
+        under_load += u32::from(arrived < rows as usize);
         plant.until_metric(DOWN, |down| down == 1.0).await;
-        plant.shots().insert(rows..rows + 1500).await;
-        rows += 1500;
+        plant.shots().insert(rows..rows + 750).await;
+        rows += 750;
         plant
             .broker
             .restart()
             .await
             .expect("the broker starts again");
         plant.until_facts(arrived + 200).await;
-        println!("kill {round}: {arrived} facts of {rows} rows had arrived");
     }
     plant.ends_equal().await;
     assert_eq!(plant.facts().await, Some(rows as usize));
@@ -90,8 +92,7 @@ async fn postgresql_is_killed_and_restarted_at_either_side_under_load() {
             .restart()
             .await
             .expect("the clinic's server starts again");
-        plant.shots().insert(rows..rows + 1000).await;
-        rows += 1000;
+        plant.shots().insert(rows..rows + 500).await;
 
         let failed = registry.log().matches("step-failed").count();
         if kill {
@@ -103,6 +104,9 @@ async fn postgresql_is_killed_and_restarted_at_either_side_under_load() {
                 .await
                 .expect("the registry's server stops");
         }
+        // Though everything before may have arrived, the registry has something to store now.
+        plant.shots().insert(rows + 500..rows + 1000).await;
+        rows += 1000;
         eventually("the registry misses its store", 60, async || {
             (registry.log().matches("step-failed").count() > failed).then_some(())
         })
@@ -223,33 +227,29 @@ async fn waiting_bytes(plant: &Plant) -> f64 {
 /// Everything out of the queue, in its order.
 async fn take_all(plant: &Plant, config: &QueueConfig) -> Vec<SealedBatch> {
     let mut consumer = broker::consumer(config, plant.clinic.folder.path()).expect("a consumer");
-    let mut batches = Vec::new();
-    while plant
-        .broker
-        .queue_depth(QUEUE)
-        .await
-        .expect("the queue can be counted")
-        > 0
-    {
-        let deliveries = consumer
-            .receive(64, Duration::from_secs(2))
-            .await
-            .expect("the queue can be read");
+    let mut batches: Vec<SealedBatch> = Vec::new();
+    eventually("the queue is empty", 120, async || {
+        if plant.broker.queue_depth(QUEUE).await.ok()? == 0 {
+            return Some(());
+        }
+        // After a connection that was lost, what was not acknowledged comes again.
+        let deliveries = consumer.receive(64, Duration::from_secs(2)).await.ok()?;
         let mut tokens = Vec::new();
         for delivery in deliveries {
             let id = contract::batch_id_of(&delivery.bytes)
                 .expect("only sealed batches are in the queue");
-            batches.push(SealedBatch {
-                id,
-                bytes: delivery.bytes,
-            });
+            if batches.iter().all(|before| before.id != id) {
+                batches.push(SealedBatch {
+                    id,
+                    bytes: delivery.bytes,
+                });
+            }
             tokens.push(delivery.token);
         }
-        consumer
-            .ack(tokens)
-            .await
-            .expect("what was taken is acknowledged");
-    }
+        consumer.ack(tokens).await.ok()?;
+        None
+    })
+    .await;
     consumer.close().await;
     batches
 }
@@ -312,20 +312,25 @@ async fn publish_all(
     use futures_util::StreamExt;
     let publisher = broker::publisher(config, plant.clinic.folder.path()).expect("a publisher");
     // Connecting is not counted.
-    publisher
-        .publish(&batches[0])
-        .await
-        .expect("the broker takes a batch");
+    is_taken(publisher.as_ref(), &batches[0]).await;
     let started = clock.elapsed();
     let publishing =
-        futures_util::stream::iter(&batches[1..]).map(|batch| publisher.publish(batch));
+        futures_util::stream::iter(&batches[1..]).map(|batch| is_taken(publisher.as_ref(), batch));
     publishing
         .buffer_unordered(publisher.window())
-        .for_each(|published| async { published.expect("the broker takes every batch") })
+        .for_each(|()| async {})
         .await;
     let took = clock.elapsed().saturating_sub(started);
     publisher.close().await;
     took
+}
+
+/// Publishes a batch; again where the broker was too slow, which does no harm.
+async fn is_taken(publisher: &dyn Publisher, batch: &SealedBatch) {
+    eventually("the broker takes a batch", 60, async || {
+        publisher.publish(batch).await.ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,10 +352,7 @@ async fn a_poisoned_batch_holds_nobody_up() {
         bytes: b"no batch".to_vec(),
     };
     for poison in [elsewhere, unreadable, rubbish] {
-        publisher
-            .publish(&poison)
-            .await
-            .expect("the broker takes anything");
+        is_taken(publisher.as_ref(), &poison).await;
     }
     publisher.close().await;
     plant.shots().insert(0..8).await;
@@ -364,21 +366,22 @@ async fn a_poisoned_batch_holds_nobody_up() {
 
     // A batch too large for this broker waits; what comes behind it does not wait for it.
     plant.shots().insert(8..258).await;
-    eventually("the large batch was refused", 60, async || {
+    // A beacon that waits counts among the events for a moment.
+    let large_alone = async || {
         let status = plant.status().await?;
-        (status.backlog.events == 250 && status.publisher.consecutive_failures > 0).then_some(())
-    })
-    .await;
+        let waits = (status.backlog.batches, status.backlog.events);
+        (waits == (1, 250) && status.publisher.consecutive_failures > 0).then_some(())
+    };
+    eventually("the large batch was refused", 60, large_alone).await;
     for id in 258..264 {
         plant.shots().insert(id..id + 1).await;
         plant.until_facts(id as usize - 250 + 1).await;
     }
-    let status = plant.status().await.expect("the outbox can be read");
-    assert_eq!(
-        (status.backlog.batches, status.backlog.events),
-        (1, 250),
-        "{status:?}"
-    );
+    let waits = async || {
+        let status = plant.status().await?;
+        (status.backlog.batches == 1 && status.backlog.events == 250).then_some(())
+    };
+    eventually("nothing but the large batch waits", 60, waits).await;
     plant
         .broker
         .ctl(&[

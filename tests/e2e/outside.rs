@@ -361,7 +361,8 @@ fn scan_folder(scanners: &[&Scanner], folder: &Path, certainly: Option<&[u8]>) -
 }
 
 fn folder_contains(folder: &Path, bytes: &[u8]) -> bool {
-    let entries = std::fs::read_dir(folder).expect("the folder can be listed");
+    // A server's folder is alive: what is in it may go between listing and reading.
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
     entries
         .map(|entry| entry.expect("an entry").path())
         .any(|path| {

@@ -12,14 +12,16 @@ use testbed::postgres::Postgres;
 use testbed::rabbitmq::{Options, RabbitMq};
 
 use crate::shots::{Shots, differing, registry_content};
-use crate::support::{City, Clinic, Running, amqp_queue, eventually, http_get, registry_command};
+use crate::support::{
+    City, Clinic, Running, amqp_queue, drained, eventually, http_get, registry_command,
+};
 
 /// The queues of the default configuration.
 pub(crate) const QUEUE: &str = "clinic.facts.intake";
 pub(crate) const DEAD_LETTERS: &str = "clinic.facts.dead";
 
 /// How long the registry may take to become equal to the clinic.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Plant {
     pub clinic_server: Postgres,
@@ -133,16 +135,23 @@ impl Plant {
 
     /// The registry takes what waits, and ends.
     pub(crate) fn registry_drains(&self) -> String {
-        let output = registry_command(&self.registry_config, &["run", "--drain"])
-            .output()
-            .expect("city-registry starts");
-        let told = format!(
+        let output = drained(&self.registry_config, None);
+        format!(
             "{}{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(output.status.success(), "{told}");
-        told
+        )
+    }
+
+    /// The same until the broker has nothing any more, not even what a registry had been given that
+    /// was killed: that comes back once the broker has noticed.
+    pub(crate) async fn registry_takes_everything(&self) {
+        eventually("the queue is empty", 60, async || {
+            self.registry_drains();
+            let depth = self.broker.queue_depth(QUEUE).await.ok()?;
+            (depth == 0).then_some(())
+        })
+        .await;
     }
 
     pub(crate) fn gateway_log(&self) -> PathBuf {

@@ -13,7 +13,7 @@ use crate::support::{Clinic, Running, eventually};
 /// Pass that waits long enough for the registry, which runs beside it.
 fn sync(clinic: &Clinic) -> Output {
     let mut command = clinic.command(&["sync"]);
-    command.env("CLINIC_GATEWAY_WAIT_RECEIPTS", "30");
+    command.env("CLINIC_GATEWAY_WAIT_RECEIPTS", "120");
     command.output().expect("the gateway's program starts")
 }
 
@@ -115,7 +115,7 @@ async fn gateway_on_a_copy_of_a_state_stops_and_says_so() {
         .psql("mis", touch)
         .await
         .expect("a row changes");
-    told(&clinic.program(&["sweep", "--wait", "30"]), 0, &[]);
+    told(&clinic.program(&["sweep", "--wait", "120"]), 0, &[]);
     eventually("the original rises", 60, async || {
         let status = json(&clinic.program(&["status", "--json"]));
         (status["status"]["generation"] == 3).then_some(())

@@ -32,7 +32,7 @@ async fn a_changed_mapping_brings_back_what_it_had_refused() {
     assert_eq!(
         (
             count(&first.new),
-            count(&first.withdrawn),
+            count(&first.withdrawn_unsent),
             count(&first.refused)
         ),
         (2, 1, 2)

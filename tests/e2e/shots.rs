@@ -8,7 +8,7 @@ use contract::Fact;
 use registry::Reader;
 use testbed::postgres::Postgres;
 
-use crate::support::snils;
+use crate::support::{snils, stored_facts};
 
 /// Word for a vaccine that nobody has mapped: a row with it is refused.
 pub(crate) const UNMAPPED: &str = "unmapped";
@@ -46,6 +46,7 @@ impl Shots<'_> {
             "[source.mis]\npage_records = {page_records}\n{extra}\n[source.mis.postgres]\nhost \
              = \"127.0.0.1\"\n\
              port = {}\ndatabase = \"{}\"\nuser = \"postgres\"\noverlap_seconds = 2\n\
+             connect_timeout_seconds = 60\n\
              [source.mis.postgres.vaccinations]\nquery = \"\"\"\nSELECT id AS record_id, \
              changed_at, \
              snils AS person_snils, vaccine AS vaccine_code, dose AS dose_number, day AS \
@@ -111,7 +112,7 @@ pub(crate) fn person(id: u32) -> String {
 /// What the registry holds.
 pub(crate) async fn registry_content(reader: &Reader) -> Content {
     let mut content = Content::new();
-    for stored in reader.facts().await.expect("the registry can be read") {
+    for stored in stored_facts(reader).await {
         let fact = match stored.fact {
             Some(Fact::Vaccination {
                 vaccine,

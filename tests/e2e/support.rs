@@ -17,7 +17,7 @@ use clinic_gateway::sync::{SyncOptions, SyncReport, sync};
 use clock::SystemClock;
 use contract::{PrivateKey, ReceiptSigner};
 use pseudonym::{KeyRing, SharedKeys};
-use registry::{Keys, Reader, SecondLayerKey, StoreConfig};
+use registry::{Keys, Reader, SecondLayerKey, StoreConfig, StoredFact};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
@@ -76,18 +76,35 @@ impl City {
 
     /// Looks into the store.
     pub(crate) async fn reader(&self, store: &StoreConfig) -> Reader {
-        let second =
-            SecondLayerKey::from_text(&self.second_layer).expect("the key just made is one");
-        let keys = Keys::new(self.private.clone(), Vec::new(), second);
-        Reader::open(store, keys, self.folder.path())
-            .await
-            .expect("the store opens")
+        eventually("the store opens", 60, async || {
+            let keys = Keys::new(self.private.clone(), Vec::new(), self.second_layer());
+            told(Reader::open(store, keys, self.folder.path()).await)
+        })
+        .await
+    }
+
+    /// The registry's second layer.
+    pub(crate) fn second_layer(&self) -> SecondLayerKey {
+        SecondLayerKey::from_text(&self.second_layer).expect("the key just made is one")
     }
 
     /// The pseudonym keys all clinics of this city hold.
     pub(crate) fn ring(&self) -> KeyRing {
         KeyRing::from_shared(SharedKeys::parse(&self.shared).expect("the keys just made are some"))
     }
+}
+
+/// The facts of a store. Its server may be slower to answer than the store waits for it.
+pub(crate) async fn stored_facts(reader: &Reader) -> Vec<StoredFact> {
+    eventually("the registry can be read", 60, async || {
+        told(reader.facts().await)
+    })
+    .await
+}
+
+/// The value, or none and a line that says why.
+fn told<T, E: std::fmt::Display>(result: Result<T, E>) -> Option<T> {
+    result.inspect_err(|error| println!("{error}")).ok()
 }
 
 /// A clinic's gateway: a folder with `clinic-gateway.toml`, keys and state.
@@ -177,9 +194,14 @@ impl Clinic {
     }
 }
 
-/// The registry's program, which `cargo build --workspace --bins` puts beside the gateway's.
+/// The registry's program.
 pub(crate) fn registry_program() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_clinic-gateway")).with_file_name("city-registry");
+    program_beside("city-registry")
+}
+
+/// Another program, which `cargo build --workspace --bins` puts beside the gateway's.
+pub(crate) fn program_beside(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_clinic-gateway")).with_file_name(name);
     assert!(
         path.exists(),
         "{} is missing: cargo build --workspace --bins (scripts/test does it)",
@@ -205,8 +227,14 @@ pub(crate) fn fhir_source(base_url: &str) -> String {
     format!("[source.clinic]\n[source.clinic.fhir]\nbase_url = \"{base_url}\"\n")
 }
 
-/// `[queue.amqp]` on a private broker.
+/// `[queue.amqp]` on a private broker, which may be slow: without this limit, a command that does
+/// not try again would fail.
 pub(crate) fn amqp_queue(port: u16) -> String {
+    amqp_address(port) + "connect_timeout_seconds = 60\n"
+}
+
+/// `[queue.amqp]` with the address and nothing else.
+pub(crate) fn amqp_address(port: u16) -> String {
     format!("[queue.amqp]\nurl = \"amqp://127.0.0.1:{port}/%2f\"\n")
 }
 
@@ -224,6 +252,26 @@ pub(crate) fn registry_command(config: &Path, arguments: &[&str]) -> Command {
         .args(arguments)
         .stdin(Stdio::null());
     command
+}
+
+/// Has the registry's program take in everything that waits in the queue; what it printed. A server
+/// that is slow to answer is a failure that may pass, and an operator would try again.
+pub(crate) fn drained(config: &Path, filter: Option<&str>) -> Output {
+    const MAY_PASS: i32 = 1;
+    const TRIES: u32 = 5;
+    for attempt in 1.. {
+        let mut command = registry_command(config, &["run", "--drain"]);
+        command.envs(filter.map(|filter| ("RUST_LOG", filter)));
+        let output = command.output().expect("city-registry starts");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() {
+            return output;
+        }
+        let may_pass = output.status.code() == Some(MAY_PASS);
+        assert!(may_pass && attempt < TRIES, "{told}");
+        println!("{told}");
+    }
+    unreachable!("the last try returns or panics")
 }
 
 /// A program in the background; killed on drop.
@@ -255,6 +303,36 @@ impl Running {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).expect("the log can be read")
+    }
+
+    /// Number of lines of its log with this phrase.
+    pub(crate) fn lines(&self, phrase: &str) -> usize {
+        let log = self.log();
+        log.lines().filter(|line| line.contains(phrase)).count()
+    }
+
+    /// Waits until so many lines of its log have this phrase: what is told elsewhere may be told
+    /// before it is logged.
+    pub(crate) async fn until_lines(&self, phrase: &str, number: usize) {
+        let what = format!("{number} lines with {phrase}");
+        eventually(&what, 60, async || {
+            let lines = self.lines(phrase);
+            assert!(
+                lines <= number,
+                "{lines} lines with {phrase}: {}",
+                self.log()
+            );
+            (lines == number).then_some(())
+        })
+        .await;
+    }
+
+    /// Returns whether it has not ended.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("it can be waited for")
+            .is_none()
     }
 
     /// Process id.
@@ -314,7 +392,7 @@ impl Drop for Running {
 
 /// Shortest limit of a wait in these tests. A limit is there so that a test that would hang fails
 /// with words; a machine that is busy with other things must not reach it.
-pub(crate) const LEAST_PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const LEAST_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Asks again and again until there is an answer; the test fails when that takes longer than
 /// `seconds` and [`LEAST_PATIENCE`].
@@ -397,7 +475,7 @@ pub(crate) fn snils(number: u32) -> String {
     format!("{digits}{:02}", sum % 101 % 100)
 }
 
-fn secret(path: &Path, text: &str) {
+pub(crate) fn secret(path: &Path, text: &str) {
     fs::write(path, text).expect("a secret is written");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode is set");
 }

@@ -38,27 +38,32 @@ async fn until_status(clinic: &Clinic, what: &str, reached: impl Fn(&str) -> boo
     .await
 }
 
-/// Number of log lines with this phrase.
-fn lines(program: &Running, phrase: &str) -> usize {
-    let log = program.log();
-    log.lines().filter(|line| line.contains(phrase)).count()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_load_that_was_interrupted_is_told_as_such() {
+    // The load cannot end before it is interrupted: no registry answers, and what waits for its
+    // answer fills the outbox.
+    let outbox = |mebibytes: u32| format!("batch_events = 20\nmax_mebibytes = {mebibytes}\n");
     let plant = Plant::new(Settings {
         page_records: 20,
+        outbox: &outbox(1),
         ..Settings::default()
     })
     .await;
+    let resize = |from: u32, to: u32| {
+        let path = plant.clinic.config_path();
+        let text = std::fs::read_to_string(&path).expect("the configuration");
+        let resized = text.replace(&outbox(from), &outbox(to));
+        assert_ne!(resized, text);
+        std::fs::write(&path, resized).expect("written");
+    };
     plant.shots().insert(0..20_000).await;
     let log = plant.clinic.folder.path().join("sync-log");
-    let mut sync = Running::start(plant.clinic.command(&["sync"]), &log);
-    let rows = async || {
-        let feed = plant.status().await?.feeds.pop()?;
-        feed.load.map(|load| load.rows).filter(|rows| *rows > 0)
-    };
-    eventually("some rows are durable", 60, rows).await;
+    let waiting = ["sync", "--wait-receipts", "600"];
+    let mut sync = Running::start(plant.clinic.command(&waiting), &log);
+    eventually("the load waits for space", 60, async || {
+        sync.log().contains("pulling-paused").then_some(())
+    })
+    .await;
     assert_eq!(sync.terminate().await, Some(1), "{}", sync.log());
 
     let json = status_json(&plant.clinic);
@@ -73,11 +78,16 @@ async fn a_first_load_that_was_interrupted_is_told_as_such() {
     assert!(shown.contains("daemon: not running"), "{shown}");
 
     // Killed outright, no run can note its end.
+    resize(1, 2);
     let mut daemon = plant.gateway();
-    plant.until_metric(LOAD_ROWS, |rows| rows > 0.0).await;
-    assert_eq!(plant.metric(LOAD_UNFINISHED), Some(1.0));
+    let more = f64::from(u32::try_from(read).expect("few rows"));
+    plant.until_metric(LOAD_ROWS, |rows| rows > more).await;
+    plant
+        .until_metric(LOAD_UNFINISHED, |unfinished| unfinished > 0.0)
+        .await;
     daemon.kill();
     assert!(status(&plant.clinic).contains("rows read, not finished"));
+    resize(2, 64);
     let done = plant.clinic.program(&["sync"]);
     assert!(done.status.success(), "{}", text(&done));
     let shown = status(&plant.clinic);
@@ -111,11 +121,18 @@ async fn the_rows_of_a_pass_add_up() {
         assert!(sync.status.success(), "{}", text(&sync));
         let sync: serde_json::Value = serde_json::from_slice(&sync.stdout).expect("JSON");
         let count = |name: &str| sync[name].as_u64().expect("a number");
-        let whole = ["new", "corrected", "withdrawn", "unchanged", "no_fact"];
+        let whole = [
+            "new",
+            "corrected",
+            "withdrawn_unsent",
+            "unchanged",
+            "no_fact",
+        ];
         let rest = ["refused", "refused_again", "parked"];
         let sum: u64 = whole.into_iter().chain(rest).map(count).sum();
         assert_eq!((count("read"), sum), (40, 40), "{sync}");
-        assert_eq!(count("new") + count("withdrawn"), sent, "{sync}");
+        assert_eq!(count("new") + count("withdrawn_unsent"), sent, "{sync}");
+        assert_eq!(count("withdrawn"), 0, "nothing that was sent is taken back");
         assert_eq!(
             (count("unchanged"), count("no_fact")),
             (32 - sent, 3),
@@ -166,8 +183,8 @@ async fn a_broker_that_is_away_is_told_once_and_with_its_time() {
     plant
         .until_metric("gateway_outbox_oldest_pending_seconds", |age| age > 14.0)
         .await;
-    assert_eq!(lines(&gateway, "receipts-failed"), 1, "{}", gateway.log());
-    assert_eq!(lines(&gateway, "receipts-again"), 0, "{}", gateway.log());
+    gateway.until_lines("receipts-failed", 1).await;
+    assert_eq!(gateway.lines("receipts-again"), 0, "{}", gateway.log());
     plant
         .broker
         .restart()
@@ -178,32 +195,29 @@ async fn a_broker_that_is_away_is_told_once_and_with_its_time() {
         !shown.contains("away:")
     })
     .await;
+    gateway.until_lines("receipts-again", 1).await;
+    // What is told in the state and the metrics is logged at the end at the latest.
+    assert_eq!(gateway.terminate().await, Some(0));
+    assert_eq!(registry.terminate().await, Some(0));
     for (phrase, times) in [
         ("receipts-again", 1),
         ("publishing is interrupted", 1),
         ("consuming receipts is interrupted", 1),
         ("takes messages again", 0),
     ] {
-        let told = lines(&gateway, phrase);
+        let told = gateway.lines(phrase);
         assert_eq!(told, times, "{phrase}: {}", gateway.log());
     }
     // A batch fails only if one was on its way.
-    let failed = lines(&gateway, "publish-failed");
+    let failed = gateway.lines("publish-failed");
     assert!(failed <= 1, "{}", gateway.log());
+    assert_eq!(gateway.lines("publish-again"), failed, "{}", gateway.log());
     assert_eq!(
-        lines(&gateway, "publish-again"),
-        failed,
-        "{}",
-        gateway.log()
-    );
-    assert_eq!(
-        lines(&registry, "consuming batches is interrupted"),
+        registry.lines("consuming batches is interrupted"),
         1,
         "{}",
         registry.log()
     );
-    assert_eq!(gateway.terminate().await, Some(0));
-    assert_eq!(registry.terminate().await, Some(0));
     let shown = status(&plant.clinic);
     assert!(
         shown.contains("daemon: not running") && !shown.contains("away:"),
@@ -225,7 +239,7 @@ async fn a_source_that_is_away_or_wrong_raises_its_alert_and_comes_back_with_a_l
     plant
         .until_metric(FAILURES, |failures| failures > 3.0)
         .await;
-    assert_eq!(lines(&gateway, "pull-failed"), 1, "{}", gateway.log());
+    gateway.until_lines("pull-failed", 1).await;
     plant
         .clinic_server
         .restart()
@@ -234,7 +248,7 @@ async fn a_source_that_is_away_or_wrong_raises_its_alert_and_comes_back_with_a_l
     plant
         .until_metric(FAILURES, |failures| failures < 1.0)
         .await;
-    assert_eq!(lines(&gateway, "pull-again"), 1, "{}", gateway.log());
+    gateway.until_lines("pull-again", 1).await;
 
     plant
         .shots()
@@ -258,7 +272,7 @@ async fn a_source_that_is_away_or_wrong_raises_its_alert_and_comes_back_with_a_l
         !shown.contains("cause:")
     })
     .await;
-    assert_eq!(lines(&gateway, "pull-again"), 2, "{}", gateway.log());
+    gateway.until_lines("pull-again", 2).await;
     assert_eq!(gateway.terminate().await, Some(0));
 }
 
@@ -280,7 +294,7 @@ async fn receipts_for_another_key_are_told() {
     });
     assert!(shown.await.contains("receipt_keys"));
     let rejected = "gateway_receipts_rejected_total{reason=\"other-key\"}";
-    assert!(plant.metric(rejected).is_some_and(|count| count >= 1.0));
+    plant.until_metric(rejected, |count| count >= 1.0).await;
     assert_eq!(gateway.terminate().await, Some(0));
     // Mended: a good receipt ends it.
     std::fs::write(&config, before).expect("written");
@@ -409,7 +423,7 @@ async fn a_full_disk_under_the_outbox_is_told_everywhere_and_leaves_when_there_i
     until_line(port, "gateway_disk_state{disk=\"outbox\",state=\"ok\"} 1").await;
     assert!(!status(&site.clinic).contains("DISK"));
     site.ends_equal(&mut gateway, &mut registry).await;
-    assert!(lines(&gateway, "state-failed") <= 1, "{}", gateway.log());
+    assert!(gateway.lines("state-failed") <= 1, "{}", gateway.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -467,15 +481,7 @@ async fn a_full_disk_under_the_registrys_store_is_told_by_the_registry() {
     );
     site.disk.free().expect("there is room again");
     site.ends_equal(&mut gateway, &mut registry).await;
-    until_log(&registry, "works-again").await;
-    assert_eq!(lines(&registry, "works-again"), 1, "{}", registry.log());
-}
-
-async fn until_log(program: &Running, phrase: &str) {
-    let says = eventually(phrase, 60, async || {
-        program.log().contains(phrase).then_some(())
-    });
-    says.await;
+    registry.until_lines("works-again", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -487,7 +493,7 @@ async fn a_read_only_disk_is_told_though_the_outbox_cannot_even_be_opened() {
     let first = site.clinic.program(&["sync", "--wait-receipts", "0"]);
     assert!(first.status.success(), "{}", text(&first));
     assert!(status_of(&site.outbox).await.is_some());
-    remount(site.disk.path(), "ro");
+    remount(site.disk.path(), "ro").await;
     let shown = site.clinic.program(&["status"]);
     let told = text(&shown);
     assert!(
@@ -496,14 +502,19 @@ async fn a_read_only_disk_is_told_though_the_outbox_cannot_even_be_opened() {
     );
     let check = site.clinic.program(&["check"]);
     assert!(!check.status.success(), "{}", text(&check));
-    remount(site.disk.path(), "rw");
+    remount(site.disk.path(), "rw").await;
     assert!(!status(&site.clinic).contains("DISK"));
 }
 
-fn remount(path: &Path, mode: &str) {
-    let done = std::process::Command::new("mount")
-        .args(["-o", &format!("remount,{mode}")])
-        .arg(path)
-        .status();
-    assert!(done.is_ok_and(|done| done.success()), "remounted {mode}");
+/// Remounts a disk, as soon as nobody has a file there open to write: a program that another thread
+/// starts just now has our files until it is executed.
+async fn remount(path: &Path, mode: &str) {
+    eventually(&format!("remounted {mode}"), 60, async || {
+        let done = std::process::Command::new("mount")
+            .args(["-o", &format!("remount,{mode}")])
+            .arg(path)
+            .status();
+        done.is_ok_and(|done| done.success()).then_some(())
+    })
+    .await;
 }

@@ -10,7 +10,9 @@ use testbed::fhir::FhirServer;
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
-use crate::support::{City, Clinic, MIS, amqp_queue, fhir_source, fsb_source, registry_command};
+use crate::support::{
+    City, Clinic, MIS, amqp_queue, drained, fhir_source, fsb_source, stored_facts,
+};
 
 /// A log filter that asks for everything, also by the names of the drivers' insides.
 pub(crate) const LOUD: &str =
@@ -54,7 +56,7 @@ fn describe(fact: &Fact) -> String {
 
 pub(crate) async fn content(reader: &Reader) -> Content {
     let mut content = Content::new();
-    for fact in reader.facts().await.expect("the registry can be read") {
+    for fact in stored_facts(reader).await {
         let subject = fact.fact.as_ref().map(|_| {
             let strongest = &fact.subject[0];
             let schemes: Vec<_> = fact
@@ -248,15 +250,7 @@ impl World {
     /// The registry's own program takes everything from the queue; its log, whole.
     pub(crate) fn drain(&self, queue: &str) -> Vec<u8> {
         let config = self.city.configure(&self.store_toml, queue);
-        let output = registry_command(&config, &["run", "--drain"])
-            .env("RUST_LOG", LOUD)
-            .output()
-            .expect("city-registry starts");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = drained(&config, Some(LOUD));
         [output.stderr, output.stdout].concat()
     }
 }

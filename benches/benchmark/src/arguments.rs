@@ -27,6 +27,8 @@ Parts, in this order:
   idle      what the largest clinics of growth cost while nothing changes
   schemas   a first load, an unchanged run and a content sweep of clinics whose tables are joined
   fhir      a first load and an unchanged run of a clinic whose system offers FHIR
+  suites    a first load in each pseudonym suite, with one key service and with two, beside the \
+  bare evaluation
   passes    looking a person up at the registry, and looking for passes that have ended
 
   --only PART[,PART…]      only these parts
@@ -38,6 +40,11 @@ Parts, in this order:
                            larger ones once
   --schema-records N       schemas: records of each clinic [500000]
   --fhir-records N         fhir: records of the clinic [100000]
+  --fhir-url URL           fhir: base address of a FHIR server that somebody else made, empty and \
+  without a login, which is filled
+                           by ordinary requests and measured as well
+  --fhir-url-records N     fhir: records that it gets [20000]
+  --suite-records N        suites: persons of the clinic, a record each [20000]
   --registry-records N     growth: the largest size that is taken to the registry and reconciled \
   [10000000]
   --subjects N             passes: persons at the registry [10000000]
@@ -52,7 +59,7 @@ Parts, in this order:
 Each part's raw samples are kept in target/bench/PART-TIME.json, and with --write those the page \
 shows, if nothing failed,
 in benches/results/PART.json too; what the page should not show is to be deleted in both. Builds \
-the two programs first.
+the programs first.
 Needs the servers' packages (scripts/install-servers), no containers and no root, and 2 GiB of \
 disk for each
 million records of the largest clinic. Everything takes about half an hour. Leave the machine \
@@ -87,13 +94,15 @@ pub(crate) enum Part {
     Schemas,
     /// A clinic whose system offers FHIR.
     Fhir,
+    /// A clinic in each pseudonym suite.
+    Suites,
     /// Persons looked up at the registry, and passes that have ended.
     Passes,
 }
 
 impl Part {
     /// All, in the order they are run.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Stages,
         Self::Peers,
         Self::Latency,
@@ -102,6 +111,7 @@ impl Part {
         Self::Idle,
         Self::Schemas,
         Self::Fhir,
+        Self::Suites,
         Self::Passes,
     ];
 
@@ -116,6 +126,7 @@ impl Part {
             Self::Idle => "idle",
             Self::Schemas => "schemas",
             Self::Fhir => "fhir",
+            Self::Suites => "suites",
             Self::Passes => "passes",
         }
     }
@@ -142,6 +153,12 @@ pub(crate) struct BenchOptions {
     pub schema_records: u64,
     /// Size of the clinic for fhir, in records.
     pub fhir_records: u64,
+    /// Base address of a FHIR server that is measured as well, for fhir.
+    pub fhir_url: Option<String>,
+    /// Number of records that it gets.
+    pub fhir_url_records: u64,
+    /// Persons of the clinic for suites.
+    pub suite_records: u64,
     /// The largest clinic whose facts go to the registry.
     pub registry_records: u64,
     /// Persons at the registry, for passes.
@@ -165,6 +182,9 @@ impl Default for BenchOptions {
             repetitions: 3,
             schema_records: 500_000,
             fhir_records: 100_000,
+            fhir_url: None,
+            fhir_url_records: 20_000,
+            suite_records: 20_000,
             registry_records: MOST_RECORDS.into(),
             subjects: MOST_RECORDS.into(),
             page_records: None,
@@ -193,6 +213,13 @@ pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Action, Error> {
             }
             Long("fhir-records") => {
                 options.fhir_records = number(&text(&mut parser)?, 1000, 1_000_000)?.into();
+            }
+            Long("fhir-url") => options.fhir_url = Some(text(&mut parser)?),
+            Long("fhir-url-records") => {
+                options.fhir_url_records = number(&text(&mut parser)?, 1000, 1_000_000)?.into();
+            }
+            Long("suite-records") => {
+                options.suite_records = number(&text(&mut parser)?, 1000, 1_000_000)?.into();
             }
             Long("registry-records") => {
                 options.registry_records = number(&text(&mut parser)?, 0, MOST_RECORDS)?.into();
@@ -306,13 +333,14 @@ mod tests {
             stage_records: vec![5000],
             registry_records: 0,
             subjects: 2000,
+            suite_records: 3000,
             page_records: Some(5000),
             batch_events: Some(1),
             write: true,
             ..BenchOptions::default()
         };
         let line = "--compose --write --stage-records 5000 --registry-records 0 \
-            --subjects 2000 --page-records 5000 --batch-events 1";
+            --subjects 2000 --suite-records 3000 --page-records 5000 --batch-events 1";
         assert_eq!(parse(line), Ok(Action::Measure(expected)));
     }
 
@@ -335,6 +363,7 @@ mod tests {
             ),
             ("--batch-events 1001", "to 1000"),
             ("--subjects 999", "from 1000 to 10000000"),
+            ("--suite-records 1000001", "from 1000 to 1000000"),
             ("--page-records 0", "from 1 to 10000"),
             ("--repetitions", "missing"),
             ("--fast", "--fast"),

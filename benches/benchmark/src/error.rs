@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// The clinic's FHIR server, asked directly.
     #[error("FHIR: {0}")]
     Fhir(#[from] reqwest::Error),
+    /// A key service, asked directly.
+    #[error("a key service: {0}")]
+    KeyService(reqwest::Error),
     /// The operating system refused something.
     #[error("cannot {action}: {source}")]
     Io {

@@ -1,8 +1,9 @@
-//! `cargo xtask bench`: measures the two programs as their users run them.
+//! `cargo xtask bench`: measures the programs as their users run them.
 
 mod arguments;
 mod clinics;
 mod error;
+mod http;
 mod limits;
 mod machine;
 mod parts;

@@ -12,9 +12,8 @@
 use std::hint::black_box;
 
 use connector_kit::{ClinicRecord, Feed};
-use contract::{
-    AnswerKey, Draft, Event, Opened, PrivateKey, RecordDigest, SealedBatch, Sealer, wire,
-};
+use contract::{AnswerKey, Event, Opened, PrivateKey, RecordDigest, SealedBatch, Sealer, wire};
+use draft::Draft;
 use gungraun::prelude::{library_benchmark, library_benchmark_group, main};
 use gungraun::{Callgrind, LibraryBenchmarkConfig};
 use linking::{Component, Persons};

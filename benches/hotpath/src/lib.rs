@@ -10,7 +10,8 @@ use connector_kit::{
     RecordStatus,
 };
 use contract::wire::MAX_EVENTS;
-use contract::{Draft, Event, PrivateKey, Suite};
+use contract::{Event, PrivateKey, Suite};
+use draft::Draft;
 use pseudonym::{KeyRing, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
 use record_secrets::Revision;
 use secrecy::SecretString;
@@ -105,15 +106,15 @@ pub fn events() -> Vec<Event> {
                  }| {
         let derived = secrets.owner_and_version(&record, first);
         let (owner, version) = derived.expect("the first revision is within the limits");
-        Event {
+        Some(Event {
             record,
             version,
             content,
             owner,
-            body,
-        }
+            body: body.ready()?,
+        })
     };
-    drafts().into_iter().map(event).collect()
+    drafts().into_iter().filter_map(event).collect()
 }
 
 fn record(index: u32) -> ClinicRecord {

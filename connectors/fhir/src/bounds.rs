@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use connector_kit::{Feed, SourceError};
 use url::Url;
 
-use crate::config::{self, FhirConfig, FirstLoad, IdentifierName, Include, RecoveredOn};
+use crate::config::{self, FhirConfig, IdentifierName, Include, RecoveredOn};
 use crate::content_settings::ContentSettings;
+use crate::export::settings::{ExportFilter, FirstLoad};
 use crate::ids::is_fhir_id;
 
 /// Longest name of a country, in characters.
@@ -182,6 +183,10 @@ fn check_first_load(config: &FhirConfig) -> Result<(), SourceError> {
             "write include = \"auto\" or \"never\", or first_load = \"search\"",
         ));
     }
+    check_export_origins(config)?;
+    if config.export_filter != ExportFilter::None && config.first_load.is_search() {
+        return Err(no_export("export_filter"));
+    }
     match &config.first_load {
         FirstLoad::GroupExport(group) if !is_fhir_id(group) => Err(SourceError::misconfigured(
             "first_load.group-export is no id of a FHIR resource",
@@ -189,6 +194,40 @@ fn check_first_load(config: &FhirConfig) -> Result<(), SourceError> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Refuses origins of an export's files that have no effect, or to which the way is readable.
+fn check_export_origins(config: &FhirConfig) -> Result<(), SourceError> {
+    if config.export_origins.is_empty() {
+        return Ok(());
+    }
+    if config.first_load.is_search() {
+        return Err(no_export("export_origins"));
+    }
+    for origin in &config.export_origins {
+        if origin.origin() == config.base_url.origin() {
+            return Err(SourceError::misconfigured(
+                "export_origins names base_url's own origin, whose files are read in any case",
+                "take that entry out",
+            ));
+        }
+        if is_plain_way(origin.address()) && !config.allow_plain_http {
+            return Err(SourceError::misconfigured(
+                "an origin of export_origins is plain http to another machine: records would \
+                 travel readable",
+                "use https, or set allow_plain_http = true where the way there is protected \
+                 otherwise",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn no_export(setting: &str) -> SourceError {
+    SourceError::misconfigured(
+        format!("{setting} has no effect: first_load asks for no bulk export"),
+        format!("set first_load to an export, or take {setting} out"),
+    )
 }
 
 /// Refuses identifier systems and countries that can match nothing, or have no effect. The systems
@@ -302,6 +341,22 @@ mod tests {
                 json!({"first_load": {"group-export": "a/b"}}),
                 "no id of a FHIR resource",
             ),
+            (
+                json!({"export_origins": ["https://store.example"]}),
+                "export_origins has no effect",
+            ),
+            (
+                json!({"export_filter": "codes"}),
+                "export_filter has no effect",
+            ),
+            (
+                json!({"first_load": "system-export", "export_origins": ["https://x:443"]}),
+                "own origin",
+            ),
+            (
+                json!({"first_load": "system-export", "export_origins": ["http://store.example"]}),
+                "travel readable",
+            ),
         ] {
             let error = outcome(&settings).unwrap_err();
             assert!(error.contains(word), "{settings}: {error}");
@@ -310,6 +365,8 @@ mod tests {
             json!({"recovered_on": {"onset-plus-days": 365}}),
             json!({"first_load": {"group-export": "a-1.b"}, "include": "never"}),
             json!({"first_load": "search", "include": "always"}),
+            json!({"first_load": "system-export", "export_filter": "codes",
+                "export_origins": ["https://store.example", "http://127.0.0.1:9000"]}),
             json!({"recovered_on": "last-updated", "test_codes": ["a"]}),
             json!({"identifier_systems": {"urn:a": "national-id"},
                 "identifier_countries": {"urn:a": "DE", "urn:b": "Польша"}}),

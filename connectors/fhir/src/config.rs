@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::SecretSource;
 use url::Url;
 
+use crate::export::settings::{ExportFilter, ExportOrigin, FirstLoad};
 use crate::login::{ClientCredentials, SmartBackend};
 use crate::web_address::web_address;
 
@@ -67,6 +68,13 @@ pub struct FhirConfig {
     /// that positions stored under another one still hold.
     #[serde(default, skip_serializing)]
     pub first_load: FirstLoad,
+    /// Origins (`https://HOST`, `https://HOST:PORT`) other than `base_url`'s where the files of a
+    /// bulk export may lie. They are fetched there without any login.
+    #[serde(default, skip_serializing)]
+    pub export_origins: Vec<ExportOrigin>,
+    /// Part of the feeds' resources that a bulk export is asked for.
+    #[serde(default, skip_serializing)]
+    pub export_filter: ExportFilter,
     /// Day of recovery of a Condition that is over and tells no day.
     #[serde(default)]
     pub recovered_on: RecoveredOn,
@@ -164,22 +172,6 @@ pub enum Include {
     Never,
 }
 
-/// Way in which a feed is read from its beginning: the first time, and whenever all of it is to be
-/// read again. What changes later is always searched for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FirstLoad {
-    /// By searches, as the changes are.
-    #[default]
-    Search,
-    /// By a bulk export of everything (`$export`).
-    SystemExport,
-    /// By a bulk export of all patients (`Patient/$export`).
-    PatientExport,
-    /// By a bulk export of the patients of a group (`Group/ID/$export`).
-    GroupExport(String),
-}
-
 /// Day of recovery of a Condition that is over (`clinicalStatus` resolved, remission or inactive)
 /// and tells no day: without an abatement, or with one that is free text, an age or a range.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -221,13 +213,6 @@ pub enum IdentifierName {
     /// Known, and of no use here (a medical record number, say): never read, and `check` is silent
     /// about it.
     Ignored,
-}
-
-impl FirstLoad {
-    /// True where there is no export.
-    pub(crate) fn is_search(&self) -> bool {
-        *self == Self::Search
-    }
 }
 
 impl FhirConfig {
@@ -372,6 +357,7 @@ mod tests {
             json!({"base_url": base, "include": "sometimes"}),
             json!({"base_url": base, "feeds": ["doses"]}),
             json!({"base_url": base, "first_load": "group-export"}),
+            json!({"base_url": base, "export_filter": "all"}),
             json!({"base_url": base, "identifier_systems": {"urn:x": "pasport"}}),
             json!({"base_url": base, "auth": {"basic":
                 {"user": "a", "password": {"file": "f"}, "realm": "x"}}}),
@@ -407,6 +393,7 @@ mod tests {
             "base_url": "https://mis.example/fhir", "feeds": ["tests"], "time_zone": "Asia/Omsk",
             "auth": {"basic": {"user": "g", "password": {"file": "p"}}},
             "include": "never", "first_load": {"group-export": "all"},
+            "export_origins": ["https://store.example"], "export_filter": "codes",
             "client_certificate": {"cert_file": "c", "key": {"env": "K"}}, "ca_file": "a",
             "identifier_systems": {"urn:x": "passport-ru"},
             "identifier_countries": {"urn:y": "DEU"}});
@@ -418,7 +405,9 @@ mod tests {
             let again = serde_json::to_value(parse(once.clone()).unwrap()).unwrap();
             assert_eq!(once, again, "it can be read again, and nothing is lost");
             assert!(once["base_url"].as_str().unwrap().ends_with('/'));
-            assert!(once.get("first_load").is_none(), "no reason to read anew");
+            for of_loads in ["first_load", "export_origins", "export_filter"] {
+                assert!(once.get(of_loads).is_none(), "no reason to read anew");
+            }
         }
     }
 

@@ -28,6 +28,7 @@ mod folder;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gzip;
 mod http;
 mod identity;
 mod ids;
@@ -64,10 +65,11 @@ mod web_address;
 mod windows;
 
 pub use config::{
-    Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, FirstLoad, IdentifierName, Include,
-    Links, RecoveredOn,
+    Auth, BasicAuth, ClientCertificate, FeedName, FhirConfig, IdentifierName, Include, Links,
+    RecoveredOn,
 };
 pub use connector::FhirConnector;
+pub use export::settings::{ExportFilter, ExportOrigin, FirstLoad};
 pub use folder::{FhirFolderConfig, FhirFolderConnector};
 pub use login::{ClientCredentials, SecretMethod, SmartBackend};
 pub use proposal::{ServerProposal, propose};

@@ -5,6 +5,8 @@ use url::Url;
 
 use crate::bundle::ServerPage;
 use crate::config::Links;
+use crate::export::settings::ExportOrigin;
+use crate::readable::readable;
 
 /// Addresses of its own that are kept of one server: a cluster may have one for each member.
 const MAX_ADDRESSES: usize = 8;
@@ -189,13 +191,35 @@ fn at(base: &Url, place: &str, query: Option<&str>) -> Url {
     url
 }
 
+/// A link to a file of an export, where it leads to one of the origins that are allowed for them.
+pub(crate) fn stored(page: &Url, link: &str, origins: &[ExportOrigin]) -> Option<Url> {
+    let url = page.join(link).ok()?;
+    let has_account = !url.username().is_empty() || url.password().is_some();
+    let is_allowed = origins
+        .iter()
+        .any(|allowed| allowed.origin() == url.origin());
+    (is_allowed && !has_account).then_some(url)
+}
+
 fn off_host(base: &Url, url: &Url, target: LinkTarget) -> SourceError {
+    let what = format!(
+        "the FHIR server's link to {} leads to another {}, and is not followed",
+        target.words(),
+        difference(base, url)
+    );
+    if target == LinkTarget::ExportFile {
+        return SourceError::misconfigured(
+            what,
+            format!(
+                "where the files lie in a store of their own, add its origin to export_origins: \
+                 {}; where the server stands behind a proxy and writes an address of its own, \
+                 write links = \"rewrite\"",
+                readable(&url.origin().ascii_serialization())
+            ),
+        );
+    }
     SourceError::misconfigured(
-        format!(
-            "the FHIR server's link to {} leads to another {}, and is not followed",
-            target.words(),
-            difference(base, url)
-        ),
+        what,
         "write links = \"rewrite\" where the server stands behind a proxy and writes an address of \
          its own; or have it write its links with the address of base_url (HAPI: \
          hapi.fhir.server_address), or the proxy pass on Host and X-Forwarded-Proto, -Host and \

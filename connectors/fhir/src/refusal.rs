@@ -22,10 +22,16 @@ pub(crate) enum Ask {
     Read(&'static str),
     /// The beginning of a bulk export.
     ExportKickOff,
+    /// The same, with a filter.
+    FilteredKickOff,
     /// The status of a bulk export, and its manifest.
     ExportStatus,
     /// A file of a bulk export.
     ExportFile,
+    /// The same, of which the server says that it needs no access token.
+    OpenFile,
+    /// The same, on one of `export_origins`.
+    StoredFile,
 }
 
 impl Ask {
@@ -35,15 +41,28 @@ impl Ask {
             Self::Metadata => "its capability statement",
             Self::Search(resource) | Self::Read(resource) => resource,
             Self::NextPage(_) => "the next page",
-            Self::ExportKickOff => "a bulk export",
+            Self::ExportKickOff | Self::FilteredKickOff => "a bulk export",
             Self::ExportStatus => "the status of the bulk export",
-            Self::ExportFile => "a file of the bulk export",
+            Self::ExportFile | Self::OpenFile | Self::StoredFile => "a file of the bulk export",
         }
+    }
+
+    /// True for the beginning of an export.
+    pub(crate) const fn is_kick_off(self) -> bool {
+        matches!(self, Self::ExportKickOff | Self::FilteredKickOff)
+    }
+
+    /// True for the status of an export, and for its files.
+    const fn is_of_export(self) -> bool {
+        matches!(
+            self,
+            Self::ExportStatus | Self::ExportFile | Self::OpenFile | Self::StoredFile
+        )
     }
 
     /// True for a request that the server may answer later (202).
     pub(crate) const fn may_be_later(self) -> bool {
-        matches!(self, Self::ExportKickOff | Self::ExportStatus)
+        self.is_kick_off() || matches!(self, Self::ExportStatus)
     }
 
     /// True for a page link that the server no longer knows.
@@ -55,7 +74,12 @@ impl Ask {
     pub(crate) const fn resource_type(self) -> &'static str {
         match self {
             Self::Metadata => "CapabilityStatement",
-            Self::ExportKickOff | Self::ExportStatus | Self::ExportFile => "",
+            Self::ExportKickOff
+            | Self::FilteredKickOff
+            | Self::ExportStatus
+            | Self::ExportFile
+            | Self::OpenFile
+            | Self::StoredFile => "",
             Self::Search(resource) | Self::NextPage(resource) | Self::Read(resource) => resource,
         }
     }
@@ -76,6 +100,11 @@ impl HttpRefusal {
     /// True where the address says that there is no such resource, or no longer.
     pub(crate) const fn is_gone(&self) -> bool {
         matches!(self.status, Some(404 | 410))
+    }
+
+    /// True where another address of the same file may help: signed ones expire.
+    pub(crate) const fn is_of_address(&self) -> bool {
+        matches!(self.status, Some(400 | 401 | 403 | 404 | 410))
     }
 
     /// True where the server does not take a parameter of a search.
@@ -117,9 +146,22 @@ pub(crate) fn error_of_status(
         .map(|words| format!(" (it says: {words})"))
         .unwrap_or_default();
     let target = ask.target();
+    let server = if ask == Ask::StoredFile {
+        "the store of the export's files"
+    } else {
+        "the FHIR server"
+    };
     let wrong = |what: &str, help: &str| SourceError::misconfigured(format!("{what}{said}"), help);
     match code {
-        400 | 404 | 405 | 410 | 422 | 501 if ask == Ask::ExportKickOff => wrong(
+        400 | 422 | 501 if ask == Ask::FilteredKickOff => wrong(
+            &format!(
+                "the FHIR server does not begin the bulk export that first_load and export_filter \
+                 ask for ({code})"
+            ),
+            "it may not take a filter by codes (_typeFilter): write export_filter = \"none\"; else \
+             see what check says of its exports",
+        ),
+        400 | 404 | 405 | 410 | 422 | 501 if ask.is_kick_off() => wrong(
             &format!(
                 "the FHIR server does not begin the bulk export that first_load asks for ({code})"
             ),
@@ -127,13 +169,26 @@ pub(crate) fn error_of_status(
              first_load = \"search\"",
         ),
         408 | 429 => SourceError::Retry {
-            what: format!("the FHIR server is busy ({code}){said}"),
+            what: format!("{server} is busy ({code}){said}"),
             after,
         },
         500.. => SourceError::Retry {
-            what: format!("the FHIR server failed ({code}){said}"),
+            what: format!("{server} failed ({code}){said}"),
             after,
         },
+        400 | 401 | 403 if ask == Ask::StoredFile => wrong(
+            &format!(
+                "the store of the export's files refuses one of them ({code}), by an address that \
+                 the FHIR server has just given"
+            ),
+            "see whether its addresses hold for some minutes and its clock is right, and whether \
+             it wants a login: none is ever sent there",
+        ),
+        401 if ask == Ask::OpenFile => wrong(
+            "the FHIR server says that the files of its bulk export need no access token \
+             (requiresAccessToken is false), and refuses one without it (401)",
+            "have the manifest say that they need it; or write first_load = \"search\"",
+        ),
         401 => wrong(
             "the FHIR server refuses the credentials (401)",
             "check auth and what it points to",
@@ -146,9 +201,9 @@ pub(crate) fn error_of_status(
             "the FHIR server no longer knows the next page it linked to ({code}){said}; the next \
              run starts again"
         )),
-        404 | 410 if matches!(ask, Ask::ExportStatus | Ask::ExportFile) => SourceError::retry(
-            format!("the FHIR server no longer has {target} ({code}){said}"),
-        ),
+        404 | 410 if ask.is_of_export() => SourceError::retry(format!(
+            "the FHIR server no longer has {target} ({code}){said}"
+        )),
         404 | 410 => wrong(
             &format!("there is no FHIR server at base_url, or it has no {target} ({code})"),
             "set base_url to the FHIR base address, the part before /Patient",

@@ -185,6 +185,15 @@ impl FhirSession {
         links::follow(base, page, link, target, rule, &self.lock_addresses())
     }
 
+    /// The checked address of a file of an export: on one of the origins that are allowed for it as
+    /// it is, else by the rule for links.
+    pub(crate) fn follow_to_file(&self, status: &Url, link: &str) -> Result<Url, SourceError> {
+        match links::stored(status, link, &self.config.export_origins) {
+            Some(url) => Ok(url),
+            None => self.follow(status, link, LinkTarget::ExportFile),
+        }
+    }
+
     /// The addresses under which the server's own resources are known.
     pub(crate) fn addresses(&self) -> OwnAddresses {
         self.lock_addresses().clone()

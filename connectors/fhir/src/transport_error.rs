@@ -34,6 +34,8 @@ impl Error for RedirectFault {}
 pub(crate) enum Peer {
     FhirServer,
     TokenEndpoint,
+    /// One of `export_origins`.
+    FileStore,
 }
 
 impl Peer {
@@ -41,6 +43,7 @@ impl Peer {
         match self {
             Self::FhirServer => "the FHIR server",
             Self::TokenEndpoint => "the token endpoint",
+            Self::FileStore => "the store of the export's files",
         }
     }
 
@@ -49,6 +52,7 @@ impl Peer {
         match self {
             Self::FhirServer => "base_url",
             Self::TokenEndpoint => "token_endpoint",
+            Self::FileStore => "export_origins",
         }
     }
 }
@@ -77,7 +81,7 @@ pub(crate) fn refusal(error: &reqwest::Error, peer: Peer) -> HttpRefusal {
 fn describe(error: &reqwest::Error, peer: Peer) -> SourceError {
     let name = peer.name();
     if let Some(fault) = find::<RedirectFault>(error) {
-        return redirect_error(*fault);
+        return redirect_error(*fault, peer);
     }
     if let Some(fault) = TlsFault::find(error) {
         return tls_error(fault, peer);
@@ -98,8 +102,17 @@ fn describe(error: &reqwest::Error, peer: Peer) -> SourceError {
     SourceError::retry(broken_connection(error, name))
 }
 
-fn redirect_error(fault: RedirectFault) -> SourceError {
+fn redirect_error(fault: RedirectFault, peer: Peer) -> SourceError {
     match fault {
+        RedirectFault::OffHost if peer == Peer::FileStore => SourceError::misconfigured(
+            "the store of the export's files redirects to an origin that export_origins does not \
+             name, and is not followed",
+            "add the origin to export_origins, if it is one of the store's",
+        ),
+        RedirectFault::TooMany if peer == Peer::FileStore => SourceError::misconfigured(
+            "the store of the export's files answers with redirect after redirect",
+            "write the store's final address into export_origins, and have the server name it",
+        ),
         RedirectFault::OffHost => SourceError::misconfigured(
             "the FHIR server redirects to another scheme, host or port, and redirects off the \
              host are not followed",

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Connector, SourceError};
+use crate::{Connector, Feed, SourceError};
 
 /// Section of the configuration file that describes one source of one kind.
 pub trait ConnectorConfig {
@@ -17,6 +17,11 @@ pub trait ConnectorConfig {
     fn listens(&self) -> bool {
         false
     }
+
+    /// Feeds that the section configures, in the order of [`Feed::ALL`]: those that
+    /// [`Connector::feeds`] of its connector returns. It is asked where no connector can be built,
+    /// as by a command that may not read the source's secrets.
+    fn feeds(&self) -> Vec<Feed>;
 
     /// Builds the connector: reads its secrets and checks its settings, but asks its server nothing
     /// yet. Relative paths start from `folder`.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use connector_kit::{Connector, ConnectorConfig, SourceError};
+use connector_kit::{Connector, ConnectorConfig, Feed, SourceError};
 
 use crate::SqlConnector;
 
@@ -13,6 +13,10 @@ impl ConnectorConfig for crate::PostgresConfig {
         self.listen.is_some()
     }
 
+    fn feeds(&self) -> Vec<Feed> {
+        self.common().configured_feeds()
+    }
+
     fn build(&self, folder: &Path) -> Result<Arc<dyn Connector>, SourceError> {
         Ok(Arc::new(SqlConnector::postgres(self, folder)?))
     }
@@ -20,6 +24,10 @@ impl ConnectorConfig for crate::PostgresConfig {
 
 #[cfg(feature = "mysql")]
 impl ConnectorConfig for crate::MySqlConfig {
+    fn feeds(&self) -> Vec<Feed> {
+        self.common().configured_feeds()
+    }
+
     fn build(&self, folder: &Path) -> Result<Arc<dyn Connector>, SourceError> {
         Ok(Arc::new(SqlConnector::mysql(self, folder)?))
     }
@@ -27,6 +35,10 @@ impl ConnectorConfig for crate::MySqlConfig {
 
 #[cfg(feature = "sqlite")]
 impl ConnectorConfig for crate::SqliteConfig {
+    fn feeds(&self) -> Vec<Feed> {
+        self.common().configured_feeds()
+    }
+
     fn build(&self, folder: &Path) -> Result<Arc<dyn Connector>, SourceError> {
         Ok(Arc::new(SqlConnector::sqlite(self, folder)?))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use connector_kit::ZoneSetting;
+use connector_kit::{Feed, ZoneSetting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -285,8 +285,17 @@ pub(crate) struct Common {
     pub statement_timeout_seconds: u32,
     pub connect_timeout_seconds: u32,
     pub max_read_seconds: Option<u32>,
-    /// Feeds in the order of [`connector_kit::Feed::ALL`].
+    /// Feeds in the order of [`Feed::ALL`].
     pub feeds: [Option<FeedConfig>; 3],
+}
+
+impl Common {
+    /// Feeds that are configured, in the order of [`Feed::ALL`].
+    pub(crate) fn configured_feeds(&self) -> Vec<Feed> {
+        let feeds = Feed::ALL.into_iter().zip(&self.feeds);
+        let configured = feeds.filter(|(_, config)| config.is_some());
+        configured.map(|(feed, _)| feed).collect()
+    }
 }
 
 const fn default_overlap() -> u32 {

@@ -64,6 +64,16 @@ impl Layout {
         self.columns.iter().position(|column| column.name == name)
     }
 
+    /// A layout of these columns, which are keys of rows.
+    pub(crate) fn of_keys(described: &[Described]) -> Self {
+        Self {
+            names: described.iter().map(|column| column.name.clone()).collect(),
+            kinds: described.iter().map(|column| column.kind).collect(),
+            has_stamp: true,
+            ..Self::default()
+        }
+    }
+
     /// Joins each column of identifiers with that of their issuing country.
     fn join_countries(&mut self) {
         for place in 0..self.identifiers.len() {
@@ -71,6 +81,11 @@ impl Layout {
             let country = format!("{name}{COUNTRY}");
             self.identifiers[place].country = self.ordinal(&country);
         }
+    }
+
+    /// Number of columns that are read of the query.
+    pub(crate) fn selected(&self) -> usize {
+        self.names.len() - usize::from(!self.has_stamp)
     }
 
     /// Documented names, and their kinds.

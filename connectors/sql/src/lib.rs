@@ -53,6 +53,6 @@ pub use config::SqliteConfig;
 pub use config::{ChangeDetection, Encoding, FeedConfig, StatusWord, TlsConfig, TlsMode};
 pub use connector::SqlConnector;
 pub use proposal::{
-    Changes, CountedValue, Database, FoundValues, MissingFeed, OTHER_DISEASE, Proposal,
-    ProposedFeed,
+    Changes, CountedValue, Database, FoundValues, KnownCodes, KnownSystem, MissingFeed,
+    OTHER_DISEASE, Proposal, ProposedFeed,
 };

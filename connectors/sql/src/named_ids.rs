@@ -91,19 +91,28 @@ pub(crate) async fn find(
 fn named(row: Row<'_>, kind: Kind) -> Option<Key> {
     let id = row.cell(RECORD_ID);
     let key = id.key().filter(|_| !id.is_cut())?;
-    Some(Key {
-        kind: if kind == Kind::Dynamic {
-            key.kind
-        } else {
-            kind
-        },
-        value: key.value,
-    })
+    match (kind, key.kind) {
+        (Kind::Dynamic, _) => Some(key),
+        // No whole number is written with a fraction, and 7.00 is one.
+        (Kind::Integer | Kind::Unsigned, Kind::Decimal) => {
+            let number = String::from_utf8(key.value).ok()?;
+            let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
+            let is_whole = fraction.bytes().all(|digit| digit == b'0');
+            is_whole.then(|| Key {
+                kind,
+                value: whole.into(),
+            })
+        }
+        _ => Some(Key {
+            kind,
+            value: key.value,
+        }),
+    }
 }
 
 /// An id without what most collations do not tell apart: a reference may be written otherwise than
 /// the id that it refers to.
-fn compared(id: &str) -> String {
+pub(crate) fn compared(id: &str) -> String {
     id.trim_end().to_lowercase()
 }
 

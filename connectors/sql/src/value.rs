@@ -105,7 +105,7 @@ impl Key {
 }
 
 /// A value rows are ordered by, in the database's own text form, byte for byte.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "KeyForm", into = "KeyForm")]
 pub(crate) struct Key {
     pub kind: Kind,

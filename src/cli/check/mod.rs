@@ -1,13 +1,16 @@
 //! `clinic-gateway check`: connects to everything and prints what is wrong, part by part. It
 //! changes nothing, but for making the queue where it is missing.
 
+mod forecast;
 mod keys;
 mod listen;
 mod outbox;
 mod queue;
+mod release;
 mod sample;
 mod schedules;
 mod section;
+mod services;
 mod source;
 
 use std::path::Path;
@@ -15,14 +18,15 @@ use std::path::Path;
 use clap::Args;
 use clock::Clock;
 use connector_kit::{CheckReport, Finding, Level, ZoneOrigin};
+use key_client::KeyClient;
 use program::terminal::print_json;
 use program::{CheckLayout, Failure, check_json, print_check};
 use pseudonym::KeyRing;
 
 use self::section::Section;
-use super::config_file;
+use super::{audit, config_file};
 use crate::config::{LoadedConfig, ReceiptsMode};
-use crate::gateway;
+use crate::gateway::{self, StartError};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
@@ -46,8 +50,15 @@ pub(super) async fn check(
     };
     printer.add(config_section(&loaded).await);
     let ring = gateway::read_ring(&loaded);
-    printer.add(outbox::section(&loaded, ring.as_ref().ok()).await);
-    printer.add(keys::section(&loaded, &ring));
+    let services = gateway::key_services(&loaded);
+    printer.add(outbox::section(&loaded, ring.as_ref().ok(), &services).await);
+    printer.add(keys::section(&loaded, &ring, &services));
+    printer.add(release::section(&loaded, ring.as_ref().ok()).await);
+    let mut ceiling = None;
+    if let Some(checked) = services::check(&services, arguments.offline).await {
+        printer.add(checked.section);
+        ceiling = checked.ceiling;
+    }
     if !arguments.offline {
         printer.add(queue::section(&loaded).await);
     }
@@ -57,8 +68,16 @@ pub(super) async fn check(
     for (name, config) in &loaded.config.source {
         printer.add(source::section(&loaded, name, config, &ring, clock).await);
     }
+    if let (Some(ceiling), Some(clock)) = (ceiling, clock)
+        && let Some(section) = forecast::section(&loaded, &ring, ceiling, clock).await
+    {
+        printer.add(section);
+    }
     printer.finish()
 }
+
+/// Key services as the configuration names them; `None` where it names none.
+type ConfiguredServices = Result<Option<KeyClient>, StartError>;
 
 /// Printer of the sections: as text as soon as each is known, since a server that is away takes its
 /// time; as JSON all at the end.
@@ -137,6 +156,7 @@ async fn config_section(loaded: &LoadedConfig) -> Section {
         )],
     );
     tell_zone(&mut report, loaded);
+    audit::check(&mut report, loaded);
     if let Some(listen) = &loaded.config.listen {
         listen::check(&mut report, listen, outbox::daemon_runs(loaded)).await;
     }

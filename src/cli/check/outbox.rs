@@ -2,16 +2,19 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use connector_kit::CheckReport;
-use outbox::{KeyFingerprints, OutboxError, OutboxReader};
+use outbox::{KeyFingerprints, NO_FOLDER_HELP, OutboxError, OutboxReader};
 use program::{Failure, files};
 use pseudonym::KeyRing;
 use telemetry::Disk;
 
+use super::ConfiguredServices;
 use super::section::{Section, add_outbox_error};
 use crate::cli::outbox_file;
+use crate::cli::removed::{self, Told};
 use crate::config::LoadedConfig;
 use crate::disks::{self, disks_in_use};
 use crate::ring::fingerprints;
@@ -20,34 +23,40 @@ use crate::ring::fingerprints;
 const DISK_HELP: &str = "see docs/operations.md for how much room is needed";
 
 /// Help for an outbox that this account may not write to.
-const UNWRITABLE_HELP: &str = "make the folder, mode 0700, owned by the account the gateway runs \
-    under; `check` under that account";
+const UNWRITABLE_HELP: &str = "the folder is to have mode 0700 and the account the gateway runs \
+    under as its owner; run `check` under that account";
 
 /// Checks the file and its folder, and whether it was begun under the keys of this ring.
-pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Section {
+pub(super) async fn section(
+    loaded: &LoadedConfig,
+    ring: Option<&KeyRing>,
+    services: &ConfiguredServices,
+) -> Section {
     let path = outbox_file::path(loaded);
     let mut report = CheckReport::default();
     let exists = match OutboxReader::open(&path).await {
         Ok(reader) => {
             let suite = loaded.config.keys.suite.into();
-            if let Some(ring) = ring {
-                compare_keys(&mut report, &reader, &fingerprints(ring, suite)).await;
+            if let (Some(ring), Ok(services)) = (ring, services) {
+                let keys = fingerprints(ring, suite, services.as_ref());
+                compare_keys(&mut report, &reader, &keys).await;
             }
-            look_for_other_gateway(&mut report, &reader).await;
+            look_at_status(&mut report, &reader, loaded).await;
             true
         }
-        Err(OutboxError::Missing) => false,
+        Err(error) if error.is_missing() => false,
         Err(error) => {
             add_outbox_error(&mut report, &error);
             return Section::new("outbox", report);
         }
     };
-    let writable = try_to_write(&path);
-    if writable.is_none() {
+    let unwritable = try_to_write(&path);
+    if unwritable.is_none() {
         check_disks(&mut report, loaded).await;
+        warn_of_others(&mut report, folder_of(&path));
     }
-    match writable {
-        Some(failure) => report.error(failure.message(), UNWRITABLE_HELP),
+    match unwritable {
+        Some((failure, help)) => report.error(failure.message(), help),
         None if exists => report.good(format!("{} can be read and written", path.display())),
         None => report.good(format!(
             "{} will be made at the first start",
@@ -81,27 +90,65 @@ async fn compare_keys(report: &mut CheckReport, reader: &OutboxReader, keys: &Ke
     }
 }
 
-/// Reports a state that has stopped, since another gateway was found to run on a copy of it.
-async fn look_for_other_gateway(report: &mut CheckReport, reader: &OutboxReader) {
-    match reader.status().await {
-        Ok(status) if status.other_gateway_at.is_some() => {
-            add_outbox_error(report, &OutboxError::OtherGateway);
+/// Reports a state that has stopped, since another gateway was found to run on a copy of it; and
+/// feeds that it knows and the configuration does not.
+async fn look_at_status(report: &mut CheckReport, reader: &OutboxReader, loaded: &LoadedConfig) {
+    let found = async {
+        let status = reader.status().await?;
+        if status.other_gateway_at.is_some() {
+            return Err(OutboxError::OtherGateway);
         }
-        Ok(_) => {}
+        removed::read(&status, reader, &loaded.config).await
+    };
+    match found.await {
+        Ok(removed) => {
+            for Told { what, help } in removed::tell(&removed) {
+                report.warn(what, help);
+            }
+        }
         Err(error) => add_outbox_error(report, &error),
     }
 }
 
-/// Tries to write to the folder and the files of the outbox; returns the first failure.
-fn try_to_write(outbox: &Path) -> Option<Failure> {
-    let folder = match outbox.parent() {
+/// Warns where others on the machine may look into the folder. The files in it are their owner's
+/// alone, whatever its mode.
+fn warn_of_others(report: &mut CheckReport, folder: &Path) {
+    let Ok(found) = std::fs::metadata(folder) else {
+        return;
+    };
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        report.warn(
+            format!(
+                "{} has mode {mode:04o}: other accounts of this machine may look into it. They \
+                 cannot read its files, but may see how long these are and when they change",
+                folder.display()
+            ),
+            format!("chmod 0700 {}", folder.display()),
+        );
+    }
+}
+
+/// Folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// Tries to write to the folder and the files of the outbox; returns the first failure, and what
+/// to do about it.
+fn try_to_write(outbox: &Path) -> Option<(Failure, &'static str)> {
+    let folder = folder_of(outbox);
     let probe = folder.join(format!(".clinic-gateway-check-{}", std::process::id()));
     let made = OpenOptions::new().create_new(true).write(true).open(&probe);
     if let Err(error) = made.and_then(|_| std::fs::remove_file(&probe)) {
-        return Some(files::cannot_write(folder, error.kind()));
+        let help = match error.kind() {
+            ErrorKind::NotFound => NO_FOLDER_HELP,
+            _ => UNWRITABLE_HELP,
+        };
+        return Some((files::cannot_write(folder, error.kind()), help));
     }
     for suffix in ["", ".lock", ".generation"] {
         let mut file = outbox.as_os_str().to_owned();
@@ -109,10 +156,47 @@ fn try_to_write(outbox: &Path) -> Option<Failure> {
         let file = PathBuf::from(file);
         match OpenOptions::new().append(true).open(&file) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Some(files::cannot_write(&file, error.kind()));
+                return Some((files::cannot_write(&file, error.kind()), UNWRITABLE_HELP));
             }
             _ => {}
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, create_dir, set_permissions};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_may_look_into_is_warned_of() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let state = folder.path().join("state");
+        create_dir(&state).expect("made");
+        let warnings = |mode| {
+            set_permissions(&state, Permissions::from_mode(mode)).expect("set");
+            let mut report = CheckReport::default();
+            warn_of_others(&mut report, &state);
+            report.findings
+        };
+        assert!(warnings(0o700).is_empty());
+        let found = warnings(0o750).remove(0);
+        assert!(found.what.contains("mode 0750"), "{}", found.what);
+        assert!(
+            found
+                .help
+                .is_some_and(|help| help.starts_with("chmod 0700 "))
+        );
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_told_as_whoever_opens_the_outbox_tells_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let outbox = folder.path().join("state/outbox.db");
+        let (failure, help) = try_to_write(&outbox).expect("there is no folder");
+        assert!(failure.message().contains("no such folder"));
+        assert!(OutboxError::NoFolder.to_string().ends_with(help));
+    }
 }

@@ -5,7 +5,7 @@ use connector_kit::CheckReport;
 use contract::{PublicKey, ReceiptVerifier, UnreadableReason};
 
 use super::section::{Section, add_error};
-use crate::config::LoadedConfig;
+use crate::config::{LoadedConfig, RelayConfig};
 
 pub(super) async fn section(loaded: &LoadedConfig) -> Section {
     let mut report = CheckReport::default();
@@ -54,7 +54,25 @@ async fn go_round(
     verifiers: &[ReceiptVerifier],
 ) -> Result<(), BrokerError> {
     let queue = &loaded.config.queue;
-    match broker::check_loop(queue, &loaded.base, key, verifiers).await? {
+    let relay = loaded
+        .config
+        .relay
+        .as_ref()
+        .map(RelayConfig::sealer)
+        .transpose();
+    let relay = match relay {
+        Ok(relay) => relay,
+        Err(error) => {
+            add_error(report, &error);
+            return Ok(());
+        }
+    };
+    if let Some(relay) = &relay {
+        report.good(format!(
+            "batches are sealed once more, to the relay {relay}"
+        ));
+    }
+    match broker::check_loop(queue, &loaded.base, key, verifiers, relay.as_ref()).await? {
         LoopOutcome::Answered => {
             report.good("a sealed probe went to the registry, and its signed receipt came back");
         }
@@ -67,7 +85,10 @@ async fn go_round(
             "it may be older or newer than this gateway: compare the versions",
         ),
         LoopOutcome::NoReader => report.warn(
-            "no registry reads the queue now, so no probe was sent",
+            match relay {
+                Some(_) => "no relay reads the queue now, so no probe was sent",
+                None => "no registry reads the queue now, so no probe was sent",
+            },
             "batches wait until it runs; check again then",
         ),
         LoopOutcome::ReceiptsTaken => report.good(
@@ -75,15 +96,27 @@ async fn go_round(
         ),
         LoopOutcome::NoAnswer {
             other_signatures: true,
-        } => report.warn(
-            "no answer to a probe within 15 s; the receipts that came are signed with another key",
+        } => report.error(
+            "no answer to a probe within 15 s; the receipts that came are signed with another key, \
+             so no batch would ever be settled",
             "compare receipt_keys in [registry] with `city-registry keys public`",
         ),
         LoopOutcome::NoAnswer {
             other_signatures: false,
         } => report.warn(
             "no answer to a probe within 15 s",
-            "the registry is busy, cannot reach its store, or has no receipt_key; look there",
+            match relay {
+                Some(_) => {
+                    "behind a relay an answer takes up to the relay's longest delay. If none comes \
+                     later either: compare public_key in [relay] with `mix-relay keys show`, since \
+                     the relay throws away what is sealed to another key; then look at the relay, \
+                     and at the registry"
+                }
+                None => {
+                    "the registry is busy, cannot reach its store, or has no receipt_key; look \
+                     there. Behind a relay an answer takes up to the relay's longest delay"
+                }
+            },
         ),
     }
     Ok(())
@@ -97,7 +130,7 @@ fn add_broker_error(report: &mut CheckReport, error: BrokerError) {
             "set max_message_size = 4194304 or more at the broker; until then batches that are as \
              long wait in the outbox",
         ),
-        BrokerError::Retry { what } => report.away(
+        BrokerError::Retry { what, .. } => report.away(
             what,
             "start it, or mend the [queue] section; `run` would keep trying meanwhile",
         ),

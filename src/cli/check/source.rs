@@ -20,7 +20,8 @@ pub(super) async fn section(
 ) -> Section {
     let mut report = CheckReport::default();
     let suite = loaded.config.keys.suite.into();
-    let source = Source::new(name, config, &loaded.base, ring, suite);
+    let release = loaded.config.release.facts();
+    let source = Source::new(name, config, &loaded.base, ring, suite, &release);
     match &source {
         Ok(source) => {
             match clock {
@@ -37,7 +38,8 @@ pub(super) async fn section(
             },
         ),
     }
-    warn_of_arrivals(&mut report, config);
+    let in_slots = matches!(loaded.config.release.slots(), Ok(Some(_)));
+    warn_of_arrivals(&mut report, config, in_slots);
     let key = format!("source.{name}");
     schedules::check(
         &mut report,
@@ -69,15 +71,21 @@ fn tell_zone(report: &mut CheckReport, config: &SourceConfig) {
     ));
 }
 
-/// Warns of `listen`: the registry then sees a fact when the clinic commits it (docs/privacy.md).
-fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig) {
+/// Warns of `listen`: the registry then sees a fact when the clinic commits it (docs/privacy.md),
+/// unless batches leave in slots.
+fn warn_of_arrivals(report: &mut CheckReport, config: &SourceConfig, in_slots: bool) {
     let mut sections = config.sections().into_iter();
-    if sections.any(|section| section.config.listens()) {
+    if !sections.any(|section| section.config.listens()) {
+        return;
+    }
+    if in_slots {
+        report.good("listen is set: a fact is read at once, and leaves in the next slot");
+    } else {
         report.warn(
             "listen is set: a fact reaches the registry within a second of its entry, often \
              alone, so that the moment of its arrival may tell whose it is",
             "take listen out unless facts are needed at once; the schedule alone blurs the moment \
-             to its interval (docs/privacy.md)",
+             to its interval, and slots in [release] to theirs (docs/privacy.md)",
         );
     }
 }
@@ -90,19 +98,20 @@ mod tests {
 
     #[test]
     fn a_source_that_listens_is_warned_of_what_arrivals_tell() {
-        let warned = |listen: &str| {
+        let warned = |listen: &str, in_slots| {
             let text = format!(
                 "[postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\n{listen}"
             );
             let config: SourceConfig = toml::from_str(&text).expect("a source's section");
             let mut report = CheckReport::default();
-            warn_of_arrivals(&mut report, &config);
+            warn_of_arrivals(&mut report, &config, in_slots);
             report
                 .findings
                 .iter()
                 .any(|it| it.level == Level::Warning && it.what.starts_with("listen is set"))
         };
-        assert!(warned("listen = \"clinic_facts\"\n"));
-        assert!(!warned(""));
+        assert!(warned("listen = \"clinic_facts\"\n", false));
+        assert!(!warned("listen = \"clinic_facts\"\n", true));
+        assert!(!warned("", false));
     }
 }

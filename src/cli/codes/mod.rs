@@ -4,13 +4,15 @@
 mod block;
 mod read;
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use clock::Clock;
 use connector_kit::Feed;
-use outbox::{OutboxError, OutboxReader};
+use outbox::{DeadLetterCount, OutboxReader};
 use program::Failure;
 use program::terminal::{print_json, print_line};
-use pseudonym::KeyRing;
+use pseudonym::{KeyRing, ValueTable};
 
 use self::block::Block;
 use self::read::ReadRecords;
@@ -43,6 +45,20 @@ pub(super) struct CodesArguments {
     json: bool,
 }
 
+/// Reason of rows whose status nobody has mapped.
+const STATUS_UNKNOWN: &str = "status-unknown";
+
+/// Reasons which a value can have.
+const REASONS_WITH_VALUES: [&str; 7] = [
+    "vaccine-unknown",
+    "test-unknown",
+    "result-unknown",
+    "diagnosis-unknown",
+    "country-unknown",
+    STATUS_UNKNOWN,
+    "code-conflict",
+];
+
 pub(super) async fn codes(
     arguments: &CodesArguments,
     loaded: &LoadedConfig,
@@ -53,7 +69,8 @@ pub(super) async fn codes(
     let ring = gateway::read_ring(loaded)?;
     let config = &loaded.config.source[name];
     let suite = loaded.config.keys.suite.into();
-    let source = Source::new(name, config, &loaded.base, &ring, suite);
+    let release = loaded.config.release.facts();
+    let source = Source::new(name, config, &loaded.base, &ring, suite, &release);
     let source = source.map_err(|error| StartError::Source {
         name: name.clone(),
         error,
@@ -61,6 +78,7 @@ pub(super) async fn codes(
     let feed = arguments.feed.map(Feed::from);
     let mut refused = read_refused(loaded, &ring, name, feed).await?;
     let without_value = refused.rows.saturating_sub(refused.values.rows());
+    let empty_status = refused.empty_status();
     let known = refused.values.take_known_out(loaded, Some(&ring));
     let known = known.get(name).copied().unwrap_or_default();
     let read = match arguments.read {
@@ -83,9 +101,12 @@ pub(super) async fn codes(
             .remove(name.as_str())
             .unwrap_or_default(),
         without_value,
+        empty_status,
+        is_new: refused.is_new,
         known,
         read: read.as_ref().map(ReadRecords::values),
         rows_read: read.as_ref().map_or(0, |read| read.rows),
+        empty_status_read: read.map(|read| read.empty_status).unwrap_or_default(),
     };
     if arguments.json {
         print_json(&block.json());
@@ -102,6 +123,23 @@ struct RefusedRows {
     values: Stored,
     /// Number of the rows, with a value that is kept or without one.
     rows: u64,
+    /// Number of those among them that are refused for their status, by feed.
+    status: BTreeMap<String, u64>,
+    /// True if nothing of the source was ever read.
+    is_new: bool,
+}
+
+impl RefusedRows {
+    /// Number of rows that are refused for their status and have no word for it that is kept, by
+    /// feed.
+    fn empty_status(&self) -> BTreeMap<String, u64> {
+        let with_word = self.values.rows_by_feed(ValueTable::Status);
+        let without = self.status.iter().map(|(feed, rows)| {
+            let with_word = with_word.get(feed.as_str()).copied().unwrap_or(0);
+            (feed.clone(), rows.saturating_sub(with_word))
+        });
+        without.filter(|(_, rows)| *rows > 0).collect()
+    }
 }
 
 async fn read_refused(
@@ -112,39 +150,36 @@ async fn read_refused(
 ) -> Result<RefusedRows, StartError> {
     let reader = match OutboxReader::open(&outbox_file::path(loaded)).await {
         // Before the first run nothing is refused.
-        Err(OutboxError::Missing) => return Ok(RefusedRows::default()),
+        Err(error) if error.is_missing() => {
+            return Ok(RefusedRows {
+                is_new: true,
+                ..RefusedRows::default()
+            });
+        }
         reader => reader?,
     };
     let mut values = Stored::read(&reader, Some(ring), Some(source)).await?;
     if let Some(feed) = feed {
         values.retain_feed(feed.as_str());
     }
-    let rows = refused_for_values(&reader, source, feed).await?;
+    let status = reader.status().await?;
     reader.close().await;
-    Ok(RefusedRows { values, rows })
-}
-
-/// Number of rows of the source that are refused for a reason which a value can have, whether it is
-/// kept or not.
-async fn refused_for_values(
-    reader: &OutboxReader,
-    source: &str,
-    feed: Option<Feed>,
-) -> Result<u64, OutboxError> {
-    const REASONS: [&str; 7] = [
-        "vaccine-unknown",
-        "test-unknown",
-        "result-unknown",
-        "diagnosis-unknown",
-        "country-unknown",
-        "status-unknown",
-        "code-conflict",
-    ];
-    let counts = reader.status().await?.dead_letters;
-    let counts = counts.iter().filter(|count| {
-        count.source == source
-            && feed.is_none_or(|feed| feed.as_str() == count.feed)
-            && REASONS.contains(&count.reason.as_str())
-    });
-    Ok(counts.map(|count| count.count).sum())
+    let mut refused = RefusedRows {
+        values,
+        is_new: !status.feeds.iter().any(|known| known.source == source),
+        ..RefusedRows::default()
+    };
+    let is_asked_for = |count: &&DeadLetterCount| {
+        count.source == source && feed.is_none_or(|feed| feed.as_str() == count.feed)
+    };
+    for count in status.dead_letters.iter().filter(is_asked_for) {
+        let reason = count.reason.as_str();
+        if REASONS_WITH_VALUES.contains(&reason) {
+            refused.rows += count.count;
+        }
+        if reason == STATUS_UNKNOWN {
+            *refused.status.entry(count.feed.clone()).or_default() += count.count;
+        }
+    }
+    Ok(refused)
 }

@@ -1,9 +1,9 @@
 //! Reading records of a source for their values, in memory; nothing of them is stored or sent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use connector_kit::{ClinicRecord, Feed, PageRequest, SourceError};
+use connector_kit::{ClinicRecord, Feed, PageRequest, RecordStatus, SourceError};
 use program::Failure;
 
 use crate::cli::failure::of_source;
@@ -19,6 +19,8 @@ pub(super) struct ReadRecords {
     tally: Tally,
     /// Number of records that were read.
     pub(super) rows: u64,
+    /// Number of those without a word for their status, by feed.
+    pub(super) empty_status: BTreeMap<&'static str, u64>,
 }
 
 impl ReadRecords {
@@ -29,8 +31,13 @@ impl ReadRecords {
 
     fn add(&mut self, source: &Source, record: &ClinicRecord, today: NaiveDate) {
         self.rows += 1;
-        if let Some(seen) = source.pseudonymiser().unknown_value(record, today) {
-            self.tally.add(record.fact.feed().as_str(), seen);
+        let feed = record.fact.feed().as_str();
+        match source.pseudonymiser().unknown_value(record, today) {
+            Some(seen) => self.tally.add(feed, seen),
+            None if record.status == RecordStatus::Unknown => {
+                *self.empty_status.entry(feed).or_default() += 1;
+            }
+            None => {}
         }
     }
 }

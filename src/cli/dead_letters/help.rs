@@ -57,7 +57,13 @@ fn help_for_registry(reason: &str) -> &'static str {
         }
         "epoch-not-open" => {
             "A pseudonym is of a key epoch that the city has not opened, or has closed: put the \
-             city's present keys into the key ring, then retry."
+             city's present keys into the key ring (with key services, into public_keys of each), \
+             then retry."
+        }
+        "purged" => {
+            "The city has undone what this clinic's account sent at that time, and takes no newer \
+             version of the record: agree with the registry's operator, who can permit it, then \
+             retry."
         }
         _ => {
             "A reason that this version does not know: see that gateway and registry are of \

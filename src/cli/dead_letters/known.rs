@@ -28,7 +28,8 @@ pub(super) async fn require_known(
     let reader = match OutboxReader::open(&outbox_file::path(loaded)).await {
         Ok(reader) => Some(reader),
         // A file from before an update is brought up to date by whoever opens it for writing.
-        Err(OutboxError::Missing | OutboxError::OlderSchema { .. }) => None,
+        Err(error) if error.is_missing() => None,
+        Err(OutboxError::OlderSchema { .. }) => None,
         Err(error) => return Err(StartError::from(error).into()),
     };
     let checked = check(loaded, filter, reader.as_ref()).await;
@@ -153,7 +154,7 @@ fn known_reasons() -> BTreeSet<&'static str> {
 }
 
 /// Reasons of the registry, as they stand in dead letters.
-const REGISTRY_REASONS: [&str; 8] = [
+const REGISTRY_REASONS: [&str; 9] = [
     "registry:malformed",
     "registry:unknown-code",
     "registry:bad-subject",
@@ -162,6 +163,7 @@ const REGISTRY_REASONS: [&str; 8] = [
     "registry:version-reused",
     "registry:not-the-owner",
     "registry:epoch-not-open",
+    "registry:purged",
 ];
 
 /// Makes sure at build time that a new reason is not left out above.

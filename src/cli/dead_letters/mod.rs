@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 use outbox::{DeadLetter, DeadLetterCount, DeadLetterFilter, Request};
 use program::Failure;
+use program::audit_log::Counts;
 use program::terminal::{counted, print_json, print_line};
 
 use self::filter::FilterArguments;
@@ -84,9 +85,22 @@ pub(super) enum Grouping {
     Value,
 }
 
+impl DeadLettersCommand {
+    /// Words of the command in the audit log: all of them show or change single records.
+    pub(super) const fn audited(&self) -> &'static str {
+        match self {
+            Self::List { .. } => "dead-letters list",
+            Self::Show { .. } => "dead-letters show",
+            Self::Retry { .. } => "dead-letters retry",
+            Self::Discard { .. } => "dead-letters discard",
+        }
+    }
+}
+
 pub(super) async fn dead_letters(
     command: &DeadLettersCommand,
     runner: &RequestRunner,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let now = runner.clock.now();
     match command {
@@ -114,6 +128,7 @@ pub(super) async fn dead_letters(
             let values = stored.by_id();
             let is_cut = found.len() > usize::try_from(*limit).unwrap_or(usize::MAX);
             found.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
+            counts.note_len("letters", found.len());
             if *json {
                 print::print_as_json(&found, &values);
             } else {
@@ -123,18 +138,20 @@ pub(super) async fn dead_letters(
             print::print_bounds(is_cut.then_some(*limit), &unlisted);
             Ok(())
         }
-        DeadLettersCommand::Show { ids, json } => show(&runner.loaded, ids, *json, now).await,
+        DeadLettersCommand::Show { ids, json } => {
+            show(&runner.loaded, ids, *json, now, counts).await
+        }
         DeadLettersCommand::Retry { filter, json, wait } => {
             filter.require_some()?;
             let filter = filter.filter(now);
             known::require_known(&runner.loaded, &filter).await?;
-            retry(runner, filter, *json, *wait).await
+            retry(runner, filter, *json, *wait, counts).await
         }
         DeadLettersCommand::Discard { filter, json, wait } => {
             filter.require_some()?;
             let filter = filter.filter(now);
             known::require_known(&runner.loaded, &filter).await?;
-            discard(runner, filter, *json, *wait).await
+            discard(runner, filter, *json, *wait, counts).await
         }
     }
 }
@@ -180,6 +197,7 @@ async fn show(
     ids: &[i64],
     json: bool,
     now: DateTime<Utc>,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let mut found = Vec::new();
     for discarded in [false, true] {
@@ -200,6 +218,7 @@ async fn show(
     }
     let stored = by_value::stored(loaded, None).await?;
     let values = stored.by_id();
+    counts.note_len("letters", found.len());
     if json {
         print::print_as_json(&found, &values);
     } else {
@@ -215,6 +234,7 @@ async fn retry(
     filter: DeadLetterFilter,
     json: bool,
     wait: WaitArguments,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let request = Request::Retry(filter);
     let Answer::Retried {
@@ -225,6 +245,8 @@ async fn retry(
     else {
         return Err(unexpected_answer());
     };
+    counts.note_len("letters", letters.len());
+    counts.note("beyond-the-list", more + unlisted);
     if json {
         print_json(&serde_json::json!({
             "letters": letters, "more": more, "unlisted": unlisted,
@@ -249,7 +271,10 @@ fn retry_outcome(letters: &[Retried], more: u64, unlisted: u64) -> Result<(), Fa
         Err(nothing_meant())
     } else if open > 0 || unseen > 0 {
         let of_others = if unseen > 0 {
-            format!("; of {unseen} more see `clinic-gateway dead-letters list`")
+            format!(
+                "; what became of {unseen} more is not told here: see `clinic-gateway \
+                 dead-letters list`"
+            )
         } else {
             String::new()
         };
@@ -271,12 +296,14 @@ async fn discard(
     filter: DeadLetterFilter,
     json: bool,
     wait: WaitArguments,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let request = Request::Discard(filter);
     let Answer::Discarded { count } = runner.run("dead-letters discard", request, wait).await?
     else {
         return Err(unexpected_answer());
     };
+    counts.note("letters", count);
     if json {
         print_json(&serde_json::json!({ "discarded": count }));
     } else {
@@ -312,7 +339,7 @@ mod tests {
         assert_eq!(text(letters, 0), Ok(()));
         for some in [letters, &[]] {
             let told = text(some, 7).expect_err("nobody knows what became of them");
-            assert!(told.contains("of 7 more see"), "{told}");
+            assert!(told.contains("what became of 7 more"), "{told}");
         }
         let told = text(&[], 0).expect_err("nothing was meant");
         assert!(told.contains("no dead letter is meant"), "{told}");

@@ -32,6 +32,7 @@ impl Broker {
                 "--queue: the address begins with amqps:// (or amqp:// on this machine)".into(),
             ));
         }
+        address.refuse_clear_broker("--queue")?;
         let user = address.user.ok_or_else(|| {
             Failure::Usage("--queue: the account is missing: amqps://NAME@host:port/vhost".into())
         })?;
@@ -144,6 +145,7 @@ mod tests {
             ("amqps://broker/registry", "account is missing"),
             ("amqps://a:hunter2@broker/", "--queue-password-file"),
             ("https://a@broker/", "amqps://"),
+            ("amqp://a@broker/", "password in clear"),
             ("amqps://a%20b@broker/", "letters, digits"),
         ] {
             let error = Broker::parse(url, None, None)

@@ -6,10 +6,10 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
 use connector_sql::{Database, MissingFeed, Proposal};
-use program::Failure;
+use program::{Address, Failure};
 use pseudonym::{KeyRing, Suite};
 
-use super::target::Target;
+use super::target::{READER, Target};
 use super::{InitArguments, Section, maps, report};
 use crate::cli::failure::of_source;
 
@@ -19,16 +19,32 @@ pub(super) async fn section(
     ring: &KeyRing,
     now: DateTime<Utc>,
 ) -> Result<Section, Failure> {
-    let database = open(target, &arguments.folder)?;
-    let proposal = database.propose().await.map_err(|error| failure(&error))?;
+    let of_look = |error: SourceError| failure(&error, arguments);
+    let database = open(target, arguments)?;
+    // The zone only tells which day is today, on which no code depends.
+    let today = now.date_naive();
+    let pseudonymiser = maps::by_built_in_lists(ring, Suite::Hmac);
+    let proposed = match &pseudonymiser {
+        Some(pseudonymiser) => {
+            let known = maps::Known {
+                pseudonymiser,
+                today,
+            };
+            let knows = |column: &str, code: &str| known.knows(column, code);
+            database.propose_known(&knows).await
+        }
+        None => database.propose().await,
+    };
+    let proposal = proposed.map_err(of_look)?;
     report::print(&proposal);
     Ok(Section {
-        text: text(target, &arguments.name, &proposal, ring, now),
+        text: text(target, arguments.source_name(), &proposal, ring, now),
         has_feeds: !proposal.feeds.is_empty(),
     })
 }
 
-fn open(target: &Target, folder: &Path) -> Result<Database, Failure> {
+fn open(target: &Target, arguments: &InitArguments) -> Result<Database, Failure> {
+    let folder = &arguments.folder;
     let text = target.connection();
     let place = Path::new("--look");
     let opened = match target.kind {
@@ -52,11 +68,44 @@ fn open(target: &Target, folder: &Path) -> Result<Database, Failure> {
             )));
         }
     };
-    opened.map_err(|error| failure(&error))
+    opened.map_err(|error| failure(&error, arguments))
 }
 
-pub(super) fn failure(error: &SourceError) -> Failure {
-    of_source(error, format!("--look: {error}; nothing was written"))
+/// Failure to look at a system. Connectors speak of the settings of a configuration file; this says
+/// where they were given on the command line.
+pub(super) fn failure(error: &SourceError, arguments: &InitArguments) -> Failure {
+    let told = error.to_string();
+    let mut places = Vec::new();
+    if told.contains("`user`") {
+        places.push(match named_account(arguments) {
+            true => "`user` is the account in the address of --look".to_owned(),
+            false => format!(
+                "`user` is {READER}, since the address of --look names no account; write it as \
+                 scheme://ACCOUNT@host"
+            ),
+        });
+    }
+    if told.contains("password") {
+        places.push(match &arguments.password_file {
+            Some(file) => format!(
+                "`password` is in the file of --password-file, {}",
+                file.display()
+            ),
+            None => "no --password-file was given".to_owned(),
+        });
+    }
+    let places: String = places.iter().map(|place| format!("; {place}")).collect();
+    of_source(
+        error,
+        format!("--look: {told}{places}; nothing was written"),
+    )
+}
+
+/// Returns whether the address of `--look` names an account.
+fn named_account(arguments: &InitArguments) -> bool {
+    let address = arguments.look.as_deref().unwrap_or_default();
+    let address = Address::parse(address, "--look", "--password-file");
+    address.is_ok_and(|address| address.user.is_some())
 }
 
 fn text(
@@ -67,6 +116,9 @@ fn text(
     now: DateTime<Utc>,
 ) -> String {
     let mut text = target.head(name);
+    if proposal.system.is_some() {
+        text += &(proposal.about_system() + "\n");
+    }
     if proposal.feeds.is_empty() {
         for missing in &proposal.missing {
             text += &missing_text(missing, &format!("source.{name}.{}", target.kind));
@@ -113,4 +165,45 @@ fn missing_text(missing: &MissingFeed, section: &str) -> String {
          \n"
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        init: InitArguments,
+    }
+
+    fn told(arguments: &[&str]) -> String {
+        let refused = SourceError::misconfigured(
+            "the server refuses the password",
+            "check `user` and what `password` points to",
+        );
+        let line = Line::parse_from([&["init"], arguments].concat());
+        failure(&refused, &line.init).to_string()
+    }
+
+    #[test]
+    fn settings_are_told_by_the_words_of_the_command_line() {
+        let whole = told(&["--look", "postgres://r@db/mis", "--password-file", "pw"]);
+        assert!(
+            whole.contains("the account in the address of --look"),
+            "{whole}"
+        );
+        assert!(
+            whole.contains("the file of --password-file, pw;"),
+            "{whole}"
+        );
+        let bare = told(&["--look", "postgres://db/mis"]);
+        assert!(
+            bare.contains("`user` is gateway_reader, since the address of --look names no account"),
+            "{bare}"
+        );
+        assert!(bare.contains("no --password-file was given"), "{bare}");
+    }
 }

@@ -14,7 +14,7 @@ use pseudonym::{Policy, PolicyConfig, Pseudonymiser};
 
 /// Lists of `[source.NAME.policy.codes]` by the documented column that they translate, and what a
 /// code may be mapped to.
-const LISTS: [(&str, &str, &str); 7] = [
+const LISTS: [(&str, &str, &str); 9] = [
     ("vaccine_code", "vaccines", "a vaccine's name, or ignore"),
     (
         "test_code",
@@ -38,6 +38,16 @@ const LISTS: [(&str, &str, &str); 7] = [
         "countries",
         "a code of ISO 3166-1",
     ),
+    (
+        "person_passport_foreign_list_country",
+        "countries",
+        "a code of ISO 3166-1",
+    ),
+    (
+        "person_national_id_list_country",
+        "countries",
+        "a code of ISO 3166-1",
+    ),
 ];
 
 /// Lists whose heading is a comment, too, where all their lines are.
@@ -50,7 +60,7 @@ pub(super) struct Known<'a> {
 }
 
 impl Known<'_> {
-    fn knows(&self, column: &str, code: &str) -> bool {
+    pub(super) fn knows(&self, column: &str, code: &str) -> bool {
         let codings = || vec![Coding::local(code)];
         let fact = match column {
             "vaccine_code" => ClinicFact::Vaccination {

@@ -50,9 +50,10 @@ pub(super) struct InitArguments {
     /// File with the certificate authority of the system in --look (PEM).
     #[arg(long, value_name = "FILE", requires = "look")]
     ca_file: Option<PathBuf>,
-    /// Name of the source in the configuration; it never leaves the clinic.
-    #[arg(long, value_name = "NAME", default_value = "mis", requires = "look")]
-    name: String,
+    /// Name of the source in the configuration; it never leaves the clinic. Absent: `mis`, or that
+    /// of the example.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// The city's RabbitMQ and this gateway's account there: `amqps://NAME@host:5671/vhost`.
     #[arg(long, value_name = "ADDRESS")]
     queue: Option<String>,
@@ -74,6 +75,13 @@ pub(super) struct InitArguments {
     join: Option<PathBuf>,
 }
 
+impl InitArguments {
+    /// Name of the source that is looked at.
+    fn source_name(&self) -> &str {
+        self.name.as_deref().unwrap_or(DEFAULT_NAME)
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SourceKind {
     Postgres,
@@ -83,12 +91,15 @@ enum SourceKind {
     FhirFolder,
 }
 
+/// Name of a source that was looked at, where none is given.
+const DEFAULT_NAME: &str = "mis";
+
 /// Longest name of a source.
 const MAX_NAME: usize = 32;
 
 pub(super) async fn init(arguments: &InitArguments, now: DateTime<Utc>) -> Result<(), Failure> {
     verify_keys(arguments)?;
-    verify_name(&arguments.name)?;
+    verify_name(arguments.source_name())?;
     let folder = &arguments.folder;
     let config = folder.join("clinic-gateway.toml");
     if config.exists() {
@@ -110,7 +121,7 @@ pub(super) async fn init(arguments: &InitArguments, now: DateTime<Utc>) -> Resul
     print_line(format!("wrote {}", config.display()));
     if section.has_feeds {
         // The section is written, whatever its first rows say.
-        if let Err(failure) = rows::show(&config, &arguments.name, &ring, now).await {
+        if let Err(failure) = rows::show(&config, arguments.source_name(), &ring, now).await {
             print_line(format!(
                 "its first rows cannot be shown: {}; correct the section",
                 failure.message()
@@ -149,7 +160,10 @@ async fn section(
             SourceKind::FhirFolder => FHIR_FOLDER,
         };
         return Ok(Section {
-            text: text.to_owned(),
+            text: match &arguments.name {
+                Some(name) => named(text, name),
+                None => text.to_owned(),
+            },
             has_feeds: false,
         });
     };
@@ -164,6 +178,14 @@ async fn section(
     } else {
         database::section(&target, arguments, ring, now).await
     }
+}
+
+/// Example of a section under the name that was asked for.
+fn named(example: &str, name: &str) -> String {
+    let first = example.split_once("[source.");
+    let own = first.and_then(|(_, rest)| rest.split_once(']'));
+    let own = own.map_or("", |(own, _)| own);
+    example.replace(&format!("[source.{own}"), &format!("[source.{name}"))
 }
 
 fn broker(arguments: &InitArguments) -> Result<Option<Broker>, Failure> {

@@ -20,13 +20,24 @@ pub(super) fn print(proposal: &Proposal) {
         }
     ));
     if let Some(system) = proposal.system {
-        print_line(format!("the tables are those of {system}"));
+        print_line(format!("the tables are those of {}", system.name));
+        print_line(format!("    {}", system.guide));
     }
     if !proposal.unreadable.is_empty() {
         print_line(format!(
             "the account may not read {}; what they hold is not proposed",
             named(&proposal.unreadable)
         ));
+    }
+    for (part, fault) in proposal.unread.iter().take(MAX_NAMED) {
+        print_line(format!(
+            "{} cannot be looked at: {fault}; what it holds is not proposed",
+            visible(part)
+        ));
+    }
+    if proposal.unread.len() > MAX_NAMED {
+        let more = proposal.unread.len() - MAX_NAMED;
+        print_line(format!("nor can {more} more be looked at"));
     }
     if proposal.persons.is_empty() {
         print_line("no table of persons was recognised");
@@ -52,6 +63,11 @@ fn print_feed(feed: &ProposedFeed) {
     ));
     for note in &feed.notes {
         print_line(format!("    {}", visible(note)));
+    }
+    if let Some(untried) = &feed.untried {
+        print_line(format!(
+            "    the query could not be tried, the database was not able to answer: {untried}"
+        ));
     }
     if let Some(fault) = &feed.fault {
         print_line(format!("    the database does not take the query: {fault}"));

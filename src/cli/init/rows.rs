@@ -8,6 +8,7 @@ use program::Failure;
 use program::terminal::print_line;
 use pseudonym::KeyRing;
 
+use crate::cli::classes::Classes;
 use crate::cli::preview::{PreviewedFeed, PreviewedRecord, print_feeds};
 use crate::cli::unknown::Values;
 use crate::config;
@@ -31,7 +32,9 @@ pub(super) async fn show(
         .get(name)
         .ok_or_else(|| Failure::Change(format!("the file has no [source.{name}]")))?;
     let suite = loaded.config.keys.suite.into();
-    let source = Source::new(name, section, &loaded.base, ring, suite).map_err(Failure::change)?;
+    let release = loaded.config.release.facts();
+    let source =
+        Source::new(name, section, &loaded.base, ring, suite, &release).map_err(Failure::change)?;
     let today = now.with_timezone(&source.time_zone).date_naive();
     let mut counts = Vec::new();
     for feed in source.connector.feeds() {
@@ -52,6 +55,7 @@ pub(super) async fn show(
                         records,
                         // The maps that are written name them.
                         values: Values::default(),
+                        classes: Classes::default(),
                     }],
                     source.on_refused_correction,
                 );

@@ -19,7 +19,7 @@ pub(super) async fn section(
     let config = settings::parse(&text, Path::new("--look")).map_err(Failure::change)?;
     let proposal = connector_fhir::propose(&config, &arguments.folder, now)
         .await
-        .map_err(|error| failure(&error))?;
+        .map_err(|error| failure(&error, arguments))?;
     let feeds: Vec<&str> = proposal.feeds.iter().map(|feed| feed.as_str()).collect();
     print_line(format!(
         "the server speaks FHIR {} and declares {}",
@@ -40,7 +40,7 @@ pub(super) async fn section(
         .map(|note| format!("# - {note}.\n"))
         .collect();
     Ok(Section {
-        text: target.head_of_server(&arguments.name, &notes, &proposal.settings),
+        text: target.head_of_server(arguments.source_name(), &notes, &proposal.settings),
         has_feeds: !proposal.feeds.is_empty(),
     })
 }

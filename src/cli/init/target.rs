@@ -14,7 +14,7 @@ const OF_ADDRESS: [&str; 7] = [
     "host", "port", "database", "user", "password", "path", "base_url",
 ];
 /// Account that is assumed where the address names none.
-const READER: &str = "gateway_reader";
+pub(super) const READER: &str = "gateway_reader";
 
 /// System that is looked at.
 #[derive(Debug)]

@@ -116,6 +116,23 @@ async fn the_first_rows_of_a_proposed_section_are_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_helps_with_a_known_system_stands_above_its_section() {
+    let server = Postgres::start().await.expect("a server");
+    server.create_database("mis").await.expect("a database");
+    let known = "CREATE TABLE demographic (demographic_no int PRIMARY KEY, snils text);
+        CREATE TABLE preventions (id int PRIMARY KEY, demographic_no int, prevention_type text,
+          prevention_date date)";
+    server.psql("mis", known).await.expect("its tables");
+    let folder = tempfile::tempdir().expect("a folder");
+    let look = format!("postgres://postgres@127.0.0.1:{}/mis", server.port());
+    let path = folder.path().to_str().expect("a path").to_owned();
+    run(&[&path, "--look", &look]).await.expect("it is written");
+    let text = fs::read_to_string(folder.path().join("clinic-gateway.toml")).expect("the file");
+    let told = "# The tables are those of OSCAR EMR: connectors/sql/README.md";
+    assert!(text.contains(told), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_no_feed_is_found_the_queries_of_the_example_are_comments() {
     let server = Postgres::start().await.expect("a server");
     server.create_database("mis").await.expect("a database");
@@ -177,5 +194,19 @@ async fn the_examples_are_written_as_before() {
             .expect("it is written");
         let loaded = config::load_unfinished(&target.join("clinic-gateway.toml"));
         assert_eq!(loaded.expect("it loads").config.source.len(), 1, "{kind}");
+    }
+}
+
+#[test]
+fn an_example_gets_the_name_that_was_asked_for() {
+    for example in [POSTGRES, MYSQL, SQLITE, FHIR, FHIR_FOLDER] {
+        let text = named(example, "hospital");
+        let sections = text.lines().filter(|line| line.starts_with("[source."));
+        let sections: Vec<&str> = sections.collect();
+        assert!(sections.len() >= 3, "{text}");
+        let is_named = |line: &&str| {
+            line.starts_with("[source.hospital]") || line.starts_with("[source.hospital.")
+        };
+        assert!(sections.iter().all(is_named), "{text}");
     }
 }

@@ -7,11 +7,13 @@ use outbox::{FeedStatus, OutboxError, OutboxReader, Owner, Report, Status};
 use serde::Serialize;
 use telemetry::Disk;
 
-use super::sweeps::SweepPlan;
+use super::sweep_plan::SweepPlan;
 use crate::circuits::{QUEUE, QUEUE_NAME, SOURCE, feed_name, source_name};
 use crate::cli::outbox_file;
+use crate::cli::removed::{self, RemovedFeed};
 use crate::config::{LoadedConfig, ReceiptsMode};
 use crate::disks::{self, DiskStatus, disks_in_use};
+use crate::slots::SlotRules;
 
 /// State that is shown beside the outbox's own figures.
 #[derive(Debug, Serialize)]
@@ -30,10 +32,38 @@ pub(super) struct Context {
     pub(super) reconciliations: Vec<Report>,
     /// Sources that are not configured any more, and whose records are still at the registry.
     pub(super) not_configured: Vec<String>,
+    /// Feeds that are not configured any more, those of sources that are not among them.
+    pub(super) removed_feeds: Vec<RemovedFeed>,
     /// Sources that were never pulled.
     pub(super) never_pulled: Vec<String>,
     /// True if batches are settled by receipts.
     pub(super) receipts: bool,
+    /// Slots in which batches leave; `None` where they leave at once.
+    pub(super) slots: Option<SlotsStatus>,
+}
+
+/// Slots in which batches leave, and the forecast of what waits.
+#[derive(Debug, Serialize)]
+pub(super) struct SlotsStatus {
+    #[serde(skip)]
+    pub(super) rules: SlotRules,
+    pub(super) slot_seconds: u32,
+    pub(super) jitter_seconds: u32,
+    pub(super) batches_per_slot: u32,
+    /// Longest time until the batches that wait have left, if the queue takes them.
+    pub(super) waiting_leave_within_seconds: i64,
+}
+
+impl SlotsStatus {
+    fn new(rules: SlotRules, waiting: u64) -> Self {
+        Self {
+            rules,
+            slot_seconds: rules.slot_seconds,
+            jitter_seconds: rules.jitter_seconds,
+            batches_per_slot: rules.batches,
+            waiting_leave_within_seconds: rules.longest_wait(waiting).num_seconds(),
+        }
+    }
 }
 
 /// State of an endpoint's circuit, as its failures in a row show it.
@@ -61,6 +91,12 @@ impl CircuitStatus {
 }
 
 impl Context {
+    /// True if the feed is configured.
+    pub(super) fn is_configured(&self, feed: &FeedStatus) -> bool {
+        let mut removed = self.removed_feeds.iter();
+        !removed.any(|it| it.source == feed.source && it.feed == feed.feed)
+    }
+
     /// True if the daemon holds the outbox.
     pub(super) fn daemon_runs(&self) -> bool {
         self.daemon
@@ -88,6 +124,7 @@ impl Context {
         }
         let was_pulled = |name: &String| status.feeds.iter().any(|feed| feed.source == *name);
         let disks = disks_in_use(loaded);
+        let removed_feeds = removed::read(status, reader, config).await?;
         let daemon = outbox::owner(&outbox_file::path(loaded))?;
         Ok(Self {
             sweeps: SweepPlan::of_all(loaded, daemon.as_ref(), now),
@@ -96,7 +133,8 @@ impl Context {
             paused: status.backlog.bytes >= config.outbox.max_mebibytes << 20,
             circuits: circuits(status, loaded),
             reconciliations,
-            not_configured: not_configured(status, loaded),
+            not_configured: not_configured(&removed_feeds),
+            removed_feeds,
             never_pulled: config
                 .source
                 .keys()
@@ -104,23 +142,21 @@ impl Context {
                 .cloned()
                 .collect(),
             receipts: config.registry.receipts == ReceiptsMode::Required,
+            // A mistake in them is refused with the file.
+            slots: config
+                .release
+                .slots()
+                .unwrap_or(None)
+                .map(|rules| SlotsStatus::new(rules, status.backlog.batches)),
         })
     }
 }
 
 /// Lists sources that are not configured any more, and whose records are still at the registry.
-fn not_configured(status: &Status, loaded: &LoadedConfig) -> Vec<String> {
-    let has_records = |feed: &&FeedStatus| match &feed.sweep {
-        Some(sweep) => sweep.held.is_some(),
-        None => feed.new_total > feed.withdrawn_total,
-    };
-    let mut names: Vec<String> = status
-        .feeds
-        .iter()
-        .filter(has_records)
-        .map(|feed| feed.source.clone())
-        .filter(|name| !loaded.config.source.contains_key(name))
-        .collect();
+fn not_configured(removed: &[RemovedFeed]) -> Vec<String> {
+    let of_removed_source = |feed: &&RemovedFeed| feed.with_its_source && feed.records > 0;
+    let feeds = removed.iter().filter(of_removed_source);
+    let mut names: Vec<String> = feeds.map(|feed| feed.source.clone()).collect();
     names.dedup();
     names
 }

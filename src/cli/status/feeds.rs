@@ -4,19 +4,29 @@ use chrono::{DateTime, Utc};
 use outbox::{DeadLetterCount, FeedStatus, Status, UnfinishedLoad};
 use program::terminal::{counted, print_line, print_table, visible};
 
+use super::context::Context;
 use crate::cli::age::ago;
 
 /// Prints a table with a row for each feed, and below it what there is to say of single ones.
-pub(super) fn print_feeds(status: &Status, now: DateTime<Utc>) {
+pub(super) fn print_feeds(status: &Status, context: &Context, now: DateTime<Utc>) {
     let rows: Vec<_> = status
         .feeds
         .iter()
         .map(|feed| {
+            let is_configured = context.is_configured(feed);
             [
                 feed.source.clone(),
                 feed.feed.clone(),
-                state_text(feed),
-                ago(now, feed.in_sync_at),
+                if is_configured {
+                    state_text(feed)
+                } else {
+                    "not configured".to_owned()
+                },
+                if is_configured {
+                    ago(now, feed.in_sync_at)
+                } else {
+                    "–".to_owned()
+                },
                 feed.new_total.to_string(),
                 feed.corrected_total.to_string(),
                 feed.withdrawn_total.to_string(),
@@ -37,9 +47,8 @@ pub(super) fn print_feeds(status: &Status, now: DateTime<Utc>) {
         ],
         &rows,
     );
-    for feed in &status.feeds {
-        print_feed(feed);
-    }
+    let configured = |feed: &&FeedStatus| context.is_configured(feed);
+    status.feeds.iter().filter(configured).for_each(print_feed);
 }
 
 fn print_feed(feed: &FeedStatus) {

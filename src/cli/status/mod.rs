@@ -6,6 +6,7 @@ mod corrections;
 mod feeds;
 mod machine;
 mod print;
+mod sweep_plan;
 mod sweeps;
 mod unknown;
 mod waiting;
@@ -83,15 +84,16 @@ pub(super) async fn status(
     machine::link_texts(&context, &status, now)
         .into_iter()
         .for_each(print_line);
-    feeds::print_feeds(&status, now);
+    feeds::print_feeds(&status, &context, now);
     print::print_outbox_and_queue(&status, now);
+    print::print_slots(&status, &context);
     unknown::print_unknown(&unknown, loaded);
     unknown::print_known(&known);
     print::print_receipts(&status, &context, now);
     machine::rejected_texts(&status, now)
         .into_iter()
         .for_each(print_line);
-    sweeps::print_sweeps(&status, &context.sweeps, now);
+    sweeps::print_sweeps(&status, &context, now);
     corrections::print_corrections(&status);
     print::print_context(&status, &context, now);
     print::print_refused(&refused, now);

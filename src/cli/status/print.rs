@@ -8,6 +8,8 @@ use super::context::Context;
 use super::waiting::{self, parked_text, raise_text};
 use crate::cli::age::ago;
 use crate::cli::dead_letter_text::{older_version_word, record_text};
+use crate::cli::removed::{self, Told};
+use crate::cli::slots_text::{forecast_text, rules_text};
 use crate::surprise;
 
 /// Prints the backlog, the queue and the counts of dead letters.
@@ -51,6 +53,17 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
     parked_text(&status.dead_letters)
         .into_iter()
         .for_each(print_line);
+}
+
+/// Prints when the batches that wait leave, where that is in slots.
+pub(super) fn print_slots(status: &Status, context: &Context) {
+    if let Some(slots) = &context.slots {
+        print_line(format!(
+            "slots: {}; {}",
+            rules_text(slots.rules),
+            forecast_text(slots.rules, status.backlog.batches)
+        ));
+    }
 }
 
 /// Prints the refusals of each feed, by reason; all of them, listed or not.
@@ -153,11 +166,8 @@ pub(super) fn print_context(status: &Status, context: &Context, now: DateTime<Ut
     for report in &context.reconciliations {
         print_line(reconciled_text(report, now));
     }
-    for name in &context.not_configured {
-        print_line(format!(
-            "source {name} is not configured any more, and its records still stand; to withdraw \
-             them: clinic-gateway confirm-withdrawals {name}"
-        ));
+    for Told { what, help } in removed::tell(&context.removed_feeds) {
+        print_line(format!("{what}; {help}"));
     }
     for name in &context.never_pulled {
         print_line(format!("source {name} has not been pulled yet"));

@@ -63,6 +63,7 @@ fn texts(place: Place<'_>, values: &Values, has_keys: bool) -> Vec<String> {
     let hidden = match values.hidden_values() {
         0 => String::new(),
         _ if !has_keys => " (the key ring, which opens them, cannot be read here)".to_owned(),
+        hidden if hidden == more => ", long or rare, not shown".to_owned(),
         hidden => format!(", {hidden} of them long or rare, not shown"),
     };
     texts.push(format!(

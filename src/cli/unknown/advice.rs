@@ -4,6 +4,9 @@ use pseudonym::ValueTable;
 
 use super::{Hidden, Shown};
 
+/// Line that maps an empty status, once it has a target.
+pub(in crate::cli) const EMPTY_STATUS_LINE: &str = "\"\" = \"…\"";
+
 /// Place of a source's mappings in the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Place<'a> {
@@ -42,6 +45,15 @@ impl Place<'_> {
             _ => "it holds a |, which parts a system from its code: map it in the source's query"
                 .to_owned(),
         }
+    }
+
+    /// What to write for an empty status, and where; `None` where configuration cannot map it.
+    pub(in crate::cli) fn empty_status_help(self, feed: &str) -> Option<String> {
+        let section = self.table(ValueTable::Status, feed)?;
+        Some(format!(
+            "write {EMPTY_STATUS_LINE} in status_words of [{section}]: an empty word stands for \
+             NULL too"
+        ))
     }
 
     /// What and help, as one line.
@@ -162,6 +174,12 @@ mod tests {
             ..MIS
         };
         assert!(fhir.help(&status).contains("correct it at the clinic"));
+        let empty = MIS.empty_status_help("tests").expect("a line");
+        assert!(
+            empty.starts_with("write \"\" = \"…\" in status_words of [source.mis.postgres.tests]"),
+            "{empty}"
+        );
+        assert_eq!(fhir.empty_status_help("tests"), None);
     }
 
     #[test]

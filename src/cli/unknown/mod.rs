@@ -5,7 +5,7 @@ mod advice;
 mod stored;
 mod tally;
 
-pub(super) use self::advice::{Place, quoted};
+pub(super) use self::advice::{EMPTY_STATUS_LINE, Place, quoted};
 pub(super) use self::stored::{Stored, TakenOut};
 pub(super) use self::tally::Tally;
 

@@ -101,6 +101,15 @@ impl Stored {
         self.values.iter().map(|stored| stored.rows).sum()
     }
 
+    /// Numbers of rows that are refused for a value of this table, by feed.
+    pub(in crate::cli) fn rows_by_feed(&self, table: ValueTable) -> BTreeMap<&str, u64> {
+        let mut rows = BTreeMap::new();
+        for stored in self.values.iter().filter(|stored| stored.table == table) {
+            *rows.entry(stored.feed.as_str()).or_default() += stored.rows;
+        }
+        rows
+    }
+
     /// Values by their numbers.
     pub(in crate::cli) fn by_id(&self) -> BTreeMap<i64, &UnknownValue> {
         let values = self.values.iter();

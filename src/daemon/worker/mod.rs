@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use circuit::Permit;
-use connector_kit::{Feed, PageRequest};
+use connector_kit::{Feed, PageRequest, SourceError};
 use outbox::{RunOutcome, SweepKind};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -198,16 +198,25 @@ impl SourceWorker {
         probed
     }
 
+    /// A page that is too small may fail for that alone, as where more rows than it holds have the
+    /// same keys: a source that refuses it is asked once more, as a run asks.
     async fn probe_feed(&self, feed: Feed) -> Result<(), PullError> {
-        let request = PageRequest {
+        let mut request = PageRequest {
             feed,
             after: self.gateway.stored_cursor(&self.source, feed).await?,
             first_of_run: true,
             hinted: false,
-            limit: PROBE_RECORDS,
+            limit: PROBE_RECORDS.min(self.source.page_records),
             now: self.gateway.clock.now(),
         };
-        self.source.connector.page(request).await?;
+        let small = self.source.connector.page(request.clone()).await;
+        match small {
+            Err(SourceError::Misconfigured { .. }) if request.limit < self.source.page_records => {
+                request.limit = self.source.page_records;
+                self.source.connector.page(request).await?;
+            }
+            other => _ = other?,
+        }
         Ok(())
     }
 
@@ -330,9 +339,10 @@ fn log_counts(source: &Source, counters: &Counters) {
     let new = count(&counters.new);
     let corrected = count(&counters.corrected);
     let withdrawn = count(&counters.withdrawn) + count(&counters.swept);
+    let withdrawn_unsent = count(&counters.withdrawn_unsent);
     let refused = count(&counters.refused);
     let parked = count(&counters.parked);
-    if new + corrected + withdrawn + refused + parked > 0 {
+    if new + corrected + withdrawn + withdrawn_unsent + refused + parked > 0 {
         tracing::info!(
             event = "pulled",
             source = %source.name,
@@ -340,6 +350,7 @@ fn log_counts(source: &Source, counters: &Counters) {
             new,
             corrected,
             withdrawn,
+            withdrawn_unsent,
             refused,
             parked,
             "a source was pulled"

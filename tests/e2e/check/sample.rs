@@ -158,7 +158,7 @@ async fn what_is_no_fact_or_not_ours_is_counted_as_such() {
             "vaccinations: of 10 rows 4 would leave, 1 would be refused: 1 unknown status \
              (1 status that is long or rare, not shown × 1); 1 cancelled, so taken back, 2 no facts (yet), 2 not about \
              COVID-19",
-            "add it to the source's status settings",
+            "add it to status_words of its feed",
         ],
     );
     assert!(!said.contains("HALF OR MORE"), "{said}");
@@ -167,9 +167,46 @@ async fn what_is_no_fact_or_not_ours_is_counted_as_such() {
         .await;
     let good = findings(&clinic, "of 10 rows 5 would leave, 0 would be refused");
     assert_eq!(good[0]["level"], "ok", "{good:?}");
-    database.run("UPDATE doses SET state = 'plan'").await;
-    let nothing = findings(&clinic, "nothing would leave: of 10 rows");
-    assert_eq!(nothing[0]["level"], "warning", "{nothing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_of_which_nothing_would_leave_is_a_warning_whatever_the_reason() {
+    let database = Database::sqlite();
+    let rows = (0..10).map(|_| ["sputnik-v", SNILS, "done"].map(str::to_owned));
+    let clinic = with_rows(&database, rows).await;
+    let good = findings(&clinic, "of 10 rows 10 would leave, 0 would be refused");
+    assert_eq!(good[0]["level"], "ok", "{good:?}");
+    for (change, counts) in [
+        (
+            "state = 'plan'",
+            "nothing would leave: of 10 rows 0 would leave, 0 would be refused; 10 no facts (yet)",
+        ),
+        (
+            "state = CASE WHEN id < 9 THEN 'plan' ELSE 'void' END",
+            "nothing would leave: of 10 rows 0 would leave, 0 would be refused; 1 cancelled, so \
+             taken back, 9 no facts (yet)",
+        ),
+        (
+            "state = 'void'",
+            "nothing would leave: of 10 rows 0 would leave, 0 would be refused; 10 cancelled, so \
+             taken back",
+        ),
+        (
+            "state = 'done', vaccine = 'Grippol'",
+            "nothing would leave: of 10 rows 0 would leave, 0 would be refused; 10 not about \
+             COVID-19",
+        ),
+        (
+            "state = 'done', vaccine = 'sputnik-v', snils = NULL",
+            "HALF OR MORE WOULD BE REFUSED: nothing would leave: of 10 rows 0 would leave, 10 \
+             would be refused: 10 no identifier",
+        ),
+    ] {
+        database.run(&format!("UPDATE doses SET {change}")).await;
+        let nothing = findings(&clinic, counts);
+        assert_eq!(nothing.len(), 1, "{change}: {nothing:?}");
+        assert_eq!(nothing[0]["level"], "warning", "{nothing:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,7 +304,7 @@ async fn values_of_dead_letters_are_told_until_they_are_mapped() {
     told(
         &clinic.program(&["codes", "mis"]),
         0,
-        &["no value of its dead letters"],
+        &["nothing of it has been read yet", "codes mis --read"],
     );
     let pass = ["sync", "--wait-receipts", "0"];
     clinic.program(&pass);
@@ -276,7 +313,7 @@ async fn values_of_dead_letters_are_told_until_they_are_mapped() {
     told(
         &clinic.program(&["status"]),
         0,
-        &[what, "1 more value, 1 of them long or rare, not shown"],
+        &[what, "1 more value, long or rare, not shown"],
     );
     let by_value = ["dead-letters", "list", "--by", "value"];
     told(

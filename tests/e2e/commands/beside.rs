@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::says;
-use crate::cli::{World, told};
+use crate::cli::{World, json, told};
 use crate::support::{Running, eventually, registry_command};
 
 /// Gives the file's content as the credential `name` instead.
@@ -47,6 +47,14 @@ async fn commands_beside_a_daemon_need_none_of_its_secrets() {
         String::from_utf8_lossy(&listed.stdout)
             .contains("date-future")
             .then_some(())
+    })
+    .await;
+    eventually("the example's facts are in the registry", 60, async || {
+        let status = json(&clinic.program(&["status", "--json"]));
+        let backlog = &status["status"]["backlog"];
+        let feeds = status["status"]["feeds"].as_array()?.len();
+        let waits = [&backlog["batches"], &backlog["awaiting_receipt_batches"]];
+        (feeds == 3 && waits.iter().all(|number| **number == 0)).then_some(())
     })
     .await;
     told(&clinic.program(&["sweep"]), 0, &["vaccinations"]);

@@ -18,7 +18,7 @@ use testbed::rabbitmq::RabbitMq;
 
 use super::operation::{Network, Operation};
 use super::site::{Kind, Site, Stamp};
-use crate::support::{City, Clinic, amqp_queue, copy_files, directory_queue, let_go};
+use crate::support::{City, Clinic, amqp_address, copy_files, directory_queue, eventually, let_go};
 
 /// What one history, or many, came to.
 #[derive(Debug, Default, Clone)]
@@ -127,8 +127,8 @@ impl World {
                     .expect("a registry's database");
                 let store = format!("[store.postgres]\nurl = \"{url}\"\ntls = \"off\"\n");
                 (
-                    amqp_queue(proxy.port()) + &names,
-                    amqp_queue(broker.port()) + &names,
+                    amqp_address(proxy.port()) + &names,
+                    amqp_address(broker.port()) + &names,
                     store,
                 )
             }
@@ -204,11 +204,15 @@ impl World {
         let_go(&self.state()).await;
     }
 
+    /// A registry. Its store may be slower to answer than it waits.
     pub(super) async fn registry(&self) -> Registry {
-        let clock: Arc<dyn Clock> = Arc::<ShiftedClock>::clone(&self.clock);
-        Registry::open(&self.registry_config, self.city.folder.path(), clock)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"))
+        eventually("the registry opens", 60, async || {
+            let clock: Arc<dyn Clock> = Arc::<ShiftedClock>::clone(&self.clock);
+            let folder = self.city.folder.path();
+            let opened = Registry::open(&self.registry_config, folder, clock).await;
+            opened.inspect_err(|error| println!("{error}")).ok()
+        })
+        .await
     }
 
     /// Does one thing.

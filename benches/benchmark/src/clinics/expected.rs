@@ -43,7 +43,7 @@ impl ExpectedFacts {
         let record =
             clinic_record(line).ok_or_else(|| wrong("a line of a clinic cannot be read back"))?;
         let draft = clinic.draft(record, today)?;
-        let Body::Asserted { subject, fact } = draft.body else {
+        let Some(Body::Asserted { subject, fact }) = draft.body.ready() else {
             return Err(wrong("a row of a clinic would take something back"));
         };
         self.persons
@@ -64,7 +64,10 @@ impl ExpectedFacts {
         let stored = registry.facts().await.map_err(failed)?;
         let stats = registry.stats().await.map_err(failed)?;
         let city = AtCity {
-            pseudonym: |pseudonym: &_| registry.second_layer(pseudonym),
+            pseudonym: |pseudonym: &_| {
+                let stored = registry.second_layer(pseudonym);
+                stored.expect("every value is a digest's")
+            },
             record: |record: &_| registry.stored_record(record),
         };
         let differences = self.differences(&stored, &stats, &city);

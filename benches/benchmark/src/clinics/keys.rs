@@ -8,7 +8,8 @@ use connector_kit::{
     ClinicDate, ClinicFact, ClinicRecord, Coding, Dose, Feed, Field, Identifier, IdentifierKind,
     Person, RecordStatus,
 };
-use contract::{Draft, Event, RecordDigest, Suite};
+use contract::{Event, RecordDigest, Suite};
+use draft::Draft;
 use pseudonym::{CodesConfig, KeyRing, Policy, PolicyConfig, Pseudonymiser, RecordOutcome};
 use record_secrets::{RecordSecrets, Revision};
 use secrecy::SecretString;
@@ -85,7 +86,9 @@ impl ClinicKeys {
             version,
             content,
             owner,
-            body,
+            body: body
+                .ready()
+                .ok_or_else(|| wrong("a suite of HMAC leaves nobody to evaluate"))?,
         })
     }
 

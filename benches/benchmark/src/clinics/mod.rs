@@ -1,6 +1,7 @@
 //! Clinics: invented people's records in databases, and the facts that the registry must make of
 //! them.
 
+pub(crate) mod distinct;
 pub(crate) mod expected;
 pub(crate) mod fhir;
 pub(crate) mod keys;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use hotpath::numbers::{oms, snils};
 
 /// SNILS numbers begin here: far above 001-001-998, up to which they carry no check digits.
-pub(super) const FIRST_SNILS: u64 = 100_000_000;
+pub(crate) const FIRST_SNILS: u64 = 100_000_000;
 /// OMS numbers (without their last digit) begin here.
 const FIRST_OMS: u64 = 770_188_500_000_000;
 /// Every so many-th person is a foreign citizen, with a passport and nothing else.
@@ -19,10 +19,10 @@ const RECORDS_A_STAMP: u64 = 6;
 /// Seconds between two stamps.
 const STAMP_SECONDS: u64 = 60;
 /// 2021-07-01T06:00:00Z.
-pub(super) const FIRST_STAMP: DateTime<Utc> =
+pub(crate) const FIRST_STAMP: DateTime<Utc> =
     DateTime::from_timestamp(1_625_119_200, 0).expect("a moment in range");
 /// 2021-02-01.
-pub(super) const FIRST_DAY: NaiveDate =
+pub(crate) const FIRST_DAY: NaiveDate =
     NaiveDate::from_ymd_opt(2021, 2, 1).expect("February has a first day");
 /// First doses spread over so many days.
 const DAYS: u64 = 120;

@@ -4,5 +4,6 @@
 pub(crate) mod broker;
 pub(crate) mod compute;
 pub(crate) mod copy;
+pub(crate) mod evaluation;
 pub(crate) mod queue;
 pub(crate) mod sqlite;

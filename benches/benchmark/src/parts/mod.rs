@@ -10,6 +10,7 @@ mod peers;
 mod schemas;
 mod stages;
 mod steps;
+mod suites;
 mod table;
 mod waiting;
 
@@ -32,6 +33,7 @@ pub(crate) async fn run(session: &BenchSession<'_>, result: &mut PartResult) -> 
         Part::Idle => idle::measure(session, result).await,
         Part::Fhir => fhir::measure(session, result).await,
         Part::Schemas => schemas::measure(session, result).await,
+        Part::Suites => suites::measure(session, result).await?,
         // It needs no session: `run` measures it by itself.
         Part::Passes => {}
     }

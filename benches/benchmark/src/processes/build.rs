@@ -1,4 +1,4 @@
-//! Build of the two programs under test.
+//! Build of the programs under test.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,22 +8,25 @@ use crate::error::Error;
 /// Manifest of the workspace.
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
 
-/// Paths of the two programs.
+/// Paths of the programs.
 pub(crate) struct BuiltPrograms {
     /// Path of `clinic-gateway`.
     pub gateway: PathBuf,
     /// Path of `city-registry`.
     pub registry: PathBuf,
+    /// Path of `key-service`.
+    pub key_service: PathBuf,
 }
 
-/// Builds both programs in the profile and target folder that this one was built in.
+/// Builds the programs in the profile and target folder that this one was built in.
 pub(crate) fn build() -> Result<BuiltPrograms, Error> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .args(["build", "--manifest-path", MANIFEST])
         .args(["-p", "clinic-gateway", "--bin", "clinic-gateway"])
-        .args(["-p", "registry", "--bin", "city-registry"]);
+        .args(["-p", "registry", "--bin", "city-registry"])
+        .args(["-p", "key-service", "--bin", "key-service"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -41,5 +44,6 @@ pub(crate) fn build() -> Result<BuiltPrograms, Error> {
     Ok(BuiltPrograms {
         gateway: own.with_file_name("clinic-gateway"),
         registry: own.with_file_name("city-registry"),
+        key_service: own.with_file_name("key-service"),
     })
 }

@@ -1,4 +1,4 @@
-//! Configurations of the two programs, as their users would write them, and the folders they lie
+//! Configurations of the programs, as their users would write them, and the folders they lie
 //! in.
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -123,7 +123,7 @@ pub(crate) fn gateway_of(
     let batch = setting("batch_events", batch_events);
     format!(
         r#"[keys]
-ring = {{ file = "../keys" }}
+{RING_LINE}
 [registry]
 {public_keys}{queue}[outbox]
 path = "outbox.db"
@@ -131,6 +131,36 @@ max_mebibytes = {OUTBOX_MEBIBYTES}
 {batch}[log]
 filter = "warn"
 {source}"#
+    )
+}
+
+/// Line of a gateway's configuration that names its key ring.
+const RING_LINE: &str = "ring = { file = \"../keys\" }";
+
+/// Key service as a gateway's configuration names it.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyServiceAddress {
+    /// Its port of the loopback address.
+    pub port: u16,
+    /// Public key of its key number 1.
+    pub public_key: String,
+}
+
+/// Configuration of a key service whose ceiling nobody reaches.
+pub(crate) fn key_service(port: u16) -> String {
+    let ceiling = u32::MAX;
+    format!(
+        r#"[service]
+listen = "127.0.0.1:{port}"
+[[keys]]
+number = 1
+key = {{ file = "key-1.key" }}
+[[clients]]
+name = "gateway"
+daily_ceiling = {ceiling}
+[log]
+filter = "warn"
+"#
     )
 }
 
@@ -212,6 +242,28 @@ impl ProgramFolder {
         fs::write(self.config(), changed).map_err(Error::io("change a configuration"))
     }
 
+    /// Has a gateway's pseudonyms computed in another suite; with key services, by these, and with
+    /// a key ring that holds a record key alone.
+    pub(crate) fn set_suite(
+        &self,
+        suite: &str,
+        services: &[KeyServiceAddress],
+    ) -> Result<(), Error> {
+        let ring = if services.is_empty() {
+            RING_LINE
+        } else {
+            "ring = { file = \"../record-keys\" }"
+        };
+        let mut section = format!("{ring}\nsuite = \"{suite}\"");
+        for KeyServiceAddress { port, public_key } in services {
+            section.push_str(&format!(
+                "\n[[keys.services]]\nurl = \"http://127.0.0.1:{port}\"\n\
+                 public_keys = [{{ epoch = 1, key = 1, public_key = \"{public_key}\" }}]"
+            ));
+        }
+        self.change_line(RING_LINE, &section)
+    }
+
     /// Bytes of the files of the gateway's state, its write-ahead log with them.
     pub(crate) fn state_bytes(&self) -> Result<u64, Error> {
         let entries = fs::read_dir(&self.0)
@@ -228,5 +280,34 @@ impl ProgramFolder {
     /// Removes the configuration and the state beside it.
     pub(crate) fn remove(self) -> Result<(), Error> {
         fs::remove_dir_all(&self.0).map_err(Error::io("remove a finished run's folder"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_and_its_services_stand_in_the_section_of_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = gateway_of("", Queue::Directory, "", None);
+        let gateway = ProgramFolder::create(folder.path().join("gateway"), &config).unwrap();
+        let services = [7, 8].map(|port| KeyServiceAddress {
+            port,
+            public_key: format!("cgov1:{port}"),
+        });
+        gateway.set_suite("voprf", &services).unwrap();
+        let text = fs::read_to_string(gateway.config()).unwrap();
+        let read: toml::Value = toml::from_str(&text).unwrap();
+        assert_eq!(read["keys"]["suite"].as_str(), Some("voprf"));
+        assert_eq!(
+            read["keys"]["ring"]["file"].as_str(),
+            Some("../record-keys")
+        );
+        let second = &read["keys"]["services"][1];
+        assert_eq!(second["url"].as_str(), Some("http://127.0.0.1:8"));
+        let pinned = &second["public_keys"][0]["public_key"];
+        assert_eq!(pinned.as_str(), Some("cgov1:8"));
+        assert!(read["outbox"].is_table());
     }
 }

@@ -1,4 +1,4 @@
-//! The two programs under test: run as their users do it.
+//! The programs under test: run as their users do it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use crate::processes::config::{self, ClinicServer, GatewaySizes, ProgramFolder, 
 pub(crate) struct Programs {
     gateway: PathBuf,
     registry: PathBuf,
+    key_service: PathBuf,
     folder: PathBuf,
     /// The registry's keys, as lines for a gateway's `[registry]` section.
     public_keys: String,
@@ -32,7 +33,11 @@ impl Programs {
         page_records: Option<u32>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        let BuiltPrograms { gateway, registry } = built;
+        let BuiltPrograms {
+            gateway,
+            registry,
+            key_service,
+        } = built;
         let keys = folder.join("keys");
         let new_ring: [&OsStr; 4] = [
             "keys".as_ref(),
@@ -49,6 +54,7 @@ impl Programs {
         Ok(Self {
             gateway,
             registry,
+            key_service,
             folder: folder.to_owned(),
             public_keys: shown.output,
             page_records,
@@ -91,6 +97,39 @@ impl Programs {
         queue: Queue,
     ) -> Result<ProgramFolder, Error> {
         ProgramFolder::create(self.folder.join(name), &config::registry(url, queue))
+    }
+
+    /// Makes the key ring of a gateway whose pseudonyms are evaluated by key services.
+    pub(crate) async fn make_record_ring(&self) -> Result<(), Error> {
+        let ring = self.folder.join("record-keys");
+        let words = ["keys", "new", "--record-only", "--out"].map(PathBuf::from);
+        let arguments: Vec<PathBuf> = words.into_iter().chain([ring]).collect();
+        child::run(&self.gateway, &arguments, &*self.clock).await?;
+        Ok(())
+    }
+
+    /// A key service at this port with a key number 1 of its own, and the public key.
+    pub(crate) async fn key_service(
+        &self,
+        name: &str,
+        port: u16,
+    ) -> Result<(ProgramFolder, String), Error> {
+        let path = self.folder.join(name);
+        let folder = ProgramFolder::create(path, &config::key_service(port))?;
+        let key = folder.path().join("key-1.key");
+        let words = ["keys", "new", "--number", "1", "--out"].map(PathBuf::from);
+        let new: Vec<PathBuf> = words.into_iter().chain([key]).collect();
+        let made = child::run(&self.key_service, &new, &*self.clock).await?;
+        let mut words = made.output.split_whitespace();
+        let public_key = words.find(|word| word.starts_with("cgov1:"));
+        let public_key = public_key
+            .ok_or_else(|| Error::WrongResult("key-service has printed no public key".into()))?;
+        Ok((folder, public_key.to_owned()))
+    }
+
+    /// Starts `key-service run`, until it is dropped.
+    pub(crate) fn start_key_service(&self, service: &ProgramFolder) -> Result<Background, Error> {
+        child::start(&self.key_service, &arguments(&service.config(), &["run"]))
     }
 
     /// `clinic-gateway sync`: the run, and its summary.

@@ -46,6 +46,12 @@ pub(crate) fn goals(results: &[PartResult]) -> Vec<Goal> {
         0.8,
         percent,
     ));
+    goals.push(at_least(
+        "`voprf`: first load ≥ 80 % of the bare calls on the same processors",
+        single_figure(of(Part::Suites), single::LOAD_OF_BARE),
+        0.8,
+        percent,
+    ));
     goals.extend(asked(of(Part::Passes)));
     goals
 }

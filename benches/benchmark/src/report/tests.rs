@@ -118,6 +118,22 @@ fn latency_and_idle_cost_are_judged_by_their_own_limits() {
 }
 
 #[test]
+fn a_load_in_the_suite_voprf_is_judged_by_the_bare_calls() {
+    let page = |ratio: f64| {
+        let mut suites = result(Part::Suites, "abc");
+        suites.single.push(single::LOAD_OF_BARE, ratio);
+        tables(&[suites])
+    };
+    let begins = "`voprf`: first load ≥ 80 %";
+    let least = page(0.8);
+    assert!(goal(&least, begins).ends_with("| 80.0 % | yes |"));
+    assert!(least.contains("## A clinic in each pseudonym suite"));
+    assert!(goal(&page(0.799), begins).ends_with("| 79.9 % | **no** |"));
+    let unknown = page(f64::NAN);
+    assert!(goal(&unknown, begins).ends_with("| not measured | – |"));
+}
+
+#[test]
 fn a_look_up_is_judged_by_a_read_by_key() {
     let mut passes = result(Part::Passes, "abc");
     passes.single.push(single::ASKED_SUBJECTS, 1e7);

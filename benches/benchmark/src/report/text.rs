@@ -13,6 +13,7 @@ pub(crate) const fn title(part: Part) -> &'static str {
         Part::Idle => "An unchanged clinic",
         Part::Schemas => "Clinics whose tables are joined",
         Part::Fhir => "A clinic whose system offers FHIR",
+        Part::Suites => "A clinic in each pseudonym suite",
         Part::Passes => "Passes: a person among millions",
     }
 }
@@ -23,7 +24,7 @@ pub(crate) const INTRODUCTION: &str = "\
 
 Measured by `cargo xtask bench --write`, which wrote this page; do not edit it. Run it on a \
 machine with nothing else to
-do: it builds both programs in release mode, starts private servers (PostgreSQL, MariaDB, \
+do: it builds the programs in release mode, starts private servers (PostgreSQL, MariaDB, \
 RabbitMQ) with their disks' safety
 on, makes clinics of invented people, and fails if a single fact is missing in the registry at \
 the end or anything is sent
@@ -146,7 +147,21 @@ stream reads the same queries
 sorted by stamp, patients included,
   500 records a page. The bare loop asks for them one after the other over one connection, \
   parses each into a tree of values,
-  and drops it; the gateway's first `sync` stands beside it. Most of both is the server's time.
+  and drops it; the gateway's first `sync` stands beside it. Most of both is the server's time. With \
+  `--fhir-url` the same is
+  measured on a server that somebody else made, in a column of its own, and beside a loop that leaves \
+  the patients out.
+- **Pseudonym suites.** One table of vaccinations; every person has one record and one identifier, \
+a SNILS, so that no name is
+  evaluated twice. `clinic-gateway sync` as above, in the suite `voprf` with one and with two \
+  `key-service run` on the loopback
+  address, without TLS. The bare calls are those of the crate `voprf` for as many SNILS: blind, \
+  evaluate with one proof for
+  256, verify and compute the output, with two services evaluate and verify twice; a thread for \
+  each processor, values in memory.
+  In the second clinic every person has three records, as many records apart as there are \
+  persons: the gateway asks once for what it
+  remembers. Elements are what `GET /v1/keys` counts, with the fill of requests.
 - **Eligibility, read by key.** In turn, one after the other on one connection each, and every \
 person once: what the portal
   answers whether somebody is entitled, from the pseudonyms to the answer, and `SELECT subject_id \

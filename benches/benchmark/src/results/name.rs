@@ -61,12 +61,18 @@ pub(crate) const DRAIN: &str = "drain-seconds";
 pub(crate) const STREAM: &str = "stream";
 /// The pages of a FHIR server followed and parsed, records a second.
 pub(crate) const PAGES: &str = "pages";
+/// The same without the patients, records a second.
+pub(crate) const PAGES_ALONE: &str = "pages-alone";
 /// The gateway's first `sync` from FHIR, records a second.
 pub(crate) const FHIR_GATEWAY: &str = "fhir-gateway";
 /// Rows that the clinic's server read for a `sync` of an unchanged clinic.
 pub(crate) const UNCHANGED_ROWS: &str = "unchanged-rows";
 /// `sweep --contents` of an unchanged clinic, records a second.
 pub(crate) const CONTENTS: &str = "contents-sweep";
+/// The bare calls of blind evaluation, on all processors, persons a second.
+pub(crate) const BARE: &str = "bare";
+/// The gateway's first `sync` of a clinic whose persons have several records, records a second.
+pub(crate) const REPEATED: &str = "repeated";
 /// fsync of 4 KiB, milliseconds.
 pub(crate) const FSYNC: &str = "fsync-ms";
 /// Writing a long file, megabytes a second.
@@ -87,7 +93,23 @@ pub(crate) fn written(of: &str) -> String {
     format!("{of}.written_bytes")
 }
 
+/// Processor time of all key services a record, microseconds.
+pub(crate) fn services_processor(of: &str) -> String {
+    format!("{of}.services_us")
+}
+
+/// Elements that each key service evaluated, a record.
+pub(crate) fn elements(of: &str) -> String {
+    format!("{of}.elements")
+}
+
 /// The figure of this name that belongs to a schema.
 pub(crate) fn of_schema(schema: &str, of: &str) -> String {
     format!("{schema}.{of}")
+}
+
+/// The figure of this name that belongs to a way of making pseudonyms: a suite and a number of key
+/// services.
+pub(crate) fn of_way(way: &str, of: &str) -> String {
+    format!("{way}.{of}")
 }

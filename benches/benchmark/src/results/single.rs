@@ -32,3 +32,8 @@ pub(crate) const LOAD_BESIDE: &str = "load-beside-times";
 pub(crate) const UNCHANGED_ROWS: &str = "unchanged-rows";
 /// Ratio of the gateway's first load from FHIR to a bare loop over the same pages.
 pub(crate) const LOAD_OF_PAGES: &str = "load-of-pages";
+/// The same on a server that somebody else made.
+pub(crate) const LOAD_OF_SERVER_PAGES: &str = "load-of-server-pages";
+/// Least ratio, among the numbers of key services, of the first load in the suite `voprf` to the
+/// bare calls of blind evaluation.
+pub(crate) const LOAD_OF_BARE: &str = "load-of-bare";

@@ -1,5 +1,7 @@
 //! Parsing of a search answer: the records, the patients that came along, the link onwards.
 
+pub(crate) mod deletions;
+
 use std::collections::{HashMap, HashSet, hash_map};
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Feed, SourceError};
 
 use crate::capability_statement;
-use crate::config::{FirstLoad, Include};
+use crate::config::Include;
+use crate::export::settings::FirstLoad;
 use crate::fact::resource_type;
 use crate::model::{Rest, RestResource, SearchParam};
 use crate::refusal::Ask;

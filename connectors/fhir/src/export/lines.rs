@@ -1,5 +1,7 @@
 //! Lines of newline-delimited JSON, out of pieces that end anywhere.
 
+use serde::de::IgnoredAny;
+
 /// Most bytes that are kept of the beginning of a line that is too long.
 const MAX_HEAD: usize = 64 * 1024;
 
@@ -9,6 +11,16 @@ pub(crate) enum FileLine<'a> {
     Whole(&'a [u8]),
     /// The beginning of a line that is too long.
     TooLong(&'a [u8]),
+}
+
+impl FileLine<'_> {
+    /// True for a line that is JSON: of a line that no line feed ends, nothing is missing then.
+    pub(crate) fn is_whole_json(&self) -> bool {
+        match self {
+            Self::Whole(line) => serde_json::from_slice::<IgnoredAny>(line).is_ok(),
+            Self::TooLong(_) => false,
+        }
+    }
 }
 
 /// Splits a file into its lines. It holds one line and one piece at most.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use connector_kit::SourceError;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::date;
@@ -19,11 +20,11 @@ pub(crate) enum FileKind {
 }
 
 /// A file of an export.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct ListedFile {
     pub kind: FileKind,
-    /// Address of the file, as written.
-    pub url: String,
+    /// Address of the file, as written. Who has one that is signed needs no login.
+    pub url: SecretString,
     /// Number of its lines, where the server tells.
     pub count: Option<u64>,
 }
@@ -33,7 +34,7 @@ pub(crate) struct ListedFile {
 pub(crate) struct Manifest {
     /// Moment that the export shows, by the server's clock.
     pub shows: Option<DateTime<Utc>>,
-    /// The files need no login.
+    /// The files need no access token: only where the manifest says so.
     pub is_open: bool,
     /// The files, in the order in which they are read: whether the export is whole comes first,
     /// what was deleted last.
@@ -61,7 +62,10 @@ impl Manifest {
         }
         let names: Vec<&str> = files
             .iter()
-            .map(|file| file.url.split('?').next().unwrap_or_default())
+            .map(|file| {
+                let url = file.url.expose_secret();
+                url.split('?').next().unwrap_or_default()
+            })
             .collect();
         Ok(Self {
             shows: manifest["transactionTime"].as_str().and_then(date::instant),
@@ -75,7 +79,7 @@ impl Manifest {
 fn listed(kind: FileKind, file: &Value) -> Result<ListedFile, SourceError> {
     Ok(ListedFile {
         kind,
-        url: file["url"].as_str().ok_or_else(no_manifest)?.to_owned(),
+        url: file["url"].as_str().ok_or_else(no_manifest)?.into(),
         count: file["count"].as_u64(),
     })
 }
@@ -109,7 +113,7 @@ mod tests {
         let files: Vec<_> = manifest
             .files
             .iter()
-            .map(|file| (file.kind, file.url.as_str(), file.count))
+            .map(|file| (file.kind, file.url.expose_secret(), file.count))
             .collect();
         let expected = [
             (FileKind::Outcomes, "e", None),
@@ -119,6 +123,8 @@ mod tests {
         ];
         assert_eq!(files, expected);
         assert!(manifest.is_open);
+        let shown = format!("{manifest:?}");
+        assert!(!shown.contains("\"a\""), "no address is shown: {shown}");
         assert_eq!(manifest.shows, date::instant("2021-07-01T07:00:00Z"));
     }
 

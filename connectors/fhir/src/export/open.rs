@@ -2,12 +2,13 @@
 //! ended.
 
 use connector_kit::{Feed, SourceError};
-use reqwest::Response;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::lines::{FileLine, Lines};
+use super::file_lines::{FileLines, NextLine};
+use super::lines::FileLine;
 use super::manifest::Manifest;
-use crate::refusal::HttpRefusal;
+use crate::http::files::FileAnswer;
+use crate::transport_error;
 
 /// Exports of which files are being read, by feed.
 #[derive(Default)]
@@ -24,9 +25,8 @@ pub(crate) struct OpenExport {
 
 /// A file of an export that is being read.
 pub(crate) struct OpenFile {
-    response: Response,
-    lines: Lines,
-    is_at_end: bool,
+    answer: FileAnswer,
+    lines: FileLines,
     /// Place of the file on the list.
     pub number: usize,
     /// Lines of it that have been read.
@@ -58,11 +58,10 @@ impl OpenExport {
 
 impl OpenFile {
     /// The beginning of a file. `limit`: the longest line, in bytes.
-    pub(crate) const fn new(response: Response, number: usize, limit: usize) -> Self {
+    pub(crate) const fn new(answer: FileAnswer, number: usize, limit: usize) -> Self {
         Self {
-            response,
-            lines: Lines::new(limit),
-            is_at_end: false,
+            answer,
+            lines: FileLines::new(limit),
             number,
             line: 0,
         }
@@ -70,27 +69,31 @@ impl OpenFile {
 
     /// Gives the next line to `take`, and counts it as read where that succeeds; returns false at
     /// the end of the file. Nothing is lost where this is dropped while it waits.
+    ///
+    /// # Errors
+    /// [`SourceError::Retry`] where the file breaks off, also within a line or within what it is
+    /// packed in.
     pub(crate) async fn next_line(
         &mut self,
         take: &mut (impl FnMut(FileLine<'_>) -> Result<(), SourceError> + Send),
     ) -> Result<bool, SourceError> {
         loop {
-            if let Some(line) = self.lines.next_whole() {
-                take(line)?;
-                self.line += 1;
-                return Ok(true);
-            }
-            if self.is_at_end {
-                let Some(line) = self.lines.rest() else {
-                    return Ok(false);
-                };
-                take(line)?;
-                self.line += 1;
-                return Ok(true);
-            }
-            match self.response.chunk().await.map_err(HttpRefusal::from)? {
-                Some(piece) => self.lines.push(&piece),
-                None => self.is_at_end = true,
+            match self.lines.next_line(take)? {
+                NextLine::Taken => {
+                    self.line += 1;
+                    return Ok(true);
+                }
+                NextLine::End => return Ok(false),
+                // A small piece may unpack to much: others get their turn, and time runs.
+                NextLine::Unpacked => tokio::task::yield_now().await,
+                NextLine::PieceNeeded => {
+                    let peer = self.answer.peer;
+                    let piece = self.answer.response.chunk().await;
+                    match piece.map_err(|error| transport_error::refusal(&error, peer))? {
+                        Some(piece) => self.lines.add(&piece),
+                        None => self.lines.end()?,
+                    }
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use az::SaturatingAs;
 use connector_kit::{ClinicRecord, MAX_FETCH_IDS, RecordStatus, SourceError};
+use secrecy::ExposeSecret;
 use url::Url;
 
 use super::lines::FileLine;
@@ -12,7 +13,6 @@ use super::taken::{Taken, without_content};
 use crate::cycle::EndlessReason;
 use crate::fact::resource_type;
 use crate::http::no_answer_in_time;
-use crate::links::LinkTarget;
 use crate::page_reader::PageReader;
 use crate::refusal::HttpRefusal;
 use crate::{by_id, records};
@@ -114,9 +114,9 @@ async fn open_at(
     let listed = &open.manifest.files[reading.file];
     let url = address_of(reader, job, listed).await?;
     let is_open = open.manifest.is_open;
-    let response = session.http.open(&url, is_open, request.now).await?;
+    let answer = session.http.open(&url, is_open, request.now).await?;
     let limit = session.config.max_body_bytes.saturating_as();
-    let mut file = OpenFile::new(response, reading.file, limit);
+    let mut file = OpenFile::new(answer, reading.file, limit);
     while file.line < reading.line {
         let mut skip = |_: FileLine<'_>| Ok(());
         let line = tokio::time::timeout(session.http.timeout, file.next_line(&mut skip)).await;
@@ -136,7 +136,7 @@ async fn address_of(
     let PageReader { session, request } = reader;
     session.learn_addresses(request.feed, request.now).await?;
     let status = session.address_of(&job.status)?;
-    session.follow(&status, &listed.url, LinkTarget::ExportFile)
+    session.follow_to_file(&status, listed.url.expose_secret())
 }
 
 fn check_count(listed: &ListedFile, file: &OpenFile) -> Result<(), SourceError> {

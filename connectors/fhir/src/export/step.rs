@@ -105,17 +105,21 @@ async fn kick_off(reader: PageReader<'_>, mut run: ExportRun) -> Result<ExportSt
             run.lost
         )));
     }
+    let config = &session.config;
     let Some(url) = session
         .queries
-        .export(&session.config.first_load, request.feed)
+        .export(&config.first_load, config.export_filter, request.feed)
     else {
         return Err(SourceError::retry("no bulk export is configured"));
     };
     session.learn_addresses(request.feed, request.now).await?;
-    let reply = session
-        .http
-        .get(url.clone(), Ask::ExportKickOff, request.now)
-        .await?;
+    let has_filter = url.query_pairs().any(|(name, _)| name == "_typeFilter");
+    let ask = if has_filter {
+        Ask::FilteredKickOff
+    } else {
+        Ask::ExportKickOff
+    };
+    let reply = session.http.get(url.clone(), ask, request.now).await?;
     let Some(location) = reply.location.filter(|_| reply.is_later) else {
         return Err(SourceError::misconfigured(
             "the FHIR server answers the beginning of a bulk export without the address of its \
@@ -179,47 +183,64 @@ async fn read(
 ) -> Result<ExportStep, SourceError> {
     let PageReader { session, request } = reader;
     let mut slot = session.open_exports.of(request.feed).await;
-    let known = slot.take().filter(|open| open.job == job.status);
-    let mut open = match known {
-        Some(open) => open,
-        // After a start or a failure the manifest is asked for again.
-        None => match ask(reader, &job).await? {
-            JobState::Ready(manifest) => OpenExport::new(&job.status, manifest),
-            JobState::Working { .. } => {
-                job.stage = ExportStage::Waiting(Waiting::default());
-                run.job = Some(job);
-                return page(Vec::new(), run);
+    let mut known = slot.take().filter(|open| open.job == job.status);
+    loop {
+        let is_new = known.is_none();
+        let mut open = match known.take() {
+            Some(open) => open,
+            // After a start or a failure the manifest is asked for again: the addresses in it may
+            // be signed, and rest nowhere.
+            None => match ask(reader, &job).await? {
+                JobState::Ready(manifest) => OpenExport::new(&job.status, manifest),
+                JobState::Working { .. } => {
+                    job.stage = ExportStage::Waiting(Waiting::default());
+                    run.job = Some(job);
+                    return page(Vec::new(), run);
+                }
+                JobState::Lost => {
+                    drop(slot);
+                    return lose(reader, run).await;
+                }
+            },
+        };
+        if open.manifest.print != place.list {
+            tracing::info!(
+                feed = %request.feed,
+                "the bulk export has other files; they are read anew"
+            );
+            place = Reading {
+                pages: place.pages,
+                latest: place.latest,
+                ..Reading::new(open.manifest.print)
+            };
+        }
+        let mut behind = place.clone();
+        let records = match reading::part(reader, &job, &mut behind, &mut open).await {
+            Ok(records) => records,
+            // An address that was signed may have expired: the next manifest has another one.
+            Err(refused) if refused.is_of_address() && !is_new => {
+                tracing::debug!(
+                    feed = %request.feed,
+                    status = refused.status,
+                    "the address of an export's file is asked for again"
+                );
+                continue;
             }
-            JobState::Lost => {
+            Err(refused) if refused.is_gone() => {
                 drop(slot);
                 return lose(reader, run).await;
             }
-        },
-    };
-    if open.manifest.print != place.list {
-        tracing::info!(feed = %request.feed, "the bulk export has other files; they are read anew");
-        place = Reading {
-            pages: place.pages,
-            latest: place.latest,
-            ..Reading::new(open.manifest.print)
+            Err(refused) => return Err(refused.error),
         };
+        job.stage = if behind.file < open.manifest.files.len() {
+            ExportStage::Reading(behind)
+        } else {
+            ExportStage::Read(job.mark(behind.latest, open.manifest.shows, request.now))
+        };
+        *slot = Some(open);
+        run.job = Some(job);
+        return page(records, run);
     }
-    let records = match reading::part(reader, &job, &mut place, &mut open).await {
-        Ok(records) => records,
-        Err(refused) if refused.is_gone() => {
-            drop(slot);
-            return lose(reader, run).await;
-        }
-        Err(refused) => return Err(refused.error),
-    };
-    job.stage = if place.file < open.manifest.files.len() {
-        ExportStage::Reading(place)
-    } else {
-        ExportStage::Read(job.mark(place.latest, open.manifest.shows, request.now))
-    };
-    *slot = Some(open);
-    run.job = Some(job);
-    page(records, run)
 }
 
 /// Asks how far a job is.

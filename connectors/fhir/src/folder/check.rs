@@ -81,22 +81,39 @@ impl FolderCheck<'_> {
                 tally.older_versions
             ));
         }
-        if tally.of("Bundle") > 0 {
+        if tally.deleted > 0 {
+            self.report.good(format!(
+                "{} resources are left out: they were deleted after their newest version here",
+                tally.deleted
+            ));
+        }
+        if tally.unnamed_deletions > 0 {
             self.report.warn(
                 format!(
-                    "{} Bundles are not read (an export's list of what was deleted)",
-                    tally.of("Bundle")
+                    "{} deletions name no resource by its type and id below base_url, and are not \
+                     read",
+                    tally.unnamed_deletions
                 ),
-                "put whole exports into the folder, in which what was deleted is missing; a sweep \
-                 finds that",
+                "write the address of the server that made the export into base_url; or put whole \
+                 exports into the folder, in which what was deleted is missing",
+            );
+        }
+        if tally.other_bundles > 0 {
+            self.report.warn(
+                format!(
+                    "{} Bundles are no lists of what was deleted, or not only; nothing else in \
+                     them is read",
+                    tally.other_bundles
+                ),
+                "have the export written with one resource a line",
             );
         }
         let patients = tally.unreadable("Patient");
         if patients > 0 {
             self.report.warn(
                 format!("{patients} lines of the files of Patient cannot be read"),
-                "records whose Patient is not found will be refused as person-hidden; have the \
-                 files exported again",
+                "records of these patients will be refused as person-hidden; have the files \
+                 exported again",
             );
         }
         if let Some(address) = &tally.address {

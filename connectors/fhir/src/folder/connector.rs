@@ -18,6 +18,7 @@ use super::config::FhirFolderConfig;
 use super::reader::FolderReader;
 use super::settings::FolderSettings;
 use super::{check, sample};
+use crate::content_settings::ContentSettings;
 
 /// Longest time that one answer may take: a folder on another machine may stop answering.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -121,6 +122,12 @@ impl ConnectorConfig for FhirFolderConfig {
     /// As of a FHIR server: resources are long.
     fn default_page_records(&self) -> u32 {
         1000
+    }
+
+    fn feeds(&self) -> Vec<Feed> {
+        let content = ContentSettings::from(self);
+        let configured = Feed::ALL.into_iter();
+        configured.filter(|feed| content.reads(*feed)).collect()
     }
 
     fn build(&self, folder: &Path) -> Result<Arc<dyn Connector>, SourceError> {

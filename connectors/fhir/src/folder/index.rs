@@ -73,6 +73,12 @@ impl Table {
         before - self.rows.len()
     }
 
+    /// Takes resources out.
+    pub(super) fn remove(&mut self, gone: &BTreeSet<String>) {
+        let names = &self.names;
+        self.rows.retain(|row| !gone.contains(name_of(names, row)));
+    }
+
     pub(super) const fn len(&self) -> usize {
         self.rows.len()
     }
@@ -121,6 +127,8 @@ pub(super) struct Index {
     pub patients: Table,
     /// For each Patient that another one says it `replaces`, the ids of those that say so.
     pub replaced: BTreeMap<String, BTreeSet<String>>,
+    /// Patients that a list of what was deleted names, and that no file has any more.
+    pub deleted_patients: BTreeSet<String>,
     /// Numbers of what the files hold.
     pub tally: Tally,
 }

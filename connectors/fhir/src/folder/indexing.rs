@@ -1,11 +1,12 @@
 //! Makes the index of a folder's state: reads every line once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use connector_kit::{Feed, SourceError};
 
+use super::deleted::Deleted;
 use super::index::{Entry, Index, Table};
 use super::line::{self, LineContent, ReadLine};
 use super::line_place::LinePlace;
@@ -13,6 +14,7 @@ use super::lines::{Line, Lines};
 use super::look::{ExportFile, Look};
 use super::settings::FolderSettings;
 use super::tally::Tally;
+use super::unpacked::Unpacked;
 use crate::bundle::Resource;
 use crate::fact::{self, resource_type};
 use crate::patient_links::{PatientLinks, reference};
@@ -27,6 +29,7 @@ use crate::patients::patient_id;
 pub(super) fn index(look: &Look, settings: &FolderSettings) -> Result<Index, SourceError> {
     let mut indexing = Indexing {
         settings,
+        deleted: Deleted::default(),
         index: Index {
             state: look.state,
             files: look.files.clone(),
@@ -35,6 +38,7 @@ pub(super) fn index(look: &Look, settings: &FolderSettings) -> Result<Index, Sou
             recoveries: Table::default(),
             patients: Table::default(),
             replaced: BTreeMap::new(),
+            deleted_patients: BTreeSet::new(),
             tally: Tally::default(),
         },
     };
@@ -42,16 +46,19 @@ pub(super) fn index(look: &Look, settings: &FolderSettings) -> Result<Index, Sou
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         indexing.read_file(number, file)?;
     }
+    let deleted = indexing.deleted;
     let mut index = indexing.index;
     for feed in Feed::ALL {
         index.tally.older_versions += index.table_mut(feed).settle() as u64;
     }
     index.tally.older_versions += index.patients.settle() as u64;
+    deleted.take_out(&mut index, settings)?;
     Ok(index)
 }
 
 struct Indexing<'a> {
     settings: &'a FolderSettings,
+    deleted: Deleted,
     index: Index,
 }
 
@@ -77,6 +84,17 @@ impl Indexing<'_> {
                  nothing is read, and nothing is withdrawn",
             ));
         };
+        if first_type == "Bundle" {
+            return Err(SourceError::misconfigured(
+                format!(
+                    "{} lines of {}, which lists what was deleted, cannot be read",
+                    unreadable.len(),
+                    file.shown
+                ),
+                "have the file exported again, or raise max_line_bytes; until then nothing is \
+                 read, and nothing is withdrawn",
+            ));
+        }
         self.add_unreadable(&first_type, &unreadable);
         Ok(())
     }
@@ -90,15 +108,16 @@ impl Indexing<'_> {
         unreadable: &mut Vec<UnreadableLine>,
     ) -> Result<Option<String>, SourceError> {
         let mut first_type = None;
-        let mut lines = Lines::new(opened, self.settings.limits.line_bytes);
         let failed = |error: std::io::Error| file.failed(error.kind());
+        let content = Unpacked::new(opened).map_err(failed)?;
+        let mut lines = Lines::new(content, self.settings.limits.line_bytes);
         while let Some(line) = lines.next_line().map_err(failed)? {
             let place = LinePlace {
                 file: number,
                 offset: line.offset,
                 length: u32::try_from(line.bytes.len()).unwrap_or(u32::MAX),
             };
-            if !line.is_ended && !line.is_too_long && !line::is_json(line.bytes) {
+            if !line.is_ended && (line.is_too_long || !line::is_json(line.bytes)) {
                 return Err(not_whole(file));
             }
             let read = self.read_line(&line);
@@ -112,7 +131,8 @@ impl Indexing<'_> {
                 first_type.get_or_insert(read.resource_type);
                 self.take(read.content, place, file)?;
             }
-            if self.index.len() + unreadable.len() > self.settings.limits.resources {
+            let held = self.index.len() + unreadable.len() + self.deleted.len();
+            if held > self.settings.limits.resources {
                 return Err(too_many(self.settings.limits.resources));
             }
         }
@@ -145,6 +165,11 @@ impl Indexing<'_> {
             }
             LineContent::OtherCode(feed) => self.index.tally.note_other(feed, place),
             LineContent::Patient(patient) => self.take_patient(&patient, place),
+            LineContent::Deletions(list) => {
+                self.index.tally.unnamed_deletions += list.unnamed;
+                self.index.tally.other_bundles += u64::from(list.is_mixed);
+                self.deleted.add(list);
+            }
             LineContent::Incomplete(words) => return Err(incomplete(file, &words)),
             LineContent::Other | LineContent::Unreadable => {}
         }

@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::settings::FolderSettings;
+use crate::bundle::deletions::Deletions;
 use crate::bundle::{self, Resource};
 use crate::fact::{codings_of, resource_type};
 use crate::model::Head;
@@ -21,6 +22,8 @@ pub(super) enum LineContent {
     /// A resource of a feed's type that has none of the feed's codes.
     OtherCode(Feed),
     Patient(Resource),
+    /// A Bundle: a list of what was deleted, or another one.
+    Deletions(Deletions),
     /// An `OperationOutcome` that says that something is missing from the export, in our words.
     Incomplete(String),
     /// A resource of another type.
@@ -55,20 +58,26 @@ pub(super) fn read(bytes: &[u8], settings: &FolderSettings) -> ReadLine {
     let Some(found_type) = head.resource_type.as_str().filter(|name| is_type(name)) else {
         return ReadLine::unreadable();
     };
-    let feed = settings
-        .feeds
-        .iter()
-        .find(|feed| resource_type(**feed) == found_type);
-    let content = match feed {
-        Some(feed) => record(*feed, text, settings),
+    let content = match feed_of(found_type, settings) {
+        Some(feed) => record(feed, text, settings),
         None if found_type == "Patient" => parsed(text, "Patient").map(LineContent::Patient),
         None if found_type == "OperationOutcome" => Some(outcome(bytes)),
+        None if found_type == "Bundle" => {
+            let is_wanted = |kind: &str| kind == "Patient" || feed_of(kind, settings).is_some();
+            Deletions::read(text, &settings.addresses, is_wanted).map(LineContent::Deletions)
+        }
         None => Some(LineContent::Other),
     };
     ReadLine {
         resource_type: found_type.to_owned(),
         content: content.unwrap_or(LineContent::Unreadable),
     }
+}
+
+/// The feed that is read of a resource type.
+pub(super) fn feed_of(found_type: &str, settings: &FolderSettings) -> Option<Feed> {
+    let mut feeds = settings.feeds.iter().copied();
+    feeds.find(|feed| resource_type(*feed) == found_type)
 }
 
 /// The resource on a line of its own, as it is read again by its place.

@@ -54,9 +54,9 @@ impl<R: Read> Lines<R> {
             let mut is_ended = self.buffer.last() == Some(&b'\n');
             let is_cut = !is_ended && read == most;
             if is_cut {
-                let skipped = self.reader.skip_until(b'\n')?;
-                self.offset += skipped as u64;
-                is_ended = true;
+                let rest = skip_line(&mut self.reader)?;
+                self.offset += rest.bytes;
+                is_ended = rest.is_ended;
             }
             let is_first = begin == 0;
             let marked = is_first && self.buffer.starts_with(BYTE_ORDER_MARK);
@@ -75,6 +75,33 @@ impl<R: Read> Lines<R> {
                 is_too_long: is_cut || length > self.line_bytes,
                 is_ended,
             }));
+        }
+    }
+}
+
+/// The rest of a line that was skipped.
+struct SkippedRest {
+    bytes: u64,
+    is_ended: bool,
+}
+
+fn skip_line(reader: &mut impl BufRead) -> io::Result<SkippedRest> {
+    let mut bytes = 0;
+    loop {
+        let held = match reader.fill_buf() {
+            Ok(held) => held,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let end = held.iter().position(|byte| *byte == b'\n');
+        let count = end.map_or(held.len(), |end| end + 1);
+        reader.consume(count);
+        bytes += count as u64;
+        if count == 0 || end.is_some() {
+            return Ok(SkippedRest {
+                bytes,
+                is_ended: end.is_some(),
+            });
         }
     }
 }
@@ -126,6 +153,6 @@ mod tests {
         }
         let unended = lines(&"x".repeat(500), 8);
         assert_eq!(unended.len(), 1);
-        assert!(unended[0].2);
+        assert!(unended[0].2 && !unended[0].3);
     }
 }

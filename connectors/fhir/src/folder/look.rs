@@ -11,11 +11,12 @@ use connector_kit::SourceError;
 
 use super::file_name::{readable, shown};
 use super::settings::FolderLimits;
+use crate::gzip::MAX_RATIO;
 
-/// End of the names of files that are read.
-const ENDING: &str = ".ndjson";
+/// Ends of the names of files that are read.
+const ENDINGS: [&str; 2] = [".ndjson", ".ndjson.gz"];
 /// Ends of the names of files that would have to be unpacked first.
-const PACKED: [&str; 3] = [".ndjson.gz", ".ndjson.zst", ".ndjson.zip"];
+const PACKED: [&str; 4] = [".ndjson.zst", ".ndjson.zip", ".ndjson.bz2", ".ndjson.xz"];
 
 /// A file with resources, as it was at the look.
 #[derive(Clone)]
@@ -152,11 +153,11 @@ fn export_file(
     }
     if PACKED.iter().any(|ending| lower.ends_with(ending)) {
         return Err(SourceError::misconfigured(
-            format!("{} is packed", shown(name)),
-            "unpack the export's files in another folder, and put them here as *.ndjson",
+            format!("{} is packed in a way that is not read", shown(name)),
+            "pack the export's files with gzip (*.ndjson.gz), or put them here as *.ndjson",
         ));
     }
-    if !lower.ends_with(ENDING) {
+    if !ENDINGS.iter().any(|ending| lower.ends_with(ending)) {
         return Ok(None);
     }
     if !metadata.is_file() {
@@ -209,13 +210,25 @@ fn of_file(shown: &str, kind: io::ErrorKind) -> SourceError {
         io::ErrorKind::NotFound => {
             SourceError::retry(format!("{shown} is gone; the folder is read again"))
         }
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            SourceError::retry(format!(
+                "{shown} is not whole, or cannot be unpacked. Nothing of the folder is read, and \
+                 nothing is withdrawn, before it is whole"
+            ))
+        }
+        io::ErrorKind::FileTooLarge => SourceError::misconfigured(
+            format!(
+                "{shown} unpacks to more than {MAX_RATIO} times its size, which no export does"
+            ),
+            "see what wrote it, or put the file there unpacked",
+        ),
         kind => SourceError::retry(format!("{shown} cannot be read ({kind})")),
     }
 }
 
 fn empty() -> SourceError {
     SourceError::misconfigured(
-        "the folder at path has no file of an export (*.ndjson)",
+        "the folder at path has no file of an export (*.ndjson, *.ndjson.gz)",
         "put the files of a whole export there, or see whether the folder is mounted; until then \
          nothing is read, and nothing is withdrawn",
     )
@@ -276,7 +289,8 @@ mod tests {
         );
         assert!(error(1).contains("more than 1 files"), "{}", error(1));
         for (name, word) in [
-            ("c.ndjson.gz", "packed"),
+            ("c.ndjson.zst", "packed"),
+            ("c.ndjson.gz", "no plain file"),
             ("Patient.ndjson", "no plain file"),
         ] {
             let path = folder.path().join(name);

@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod connector;
 mod content;
+mod deleted;
 mod file_name;
 mod index;
 mod indexing;
@@ -22,6 +23,7 @@ mod records;
 mod sample;
 mod settings;
 mod tally;
+mod unpacked;
 
 pub use config::FhirFolderConfig;
 pub use connector::FhirFolderConnector;

@@ -142,11 +142,11 @@ impl<'a> RecordReader<'a> {
             patients.insert(entry);
             Ok(())
         })?;
-        // One whose line cannot be read may be any of those that are missing.
-        if self.index.tally.unreadable("Patient") > 0 {
-            let is_missing = |id: &&String| table.get(id).is_none();
-            patients.hide(ids.iter().filter(is_missing).cloned().collect());
-        }
+        // That a file lacks somebody does not say that they are gone: a part of the export may be
+        // missing. Only a list of what was deleted says it.
+        let deleted = &self.index.deleted_patients;
+        let is_missing = |id: &&String| table.get(id).is_none() && !deleted.contains(*id);
+        patients.hide(ids.iter().filter(is_missing).cloned().collect());
         Ok(())
     }
 }

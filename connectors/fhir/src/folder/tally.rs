@@ -20,6 +20,12 @@ pub(super) struct Tally {
     unreadable: BTreeMap<String, u64>,
     /// Records and patients of which another version counts.
     pub older_versions: u64,
+    /// Records and patients that a list of what was deleted names, and that are left out.
+    pub deleted: u64,
+    /// Deletions whose addresses name no resource of the folder.
+    pub unnamed_deletions: u64,
+    /// Bundles that are no lists of what was deleted, or not only.
+    pub other_bundles: u64,
     /// Records that name their Patient by a whole address, where no `base_url` is configured; and
     /// the address of the first of these servers.
     pub whole_addresses: u64,

@@ -108,6 +108,11 @@ impl Login {
         })
     }
 
+    /// True for a login by user and password, which is no access token.
+    pub(crate) const fn is_basic(&self) -> bool {
+        matches!(self.auth, Auth::Basic(_))
+    }
+
     /// The credentials to present at a moment.
     pub(crate) async fn present(&self, now: DateTime<Utc>) -> Result<Arc<Presented>, HttpRefusal> {
         let mut state = self.state.lock().await;

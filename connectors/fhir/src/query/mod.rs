@@ -1,10 +1,12 @@
 //! The addresses of searches.
 
+mod export;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use connector_kit::{Coding, Feed, SourceError};
 use url::Url;
 
-use crate::config::{FhirConfig, FirstLoad};
+use crate::config::FhirConfig;
 use crate::fact::resource_type;
 use crate::run_window::RunWindow;
 
@@ -209,29 +211,12 @@ impl Queries {
         url
     }
 
-    /// The beginning of a bulk export of a feed's resources; `None` where loads are searches.
-    pub(crate) fn export(&self, first_load: &FirstLoad, feed: Feed) -> Option<Url> {
-        let mut url = match first_load {
-            FirstLoad::Search => return None,
-            FirstLoad::SystemExport => self.at("$export"),
-            FirstLoad::PatientExport => self.at("Patient/$export"),
-            FirstLoad::GroupExport(group) => self.at(&format!("Group/{group}/$export")),
-        };
-        url.query_pairs_mut()
-            .append_pair("_type", resource_type(feed))
-            .append_pair("_outputFormat", "application/fhir+ndjson");
-        Some(url)
-    }
-
     /// All records of a feed, by its codes.
     fn coded(&self, feed: Feed) -> Url {
         let resource = resource_type(feed);
         let mut url = self.at(resource);
         let mut query = url.query_pairs_mut();
-        let parameter = match feed {
-            Feed::Vaccinations => "vaccine-code",
-            Feed::Tests | Feed::Recoveries => "code",
-        };
+        let parameter = code_parameter(feed);
         let codes = self.codes(feed);
         if !codes.is_empty() {
             query.append_pair(parameter, codes);
@@ -348,6 +333,14 @@ fn instant(moment: DateTime<Utc>) -> String {
 fn include_patient(url: &mut Url, feed: Feed) {
     url.query_pairs_mut()
         .append_pair("_include", &format!("{}:patient", resource_type(feed)));
+}
+
+/// Search parameter of the codes by which a feed's resources are asked for.
+const fn code_parameter(feed: Feed) -> &'static str {
+    match feed {
+        Feed::Vaccinations => "vaccine-code",
+        Feed::Tests | Feed::Recoveries => "code",
+    }
 }
 
 /// True if one of these codings is meant by one of the tokens that [`tokens`] has joined, or if

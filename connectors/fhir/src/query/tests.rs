@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Links;
+use crate::export::settings::{ExportFilter, FirstLoad};
 use crate::links::{self, LinkTarget, OwnAddresses};
 
 fn queries() -> Queries {
@@ -40,7 +41,7 @@ fn a_search_names_codes_stamp_order_and_size() {
 
 #[test]
 fn an_export_names_its_kind_the_type_and_the_format() {
-    let of = |first_load| queries().export(&first_load, Feed::Tests);
+    let of = |first_load| queries().export(&first_load, ExportFilter::None, Feed::Tests);
     let query = "_type=Observation&_outputFormat=application%2Ffhir%2Bndjson";
     for (first_load, path) in [
         (FirstLoad::SystemExport, "/fhir/r4/$export"),
@@ -54,6 +55,24 @@ fn an_export_names_its_kind_the_type_and_the_format() {
         assert_eq!((url.path(), url.query()), (path, Some(query)));
     }
     assert!(of(FirstLoad::Search).is_none());
+}
+
+#[test]
+fn an_exports_filter_has_a_query_for_each_code() {
+    let config = json!({"base_url": "https://mis.example/",
+        "diagnosis_codes": ["U07.1", "urn:x|7&7"]});
+    let queries = Queries::new(&serde_json::from_value(config).unwrap()).unwrap();
+    let of = |feed| {
+        let url = queries.export(&FirstLoad::SystemExport, ExportFilter::Codes, feed);
+        pairs(&url.unwrap())
+    };
+    let filter = (
+        "_typeFilter",
+        "Condition?code=U07.1,Condition?code=urn:x|7%267",
+    );
+    let last = of(Feed::Recoveries).pop().unwrap();
+    assert_eq!((last.0.as_str(), last.1.as_str()), filter);
+    assert_eq!(of(Feed::Vaccinations).len(), 2, "all vaccines: no filter");
 }
 
 #[test]

@@ -104,7 +104,7 @@ async fn an_export_that_is_not_whole_is_none_and_a_remark_is_no_failure() {
 }
 
 /// The failure that ends a load, and nothing else may.
-async fn failure(source: &FhirConnector, limit: u32) -> SourceError {
+pub(crate) async fn failure(source: &FhirConnector, limit: u32) -> SourceError {
     let mut next: Option<Cursor> = None;
     for number in 0..100 {
         match source
@@ -121,7 +121,7 @@ async fn failure(source: &FhirConnector, limit: u32) -> SourceError {
 #[tokio::test]
 async fn broken_and_long_lines_are_refused_visibly_and_a_short_file_stops_the_load() {
     let exports = Exports {
-        trailer: "{\"resourceType\": \"Immunization\", \"id\": \"bro".to_owned(),
+        trailer: "{\"resourceType\": \"Immunization\", \"id\": \"bro\n".to_owned(),
         ..Exports::default()
     };
     let server = clinic(3, exports).await;
@@ -174,7 +174,7 @@ async fn broken_and_long_lines_are_refused_visibly_and_a_short_file_stops_the_lo
     assert!(error.to_string().contains("after 1 of 2 lines"), "{error}");
 }
 
-async fn mount_export(mock: &MockServer, output: Value) {
+pub(crate) async fn mount_export(mock: &MockServer, output: Value) {
     let kick_off = ResponseTemplate::new(202).insert_header("content-location", "/fhir/status");
     Mock::given(path("/fhir/$export"))
         .respond_with(kick_off)
@@ -203,7 +203,7 @@ async fn mount_file(mock: &MockServer, line: &str) {
 }
 
 #[tokio::test]
-async fn files_that_need_no_login_get_none_unless_they_ask_for_it() {
+async fn files_that_need_no_access_token_get_none_and_a_password_if_they_ask_for_it() {
     let auth = json!({"bearer": {"file": "token"}});
     let mut with_login = settings();
     with_login["auth"] = auth;
@@ -240,6 +240,20 @@ async fn files_that_need_no_login_get_none_unless_they_ask_for_it() {
     let server = clinic(3, exports).await;
     server.set_auth(Some(Auth::Bearer("s3cret".to_owned())));
     let source = try_connector(&server.base_url(), with_login, folder.path()).unwrap();
+    let error = failure(&source, 10).await;
+    assert!(
+        error.to_string().contains("requiresAccessToken is false"),
+        "{error}"
+    );
+
+    // A user and password are no access token.
+    server.set_auth(Some(Auth::Basic {
+        user: "gateway".to_owned(),
+        password: "s3cret".to_owned(),
+    }));
+    let mut with_password = settings();
+    with_password["auth"] = json!({"basic": {"user": "gateway", "password": {"file": "token"}}});
+    let source = try_connector(&server.base_url(), with_password, folder.path()).unwrap();
     assert_eq!(distinct(&run(&source, FEED, None, 10).await), all(3));
 }
 

@@ -17,6 +17,8 @@ mod deleted;
 mod endless;
 mod export;
 mod export_content;
+mod export_odd;
+mod export_stores;
 mod faults;
 mod folder;
 mod include;

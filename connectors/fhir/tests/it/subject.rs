@@ -19,6 +19,8 @@ use crate::support::connector;
 const PATIENT_STAMP: &str = "2021-01-01T00:00:00Z";
 /// Size of a row that is larger than `max_body_bytes` allows a whole answer to be.
 const HUGE_BYTES: usize = 200_000;
+/// Timeouts that no pause of a busy machine reaches.
+const PATIENT_SECONDS: u32 = 60;
 
 /// Kinds of server, which differ in their paging and in how they misbehave.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub(crate) struct FhirSubject {
     line: TcpProxy,
     rows: BTreeMap<String, Row>,
     feeds: &'static [&'static str],
+    /// Seconds that a connector waits for a connection and for an answer.
+    timeout_seconds: u32,
 }
 
 impl FhirSubject {
@@ -69,6 +73,7 @@ impl FhirSubject {
             line,
             rows: BTreeMap::new(),
             feeds: &["vaccinations"],
+            timeout_seconds: PATIENT_SECONDS,
         };
         subject.set_clock();
         subject
@@ -116,6 +121,10 @@ impl Subject for FhirSubject {
         *self = Self::start(self.kind).await;
     }
 
+    async fn shorten_timeouts(&mut self) {
+        self.timeout_seconds = 1;
+    }
+
     async fn connector(&self) -> Box<dyn Connector> {
         let first_load = if self.kind == Server::Exporting {
             "system-export"
@@ -124,7 +133,8 @@ impl Subject for FhirSubject {
         };
         let settings = json!({
             "first_load": first_load, "feeds": self.feeds, "overlap_seconds": self.overlap().num_seconds(),
-            "request_timeout_seconds": 1, "connect_timeout_seconds": 1,
+            "request_timeout_seconds": self.timeout_seconds,
+            "connect_timeout_seconds": self.timeout_seconds,
             "max_body_bytes": 64 * 1024,
         });
         let base_url = format!("http://127.0.0.1:{}/fhir", self.line.port());
@@ -229,6 +239,6 @@ impl Subject for FhirSubject {
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_secs(10)
+        Duration::from_secs(300)
     }
 }

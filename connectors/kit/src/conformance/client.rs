@@ -17,6 +17,8 @@ use crate::{
 pub(super) const FEED: Feed = Feed::Vaccinations;
 /// Most pages of a run or a sweep over the few rows of a check.
 const MAX_PAGES: usize = 300;
+/// Most times that a page is asked for where the timeouts are short.
+const MAX_TRIES: usize = 10;
 
 /// A connector to a subject.
 pub(super) struct Client {
@@ -97,6 +99,18 @@ impl Client {
 
     pub(super) async fn page(&self, request: &PageRequest) -> Result<Page, Violation> {
         Ok(self.try_page(request).await??)
+    }
+
+    /// Asks for a page until it comes, as a gateway does: a source that works may be too slow for
+    /// timeouts that were shortened.
+    pub(super) async fn page_in_the_end(&self, request: &PageRequest) -> Result<Page, Violation> {
+        for _ in 1..MAX_TRIES {
+            match self.try_page(request).await? {
+                Err(SourceError::Retry { .. }) => {}
+                answer => return Ok(answer?),
+            }
+        }
+        self.page(request).await
     }
 
     /// Asks for a page of keys; the inner error is the connector's.

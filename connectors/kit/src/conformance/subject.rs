@@ -76,6 +76,11 @@ pub trait Subject {
     /// Empties the source and ends every hostility and misconfiguration.
     async fn reset(&mut self);
 
+    /// Shortens the timeouts of new connectors to a second or two, until the next [`Self::reset`].
+    /// The checks of a source that goes away or falls silent ask for it. For the others the
+    /// timeouts are better longer than any pause of the machine that the checks run on.
+    async fn shorten_timeouts(&mut self) {}
+
     /// A new connector with the feed `vaccinations`, as after a start of the gateway.
     async fn connector(&self) -> Box<dyn Connector>;
 

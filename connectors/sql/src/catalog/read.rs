@@ -6,49 +6,81 @@ use super::shape;
 use super::statements::{self, Statements};
 use super::{Catalog, Column, ForeignKey, MAX_COLUMNS, MAX_KEY_PARTS, MAX_TABLES, Shape, Table};
 use crate::driver::{Failure, LentSession, Sessions};
-use crate::value::{Kind, Sql};
+use crate::value::Sql;
 
-/// Reads all tables that the account sees, and what they hold.
-pub(crate) async fn read(sessions: &Sessions) -> Result<Catalog, Failure> {
-    let Statements {
-        tables,
-        columns,
-        keys,
-    } = statements::of(sessions.driver.kind());
-    let mut lent = sessions.lend().await?;
-    let tables = texts::<6>(&mut lent, tables).await?;
-    let columns = texts::<5>(&mut lent, columns).await?;
-    let keys = texts::<8>(&mut lent, keys).await?;
-    lent.give_back().await?;
-    Ok(Catalog::of(tables, columns, keys))
+/// Rows that tell of tables, columns and keys.
+#[derive(Default)]
+struct Rows {
+    tables: Vec<[String; 6]>,
+    columns: Vec<[String; 5]>,
+    keys: Vec<[String; 8]>,
 }
 
-/// Rows of a statement with so many columns of text; NULL is empty.
-async fn texts<const N: usize>(
-    lent: &mut LentSession<'_>,
-    sql: String,
-) -> Result<Vec<[String; N]>, Failure> {
-    let rows = lent.fetch(&Sql::plain(sql), &[Kind::Text; N]).await?;
-    let text = |bytes: Option<std::borrow::Cow<'_, [u8]>>| {
-        bytes.map_or_else(String::new, |bytes| {
-            String::from_utf8_lossy(&bytes).into_owned()
-        })
-    };
-    let row = rows
-        .rows()
-        .map(|row| std::array::from_fn(|cell| text(row.cell(cell).bytes())));
-    Ok(row.collect())
+/// Reads all tables that the account sees, and what they hold. What is broken in somebody else's
+/// schema, or one view over a table that is gone, leaves the rest to be read.
+///
+/// # Errors
+/// Where nothing of it can be read.
+pub(crate) async fn read(sessions: &Sessions) -> Result<Catalog, Failure> {
+    let mut lent = sessions.lend().await?;
+    match rows(&mut lent, statements::of(sessions.driver.kind(), None)).await {
+        Ok(rows) => {
+            lent.give_back().await?;
+            Ok(Catalog::of(rows, Vec::new()))
+        }
+        Err(failure) => {
+            drop(lent);
+            in_parts(sessions, failure).await
+        }
+    }
+}
+
+/// Reads each schema by itself, or each table of a file, after the whole could not be read.
+async fn in_parts(sessions: &Sessions, failure: Failure) -> Result<Catalog, Failure> {
+    let kind = sessions.driver.kind();
+    let mut lent = sessions.lend().await?;
+    let parts = lent.texts(&Sql::plain(statements::parts(kind))).await?;
+    let mut all = Rows::default();
+    let mut unread = Vec::new();
+    for part in &parts {
+        match rows(&mut lent, statements::of(kind, Some(part))).await {
+            Ok(mut rows) => {
+                all.tables.append(&mut rows.tables);
+                all.columns.append(&mut rows.columns);
+                all.keys.append(&mut rows.keys);
+            }
+            Err(failure) => {
+                unread.push((part.clone(), failure.words(None).0));
+                drop(lent);
+                lent = sessions.lend().await?;
+            }
+        }
+    }
+    if unread.len() == parts.len() {
+        return Err(failure);
+    }
+    lent.give_back().await?;
+    Ok(Catalog::of(all, unread))
+}
+
+async fn rows(lent: &mut LentSession<'_>, statements: Statements) -> Result<Rows, Failure> {
+    Ok(Rows {
+        tables: lent.text_rows(&Sql::plain(statements.tables)).await?,
+        columns: lent.text_rows(&Sql::plain(statements.columns)).await?,
+        keys: lent.text_rows(&Sql::plain(statements.keys)).await?,
+    })
 }
 
 /// Places of the tables by schema and name.
 type Places = HashMap<(String, String), usize>;
 
 impl Catalog {
-    fn of(
-        mut tables: Vec<[String; 6]>,
-        mut columns: Vec<[String; 5]>,
-        mut keys: Vec<[String; 8]>,
-    ) -> Self {
+    fn of(rows: Rows, unread: Vec<(String, String)>) -> Self {
+        let Rows {
+            mut tables,
+            mut columns,
+            mut keys,
+        } = rows;
         let is_cut =
             tables.len() > MAX_TABLES || columns.len() > MAX_COLUMNS || keys.len() > MAX_KEY_PARTS;
         tables.truncate(MAX_TABLES);
@@ -57,6 +89,7 @@ impl Catalog {
         let mut catalog = Self {
             tables: tables.into_iter().map(table).collect(),
             is_cut,
+            unread,
         };
         let places: Places = catalog
             .tables
@@ -67,13 +100,18 @@ impl Catalog {
         for [schema, table, name, type_name, nullable] in columns {
             if let Some(place) = places.get(&(schema, table)) {
                 catalog.tables[*place].columns.push(Column {
+                    plain: name.clone(),
                     name,
                     shape: Shape::of(&type_name),
                     is_instant: shape::is_instant(&type_name),
                     is_nullable: nullable == "yes",
                     json: None,
+                    row: None,
                 });
             }
+        }
+        for table in &mut catalog.tables {
+            without_prefix(&mut table.columns);
         }
         catalog.add_keys(keys, &places);
         catalog
@@ -101,12 +139,10 @@ impl Catalog {
             last = this;
             match kind.as_str() {
                 "primary" => self.tables[place].primary_key.push(column),
-                "index" if goes_on => {
-                    if let Some(index) = self.tables[place].indexes.last_mut() {
-                        index.push(column);
-                    }
+                "index" | "unique" => {
+                    let is_unique = kind == "unique";
+                    self.tables[place].add_index(&column, goes_on, is_unique);
                 }
-                "index" => self.tables[place].indexes.push(vec![column]),
                 _ => {
                     let Some(other) = places.get(&(of_schema, of_table)).copied() else {
                         last = None;
@@ -116,6 +152,7 @@ impl Catalog {
                         columns: vec![column],
                         table: other,
                         to: vec![of_column],
+                        is_owner: false,
                     };
                     self.add_reference(place, goes_on, part);
                 }
@@ -151,6 +188,42 @@ impl Catalog {
             table
                 .foreign_keys
                 .retain(|key| key.to.len() == key.columns.len());
+        }
+    }
+}
+
+impl Table {
+    /// Adds a column to its last index, or begins another one.
+    fn add_index(&mut self, column: &str, goes_on: bool, is_unique: bool) {
+        let all = [
+            Some(&mut self.indexes),
+            is_unique.then_some(&mut self.unique),
+        ];
+        for indexes in all.into_iter().flatten() {
+            match indexes.last_mut().filter(|_| goes_on) {
+                Some(index) => index.push(column.to_owned()),
+                None => indexes.push(vec![column.to_owned()]),
+            }
+        }
+    }
+}
+
+/// Takes the letters that most columns of a table begin with (`PAV_DATE`, `PAV_PAT_ID`) off their
+/// plain names.
+fn without_prefix(columns: &mut [Column]) {
+    const MIN_COLUMNS: usize = 4;
+    const LENGTHS: std::ops::RangeInclusive<usize> = 2..=5;
+    let Some((prefix, _)) = columns.first().and_then(|one| one.name.split_once('_')) else {
+        return;
+    };
+    let prefix = format!("{prefix}_");
+    let is_shared = |one: &Column| one.name.len() > prefix.len() && one.name.starts_with(&prefix);
+    let shared = columns.iter().filter(|one| is_shared(one)).count();
+    // A few columns of a later version may have another beginning, or none.
+    let are_most = shared >= MIN_COLUMNS && shared * 5 >= columns.len() * 4;
+    if are_most && LENGTHS.contains(&(prefix.len() - 1)) {
+        for column in columns.iter_mut().filter(|one| is_shared(one)) {
+            column.plain = column.name[prefix.len()..].to_owned();
         }
     }
 }
@@ -191,7 +264,14 @@ mod tests {
             row(["s", "a", "primary", "p", "x", "", "", ""]),
             row(["s", "gone", "primary", "p", "x", "", "", ""]),
         ];
-        let catalog = Catalog::of(tables, columns, keys);
+        let catalog = Catalog::of(
+            Rows {
+                tables,
+                columns,
+                keys,
+            },
+            vec![],
+        );
         assert!(!catalog.is_cut);
         let table = &catalog.tables[0];
         assert_eq!(table.rows, Some(7));
@@ -208,11 +288,14 @@ mod tests {
         let tables = |number: usize| {
             let named =
                 |at: usize| ["", &at.to_string(), "table", "", "yes", "yes"].map(str::to_owned);
-            (0..number).map(named).collect()
+            Rows {
+                tables: (0..number).map(named).collect(),
+                ..Rows::default()
+            }
         };
-        let at_most = Catalog::of(tables(MAX_TABLES), vec![], vec![]);
+        let at_most = Catalog::of(tables(MAX_TABLES), vec![]);
         assert_eq!((at_most.tables.len(), at_most.is_cut), (MAX_TABLES, false));
-        let more = Catalog::of(tables(MAX_TABLES + 1), vec![], vec![]);
+        let more = Catalog::of(tables(MAX_TABLES + 1), vec![]);
         assert_eq!((more.tables.len(), more.is_cut), (MAX_TABLES, true));
     }
 }

@@ -10,27 +10,64 @@ pub(super) struct Statements {
     pub tables: String,
     /// Rows of schema, table, column, type, and `yes` or `no` for: it may be NULL.
     pub columns: String,
-    /// Rows of schema, table, `primary`, `foreign` or `index`, name, column, and of a foreign key
+    /// Rows of schema, table, `primary`, `foreign`, `index` or `unique`, name, column, and of a foreign key
     /// schema, table and column that it refers to; in the order of a key's columns.
     pub keys: String,
 }
 
-pub(super) fn of(kind: &str) -> Statements {
+/// Statements of a kind of database; of one schema alone where it is named, of one table of a file.
+pub(super) fn of(kind: &str, part: Option<&str>) -> Statements {
+    let only = |column: &str| {
+        part.map_or_else(String::new, |part| {
+            format!(" AND {column} = {}", quoted(kind, part))
+        })
+    };
     match kind {
-        "postgres" => postgres(),
-        "mysql" => mysql(),
-        _ => sqlite(),
+        "postgres" => postgres(&only("n.nspname")),
+        "mysql" => mysql(&only("TABLE_SCHEMA")),
+        _ => sqlite(&only("m.name")),
+    }
+}
+
+/// Statement that lists the parts that a catalogue can be read in: schemas, or tables of a file.
+pub(super) fn parts(kind: &str) -> String {
+    match kind {
+        "postgres" => format!(
+            "SELECT n.nspname::text FROM pg_catalog.pg_namespace AS n WHERE {POSTGRES_SCHEMAS} \
+             ORDER BY 1 LIMIT {MAX_TABLES}"
+        ),
+        "mysql" => format!(
+            "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME {MYSQL_OWN} \
+             ORDER BY 1 LIMIT {MAX_TABLES}"
+        ),
+        _ => format!(
+            "SELECT m.name FROM sqlite_master AS m WHERE {SQLITE_TABLES} ORDER BY 1 LIMIT \
+             {MAX_TABLES}"
+        ),
+    }
+}
+
+/// Name as a literal of SQL.
+fn quoted(kind: &str, name: &str) -> String {
+    let doubled = name.replace('\'', "''");
+    match kind {
+        // Outside of NO_BACKSLASH_ESCAPES a backslash begins an escape.
+        "mysql" => format!("'{}'", doubled.replace('\\', "\\\\")),
+        _ => format!("'{doubled}'"),
     }
 }
 
 /// Own tables, whatever their schema; a partition is part of its table.
 const POSTGRES_TABLES: &str = "FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON \
-    n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
-    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%' \
-    AND n.nspname NOT LIKE 'pg\\_temp%'";
+    n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition";
 
-fn postgres() -> Statements {
-    let own = format!("SELECT c.oid {POSTGRES_TABLES}");
+/// Schemas that are not the server's own.
+const POSTGRES_SCHEMAS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND \
+    n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'";
+
+fn postgres(only: &str) -> Statements {
+    let tables = format!("{POSTGRES_TABLES} AND {POSTGRES_SCHEMAS}{only}");
+    let own = format!("SELECT c.oid {tables}");
     Statements {
         tables: format!(
             "SELECT n.nspname::text, c.relname::text, CASE WHEN c.relkind IN ('v', 'm') THEN \
@@ -38,7 +75,7 @@ fn postgres() -> Statements {
              >= 0 THEN c.reltuples::bigint::text END, CASE WHEN has_schema_privilege(n.oid, \
              'USAGE') AND has_any_column_privilege(c.oid, 'SELECT') THEN 'yes' ELSE 'no' \
              END::text, \
-             CASE WHEN pg_table_is_visible(c.oid) THEN 'yes' ELSE 'no' END::text {POSTGRES_TABLES} \
+             CASE WHEN pg_table_is_visible(c.oid) THEN 'yes' ELSE 'no' END::text {tables} \
              ORDER BY 1, 2 LIMIT {}",
             MAX_TABLES + 1
         ),
@@ -68,7 +105,8 @@ fn postgres() -> Statements {
              rn ON rn.oid = r.relnamespace LEFT JOIN pg_catalog.pg_attribute AS ra ON \
              ra.attrelid = \
              r.oid AND ra.attnum = u.of_number WHERE k.contype IN ('p', 'f') AND c.oid IN ({own}) \
-             UNION ALL SELECT n.nspname::text, c.relname::text, 'index'::text, i.relname::text, \
+             UNION ALL SELECT n.nspname::text, c.relname::text, CASE WHEN x.indisunique THEN \
+             'unique' ELSE 'index' END::text, i.relname::text, \
              u.place, coalesce(a.attname, '')::text, NULL::text, NULL::text, NULL::text FROM \
              pg_catalog.pg_index AS x CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY \
              AS u (number, place) JOIN pg_catalog.pg_class AS c ON c.oid = x.indrelid JOIN \
@@ -82,22 +120,23 @@ fn postgres() -> Statements {
     }
 }
 
-/// Databases of the server itself.
-const MYSQL_OWN: &str = "NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')";
+/// The database that the address names: another one, such as a copy, is none of the clinic's.
+const MYSQL_OWN: &str = "= DATABASE()";
 
-fn mysql() -> Statements {
+fn mysql(only: &str) -> Statements {
+    let own = format!("{MYSQL_OWN}{only}");
     Statements {
         tables: format!(
             "SELECT TABLE_SCHEMA, TABLE_NAME, CASE WHEN TABLE_TYPE LIKE '%VIEW%' THEN 'view' ELSE \
              'table' END, CAST(TABLE_ROWS AS CHAR(20)), 'yes', CASE WHEN TABLE_SCHEMA = DATABASE() \
              THEN 'yes' ELSE 'no' END FROM information_schema.TABLES WHERE TABLE_SCHEMA \
-             {MYSQL_OWN} ORDER BY TABLE_SCHEMA, TABLE_NAME LIMIT {}",
+             {own} ORDER BY TABLE_SCHEMA, TABLE_NAME LIMIT {}",
             MAX_TABLES + 1
         ),
         columns: format!(
             "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, CASE WHEN IS_NULLABLE = \
              'YES' THEN 'yes' ELSE 'no' END FROM information_schema.COLUMNS WHERE TABLE_SCHEMA \
-             {MYSQL_OWN} AND PRIVILEGES LIKE '%select%' ORDER BY TABLE_SCHEMA, TABLE_NAME, \
+             {own} AND PRIVILEGES LIKE '%select%' ORDER BY TABLE_SCHEMA, TABLE_NAME, \
              ORDINAL_POSITION LIMIT {}",
             MAX_COLUMNS + 1
         ),
@@ -105,31 +144,35 @@ fn mysql() -> Statements {
             "SELECT s, t, kind, k, c, rs, rt, rc FROM (SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, \
              'foreign' AS kind, CONSTRAINT_NAME AS k, ORDINAL_POSITION AS place, COLUMN_NAME AS c, \
              REFERENCED_TABLE_SCHEMA AS rs, REFERENCED_TABLE_NAME AS rt, REFERENCED_COLUMN_NAME AS \
-             rc FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA {MYSQL_OWN} AND \
+             rc FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA {own} AND \
              REFERENCED_TABLE_NAME IS NOT NULL UNION ALL SELECT TABLE_SCHEMA, TABLE_NAME, CASE \
              WHEN \
-             INDEX_NAME = 'PRIMARY' THEN 'primary' ELSE 'index' END, INDEX_NAME, SEQ_IN_INDEX, \
+             INDEX_NAME = 'PRIMARY' THEN 'primary' WHEN NON_UNIQUE = 0 THEN 'unique' ELSE 'index' END, INDEX_NAME, SEQ_IN_INDEX, \
              CASE \
              WHEN SUB_PART IS NULL THEN COALESCE(COLUMN_NAME, '') ELSE '' END, NULL, NULL, NULL \
-             FROM information_schema.STATISTICS WHERE TABLE_SCHEMA {MYSQL_OWN}) AS parts ORDER BY \
+             FROM information_schema.STATISTICS WHERE TABLE_SCHEMA {own}) AS parts ORDER BY \
              s, t, kind, k, place LIMIT {}",
             MAX_KEY_PARTS + 1
         ),
     }
 }
 
-fn sqlite() -> Statements {
-    const OWN: &str = "m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+/// Tables and views of a file that are not SQLite's own.
+const SQLITE_TABLES: &str =
+    "m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+
+fn sqlite(only: &str) -> Statements {
+    let own = format!("{SQLITE_TABLES}{only}");
     Statements {
         tables: format!(
-            "SELECT '', m.name, m.type, NULL, 'yes', 'yes' FROM sqlite_master AS m WHERE {OWN} \
+            "SELECT '', m.name, m.type, NULL, 'yes', 'yes' FROM sqlite_master AS m WHERE {own} \
              ORDER BY m.name LIMIT {}",
             MAX_TABLES + 1
         ),
         columns: format!(
             "SELECT '', m.name, c.name, c.type, CASE WHEN c.\"notnull\" = 0 AND c.pk = 0 THEN \
              'yes' ELSE 'no' END FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE \
-             {OWN} ORDER BY m.name, c.cid LIMIT {}",
+             {own} ORDER BY m.name, c.cid LIMIT {}",
             MAX_COLUMNS + 1
         ),
         keys: format!(
@@ -137,13 +180,13 @@ fn sqlite() -> Statements {
              'primary' AS kind, 'primary' AS k, c.pk AS place, c.name AS c, NULL AS rt, NULL AS rc \
              FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' \
              AND \
-             c.pk > 0 AND {OWN} UNION ALL SELECT m.name, 'foreign', CAST(f.id AS TEXT), f.seq, \
+             c.pk > 0 AND {own} UNION ALL SELECT m.name, 'foreign', CAST(f.id AS TEXT), f.seq, \
              f.\"from\", f.\"table\", f.\"to\" FROM sqlite_master AS m JOIN \
-             pragma_foreign_key_list(m.name) AS f WHERE m.type = 'table' AND {OWN} UNION ALL \
+             pragma_foreign_key_list(m.name) AS f WHERE m.type = 'table' AND {own} UNION ALL \
              SELECT \
-             m.name, 'index', l.name, i.seqno, i.name, NULL, NULL FROM sqlite_master AS m JOIN \
+             m.name, CASE WHEN l.\"unique\" THEN 'unique' ELSE 'index' END, l.name, i.seqno, i.name, NULL, NULL FROM sqlite_master AS m JOIN \
              pragma_index_list(m.name) AS l JOIN pragma_index_info(l.name) AS i WHERE m.type = \
-             'table' AND l.partial = 0 AND {OWN}) ORDER BY t, kind, k, place LIMIT {}",
+             'table' AND l.partial = 0 AND {own}) ORDER BY t, kind, k, place LIMIT {}",
             MAX_KEY_PARTS + 1
         ),
     }

@@ -9,17 +9,26 @@ use super::index::{Keys, index_name};
 use super::look::Look;
 use super::named::{Named, named_rows};
 use super::plan::Sorts;
+use super::told;
 use crate::config::ChangeDetection;
-use crate::driver::Failure;
+use crate::driver::{Described, Failure};
 use crate::layout::{Layout, resolve};
 use crate::named_ids;
 use crate::settings::FeedSettings;
+
+/// Columns of the feed's own query.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'c> {
+    pub layout: &'c Layout,
+    /// All of them, as the database describes them.
+    pub described: &'c [Described],
+}
 
 /// Says how the feed's changes are noticed, and what would fit better.
 pub(super) async fn check(
     look: &Look<'_>,
     feed: &FeedSettings,
-    layout: &Layout,
+    columns: Columns<'_>,
     sorts: Sorts,
     report: &mut CheckReport,
 ) -> Result<(), Failure> {
@@ -27,7 +36,7 @@ pub(super) async fn check(
         ChangeDetection::Stamp => one_stamp(feed, sorts, report),
         ChangeDetection::SeveralStamps => {
             for change in &feed.changes {
-                one_change(look, feed, change, layout, report).await?;
+                one_change(look, feed, change, columns, report).await?;
             }
             several_stamps(feed, report);
         }
@@ -123,9 +132,10 @@ async fn one_change(
     look: &Look<'_>,
     feed: &FeedSettings,
     change: &FeedSettings,
-    layout: &Layout,
+    columns: Columns<'_>,
     report: &mut CheckReport,
 ) -> Result<(), Failure> {
+    let layout = columns.layout;
     let place = change.place();
     let mut lent = look.source.sessions.lend().await?;
     let described = lent.describe(&change.statement.text).await;
@@ -147,17 +157,16 @@ async fn one_change(
     };
     match named_ids::ensure_fit(change, &keys, layout) {
         Ok(()) => {
-            named_rows(
-                look,
-                Named {
-                    feed,
-                    change,
-                    keys: &keys,
-                    layout,
-                },
-                report,
-            )
-            .await
+            let named = Named {
+                feed,
+                change,
+                keys: &keys,
+                layout,
+            };
+            if named_rows(look, named, report).await {
+                let described = [columns.described, &described];
+                told::check(look, named, described, report).await;
+            }
         }
         Err(failure) => {
             let (what, help) = failure.words(None);
@@ -169,12 +178,8 @@ async fn one_change(
         Some((_, _, true)) => report.good(format!("{place}: an index serves changed_at")),
         Some((table, column, false)) => {
             let name = index_name(&format!("{table} {column}"));
-            report.warn(
-                format!(
-                    "{place}: no index begins with changed_at, so every run reads all of {table}"
-                ),
-                format!("CREATE INDEX {name} ON {table} ({column})"),
-            );
+            let help = format!("CREATE INDEX {name} ON {table} ({column})");
+            warn_of_index(report, &place, &table, help);
         }
         None => report.warn(
             format!(
@@ -185,6 +190,19 @@ async fn one_change(
         ),
     }
     Ok(())
+}
+
+/// Warns of an index that lacks; of one that several queries need once.
+fn warn_of_index(report: &mut CheckReport, place: &str, table: &str, help: String) {
+    let mut findings = report.findings.iter_mut();
+    let same = findings.find(|finding| finding.help.as_deref() == Some(help.as_str()));
+    match same {
+        Some(finding) => finding.what += &format!("; the same for {place}"),
+        None => report.warn(
+            format!("{place}: no index begins with changed_at, so every run reads all of {table}"),
+            help,
+        ),
+    }
 }
 
 fn listed<'t>(tables: impl Iterator<Item = &'t String>) -> String {

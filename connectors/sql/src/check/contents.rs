@@ -38,7 +38,8 @@ pub(super) fn check(
         (
             count(&|record| record.status == RecordStatus::Unknown),
             "a status that status_words does not list",
-            "add the missing words to status_words; until then these records are held back",
+            "write each of them in status_words, an empty one (NULL) as \"\"; until then these records \
+             are refused. Those that may be shown are named below",
         ),
         (
             count(&|record| record.person.identifiers.is_empty() && !record.person.unreadable)

@@ -22,13 +22,13 @@ struct Key {
 }
 
 /// Column of a table or view that a query hands on unchanged.
-struct Place {
+pub(super) struct Place {
     origin: Origin,
     /// `table`, `view`, or `long` for a column that cannot be indexed as a whole.
-    kind: String,
+    pub kind: String,
     /// Names as they are typed.
-    table: String,
-    column: String,
+    pub table: String,
+    pub column: String,
 }
 
 impl Keys {
@@ -159,7 +159,8 @@ impl Keys {
 }
 
 impl Place {
-    async fn find(
+    /// Looks where a column is of; `None` where the catalogue does not have it.
+    pub(super) async fn find(
         look: &Look<'_>,
         feed: &FeedSettings,
         origin: &Origin,

@@ -3,7 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use connector_kit::{CheckReport, Feed};
+use tokio::sync::OnceCell;
 
+use crate::catalog::{self, Catalog};
 use crate::driver::{Driver, Failure};
 use crate::page::{Pager, Start};
 use crate::source::SqlSource;
@@ -17,11 +19,19 @@ pub(super) const SAMPLE_ROWS: u32 = 500;
 pub(super) struct Look<'c> {
     pub source: &'c SqlSource,
     pub now: DateTime<Utc>,
+    /// Structure of the database, once it was asked for.
+    pub catalog: OnceCell<Catalog>,
 }
 
 impl Look<'_> {
     pub(super) fn driver(&self) -> &dyn Driver {
         self.source.sessions.driver.as_ref()
+    }
+
+    /// Structure of the database.
+    pub(super) async fn catalog(&self) -> Result<&Catalog, Failure> {
+        let read = || catalog::read(&self.source.sessions);
+        self.catalog.get_or_try_init(read).await
     }
 
     /// The first column of a statement's rows, as text.

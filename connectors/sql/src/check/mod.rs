@@ -3,17 +3,20 @@
 
 mod changes;
 mod contents;
+mod id_origin;
 mod index;
 mod look;
 mod named;
 mod plan;
 pub(crate) mod sample;
 mod stamps;
+mod told;
 mod utc_days;
 mod words;
 
 use chrono::{DateTime, Utc};
 use connector_kit::CheckReport;
+use tokio::sync::OnceCell;
 
 use crate::driver::{Described, Failure};
 use crate::layout::{Layout, resolve};
@@ -21,6 +24,7 @@ use crate::page::Order;
 use crate::settings::FeedSettings;
 use crate::source::SqlSource;
 use crate::value::Sql;
+use changes::Columns;
 use index::Keys;
 use look::{Look, SAMPLE_ROWS, not_looked_at};
 use plan::{BY_ID, BY_STAMP, Sorts};
@@ -29,7 +33,11 @@ use stamps::StampCheck;
 /// Looks at the server, then at each feed.
 pub(crate) async fn run(source: &SqlSource, now: DateTime<Utc>) -> CheckReport {
     let mut report = CheckReport::default();
-    let look = Look { source, now };
+    let look = Look {
+        source,
+        now,
+        catalog: OnceCell::new(),
+    };
     if let Err(failure) = server(&look, &mut report).await {
         fail(&mut report, "", &failure, None);
         return report;
@@ -118,15 +126,23 @@ async fn check_feed(
     let Some(layout) = found.layout else {
         return Ok(());
     };
-    report.good(format!("{name}: {} columns understood", layout.names.len()));
+    report.good(format!("{name}: {} columns understood", layout.selected()));
     check_rows(look, feed, &layout, report).await?;
-    if let Err(failure) = plans(look, feed, &layout, &described, report).await {
-        not_looked_at(
-            report,
-            name,
-            "whether an index serves changed_at and record_id",
-            &failure,
-        );
+    // Nothing of this keeps anything from being read.
+    let question = "whether an index serves changed_at and record_id";
+    let sorts = match plans(look, feed, &layout, &described, report).await {
+        Ok(sorts) => sorts,
+        Err(failure) => {
+            not_looked_at(report, name, question, &failure);
+            Sorts::Few
+        }
+    };
+    let columns = Columns {
+        layout: &layout,
+        described: &described,
+    };
+    if let Err(failure) = changes::check(look, feed, columns, sorts, report).await {
+        not_looked_at(report, name, "how its changes are noticed", &failure);
     }
     Ok(())
 }
@@ -138,14 +154,14 @@ async fn plans(
     layout: &Layout,
     described: &[Described],
     report: &mut CheckReport,
-) -> Result<(), Failure> {
+) -> Result<Sorts, Failure> {
     let keys = Keys::find(look, feed, layout, described).await?;
     let mut sorts = Sorts::Few;
     if layout.has_stamp {
         sorts = plan::check(look, feed, &BY_STAMP, layout, report, &keys).await?;
     }
     plan::check(look, feed, &BY_ID, layout, report, &keys).await?;
-    changes::check(look, feed, layout, sorts, report).await
+    Ok(sorts)
 }
 
 /// Looks at the newest rows: their stamps, ids and contents.

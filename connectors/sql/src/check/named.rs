@@ -13,7 +13,7 @@ use crate::settings::FeedSettings;
 use crate::value::Sql;
 
 /// Most ids of a change query that are looked up, the newest ones.
-const MAX_IDS: u32 = 100;
+pub(super) const MAX_IDS: u32 = 100;
 
 /// Change query of a feed, with the columns of both queries.
 #[derive(Clone, Copy)]
@@ -26,8 +26,17 @@ pub(super) struct Named<'f> {
     pub layout: &'f Layout,
 }
 
-/// Looks at the rows of a change query.
-pub(super) async fn named_rows(look: &Look<'_>, named: Named<'_>, report: &mut CheckReport) {
+/// What to select as `record_id`.
+pub(super) const SAME_ID: &str = "select as record_id what `query` selects as record_id, with the \
+     same conversion and over the same join: the id of the record, not of the table that has changed";
+
+/// Looks at the rows of a change query; returns whether ids of records are among those that it
+/// names.
+pub(super) async fn named_rows(
+    look: &Look<'_>,
+    named: Named<'_>,
+    report: &mut CheckReport,
+) -> bool {
     let place = named.change.place();
     if let Err(failure) = without_keys(look, named, report).await {
         let question = format!("how many rows of changes.{} lack a key", named.name());
@@ -35,23 +44,29 @@ pub(super) async fn named_rows(look: &Look<'_>, named: Named<'_>, report: &mut C
     }
     match newest(look, named).await {
         Ok(Rows::None) => {}
-        Ok(Rows::All) => report.good(format!("{place}: the newest rows that it names are there")),
-        Ok(Rows::Without { ids, without_row }) => report.good(format!(
-            "{place}: of its newest {ids} ids {without_row} are of no row of the query; right \
-             where the query leaves such rows out"
-        )),
+        Ok(Rows::All) => {
+            report.good(format!("{place}: the newest rows that it names are there"));
+            return true;
+        }
+        Ok(Rows::Without { ids, without_row }) => {
+            report.good(format!(
+                "{place}: of its newest {ids} ids {without_row} are of no row of the query; right \
+                 where the query leaves such rows out"
+            ));
+            return true;
+        }
         Ok(Rows::Others) => report.error(
             format!(
                 "{place}: none of its ids is that of a row of the query, so it tells of no change"
             ),
-            "select as record_id what `query` selects as record_id, with the same conversion and \
-             over the same join: the id of the record, not of the table that has changed",
+            SAME_ID,
         ),
         Err(failure) => {
             let question = format!("whether changes.{} names rows of the query", named.name());
             not_looked_at(report, named.feed.feed, &question, &failure);
         }
     }
+    false
 }
 
 /// Rows of the feed's own query that were found by the newest ids of a change query.
@@ -67,8 +82,22 @@ enum Rows {
 }
 
 impl Named<'_> {
-    fn name(&self) -> &str {
+    /// Name of the change query.
+    pub(super) fn name(&self) -> &str {
         self.change.change.as_deref().unwrap_or_default()
+    }
+
+    /// Texts of the other change queries of the feed over the same tables, whose stamps are of the
+    /// same table as this one's.
+    fn of_same_stamp(&self) -> Vec<&str> {
+        let own = &self.change.statement.tables;
+        let others = self.feed.changes.iter();
+        let others = others.filter(|other| other.change != self.change.change);
+        let same = others.filter(|other| {
+            let tables = &other.statement.tables;
+            tables.all == own.all && tables.of_stamp == own.of_stamp
+        });
+        same.map(|other| other.statement.text.as_str()).collect()
     }
 }
 
@@ -81,8 +110,14 @@ async fn without_keys(
     let place = named.change.place();
     let pager = look.source.pager(named.change, named.keys, Order::Stamp);
     let counted = look.texts(&pager.without_stamp(u32::MAX)).await?;
-    let hidden = counted.first().and_then(|count| count.parse().ok());
-    let hidden: u64 = hidden.unwrap_or(0);
+    let mut hidden = number(&counted);
+    // A stamp that is empty until something happens is nothing to mend, where another query tells
+    // of the same rows by a stamp that they have.
+    let others = named.of_same_stamp();
+    if hidden > 0 && !others.is_empty() {
+        let counted = look.texts(&pager.without_stamp_anywhere(&others)).await?;
+        hidden = number(&counted);
+    }
     if hidden > 0 {
         report.warn(
             format!(
@@ -105,6 +140,12 @@ async fn without_keys(
         ));
     }
     Ok(())
+}
+
+/// The number that a statement counted.
+fn number(counted: &[String]) -> u64 {
+    let count = counted.first().and_then(|count| count.parse().ok());
+    count.unwrap_or(0)
 }
 
 /// Looks the newest ids of a change query up in the feed's own query.

@@ -13,6 +13,7 @@ pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -310,6 +311,23 @@ impl LentSession<'_> {
         Ok(texts
             .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
             .collect())
+    }
+
+    /// The first columns of a statement's rows, as text; NULL is empty.
+    pub(crate) async fn text_rows<const N: usize>(
+        &mut self,
+        sql: &Sql,
+    ) -> Result<Vec<[String; N]>, Failure> {
+        let rows = self.fetch(sql, &[Kind::Text; N]).await?;
+        let text = |bytes: Option<Cow<'_, [u8]>>| {
+            bytes.map_or_else(String::new, |bytes| {
+                String::from_utf8_lossy(&bytes).into_owned()
+            })
+        };
+        let row = rows
+            .rows()
+            .map(|row| std::array::from_fn(|cell| text(row.cell(cell).bytes())));
+        Ok(row.collect())
     }
 
     /// Ends the transaction and begins another one, on a new snapshot.

@@ -80,6 +80,12 @@ impl<'s> Pager<'s> {
         }
     }
 
+    /// Writes statements around another text, whose columns the layout has.
+    pub(crate) fn over(mut self, text: &'s str) -> Self {
+        self.text = text;
+        self
+    }
+
     /// Writes statements around the same query without its columns other than the keys; None where
     /// that may give other rows.
     pub(crate) fn of_keys_alone(&self) -> Option<Self> {
@@ -130,10 +136,23 @@ impl<'s> Pager<'s> {
         {
             let set = self.same(last, key_width, MAX_EQUAL_ROWS);
             let set = lent.fetch(&set, &self.layout.kinds[..key_width]).await?;
-            self.keep_equals_together(&mut rows, &set, limit)?;
-            next = rows.last().map(|row| self.place(row)).transpose()?;
+            if !self.is_of_one_pair(&set) {
+                self.keep_equals_together(&mut rows, &set, limit)?;
+                next = rows.last().map(|row| self.place(row)).transpose()?;
+            }
         }
         Ok(Rows { rows, next })
+    }
+
+    /// True for rows of a change query that all name one record at one time: any of them says what
+    /// the others do, so that a page may end among them.
+    fn is_of_one_pair(&self, set: &Table) -> bool {
+        let keys = CHANGED_AT + 1;
+        self.layout.names.len() == keys
+            && set.len() < MAX_EQUAL_ROWS as usize
+            && set.first().is_some_and(|first| {
+                first.width() == keys && set.rows().all(|row| row.begins_as(first))
+            })
     }
 
     /// "After this key" would pass over rows the database holds equal to it: the same id twice, or

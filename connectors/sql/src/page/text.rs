@@ -134,6 +134,26 @@ impl Pager<'_> {
         ))
     }
 
+    /// Counts those of these rows whose record has no stamp in any of these other queries either.
+    pub(crate) fn without_stamp_anywhere(&self, others: &[&str]) -> Sql {
+        let id = self.column(RECORD_ID);
+        let unusable = self.unusable();
+        let source = self.source();
+        let named_elsewhere: String = others
+            .iter()
+            .map(|other| {
+                format!(
+                    " AND NOT EXISTS (SELECT 1 FROM (\n{other}\n) AS o WHERE o.record_id = {id} AND \
+                     o.changed_at IS NOT NULL)"
+                )
+            })
+            .collect();
+        Sql::plain(format!(
+            "SELECT CAST(count(*) AS CHAR(20)) {source} WHERE {id} IS NOT NULL AND \
+             ({unusable}){named_elsewhere}"
+        ))
+    }
+
     /// Condition of a row without a stamp that has a place in the order of time.
     fn unusable(&self) -> String {
         let at = self.column(CHANGED_AT);

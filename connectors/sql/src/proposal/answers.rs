@@ -1,110 +1,71 @@
-//! Lists that codes refer to, and tables that hold questions with their answers, one a row.
+//! Tables that hold questions with their answers, one a row: which questions are ours.
 
 use connector_kit::Feed;
 
 use super::candidates::{Ground, is_code, is_value};
 use super::columns::best_column;
-use super::facts::{Draft, Place, mentions_covid};
-use super::look::Look;
-use super::names::{Name, Words};
-use super::references::Reference;
-use super::select::literal;
-use super::{status, words};
+use super::concepts::Wanted;
+use super::diseases::mentions_covid;
+use super::facts::{Draft, Place};
+use super::look::{Look, MAX_ENTRIES};
+use super::names::Words;
+use super::questions::{Label, Question};
+use super::words;
 use crate::catalog::Shape;
 
 /// Number of entries from which on a list holds more than one kind of test.
 const MANY_ENTRIES: usize = 12;
 /// Most entries that a condition names.
-const MAX_NAMED: usize = 40;
+const MAX_NAMED: usize = 200;
 
-/// Text of an answer beside its coded form.
-const ANSWER_TEXT: Words = Words {
-    whole: "valuetext answertext resulttext valueastext reponsetexte",
+/// Text of an answer, or of a diagnosis, beside its coded form.
+pub(super) const ANSWER_TEXT: Words = Words {
+    whole: "valuetext answertext resulttext valueastext reponsetexte conditionnoncoded \
+        diagnosisnoncoded noncoded",
     words: "",
-    parts: "valuetext",
+    parts: "valuetext noncoded",
     never: "",
 };
-
-/// What stands for a reference into a list.
-pub(super) struct Label {
-    /// The entry's name.
-    pub expression: String,
-    /// Table with the names, and its column of them.
-    from: String,
-    name: String,
-    /// Condition on a row by the names of its entry; `{}` stands for them.
-    condition: String,
-}
+/// Questions about a vaccination that ask for something else than the vaccine.
+const ABOUT_IT: Words = Words {
+    whole: "",
+    words: "number no sequence dose doses doza dozy nomer lot batch seriya manufacturer date day \
+        time data den site route place mesto",
+    parts: "sequence manufact proizvod expir history otkaz refus",
+    never: "",
+};
+/// Parts of names by which a long list is searched: of what is about the virus, and of vaccines.
+const OF_COVID: [&str; 7] = ["covid", "corona", "sars", "ncov", "u07", "ковид", "корона"];
+const OF_VACCINES: [&str; 5] = ["vaccin", "immuni", "вакцин", "привив", "препарат"];
 
 impl Draft<'_> {
-    /// Name of an entry of a list, out of the list or out of the table of its names.
-    pub(super) fn label(
+    async fn label_at(
         &mut self,
+        look: &Look<'_>,
         ground: &Ground<'_>,
-        alias: &str,
-        reference: &Reference,
+        place: &Place,
+        column: &str,
     ) -> Option<Label> {
-        let list = &ground.catalog.tables[reference.to];
-        let is_text = |shape| shape == Shape::Text;
-        if let Some((_, label)) = best_column(list, &words::LABEL, is_text) {
-            let joined = self.select.join(alias, reference);
-            let expression = self.select.column(&joined, &label.name);
-            return Some(Label {
-                from: format!("{} AS x", self.select.typed_table(reference.to)),
-                name: format!("x.{}", self.select.typed(&label.name)),
-                condition: format!("{expression} IN ({{}})"),
-                expression,
-            });
-        }
-        self.label_of_names(ground, alias, reference)
-    }
-
-    fn label_of_names(
-        &self,
-        ground: &Ground<'_>,
-        alias: &str,
-        reference: &Reference,
-    ) -> Option<Label> {
-        let list = &ground.catalog.tables[reference.to];
-        let is_text = |shape| shape == Shape::Text;
-        let (place, by) = ground.references.to(reference.to).find(|(other, _)| {
-            let other = &ground.catalog.tables[*other];
-            let name = Name::new(&other.name).joined;
-            let ends = ["name", "names", "label", "labels", "translation"];
-            name.starts_with(&Name::new(&list.name).joined)
-                && ends.iter().any(|end| name.ends_with(end))
-                && best_column(other, &words::LABEL, is_text).is_some()
-        })?;
-        let table = &ground.catalog.tables[place];
-        let (_, label) = best_column(table, &words::LABEL, is_text)?;
-        let typed = |name: &str| self.select.typed(name);
-        let names = self.select.typed_table(place);
-        let deleted = status::deleted_conditions(&self.select, table, "n");
-        let holds = deleted
-            .first()
-            .map_or_else(String::new, |one| format!(" AND NOT ({one})"));
-        let full = table
-            .column("concept_name_type")
-            .map_or("", |_| " AND n.concept_name_type = 'FULLY_SPECIFIED'");
-        let own = self.select.column(alias, &reference.columns[0]);
-        let key = typed(&by.columns[0]);
-        let label = typed(&label.name);
-        Some(Label {
-            expression: format!(
-                "(SELECT MIN(n.{label}) FROM {names} AS n WHERE n.{key} = {own}{full}{holds})"
-            ),
-            condition: format!(
-                "{own} IN (SELECT n.{key} FROM {names} AS n WHERE n.{label} IN ({{}}))"
-            ),
-            from: format!("{names} AS x"),
-            name: format!("x.{label}"),
-        })
-    }
-
-    fn label_at(&mut self, ground: &Ground<'_>, place: &Place) -> Option<Label> {
         let table = self.select.place_of(&place.alias);
         let reference = ground.references.at(table, &place.column.name)?.clone();
-        self.label(ground, &place.alias, &reference)
+        self.label(look, ground, &place.alias, &reference, column)
+            .await
+    }
+
+    /// Entries of a list with all of their names; of a long one those whose names have one of these
+    /// parts.
+    async fn entries(
+        &self,
+        look: &Look<'_>,
+        label: &Label,
+        parts: &[&str],
+    ) -> Vec<(String, String)> {
+        let all = look.entries(&label.key, &label.name, &label.from).await;
+        if all.len() < MAX_ENTRIES {
+            return all;
+        }
+        let from = format!("{} WHERE {}", label.from, has_part(&label.name, parts));
+        look.entries(&label.key, &label.name, &from).await
     }
 
     /// Leaves out what a list of many kinds of tests has besides those for the virus.
@@ -117,41 +78,84 @@ impl Draft<'_> {
         if self.feed != Feed::Tests {
             return;
         }
-        let Some(label) = self.label_at(ground, question) else {
+        let label = self.label_at(look, ground, question, "test_code").await;
+        let Some(label) = label else {
             return;
         };
-        let names = look.values(&label.name, &label.from).await;
-        if names.len() >= MANY_ENTRIES {
-            let wanted = names.into_iter().map(|(name, _)| name);
-            self.keep_only(&label, wanted.filter(|name| mentions_covid(name)).collect());
+        let entries = self.entries(look, &label, &OF_COVID).await;
+        let mut keys: Vec<&String> = entries.iter().map(|(key, _)| key).collect();
+        keys.dedup();
+        if keys.len() < MANY_ENTRIES {
+            return;
         }
+        let shape = question.column.shape;
+        let wanted = Wanted::of(&entries, shape, mentions_covid, |_| false);
+        self.keep_only(question, label, wanted, &OF_COVID);
     }
 
-    /// Reads only rows of the named entries, where there are some.
-    fn keep_only(&mut self, label: &Label, mut names: Vec<String>) -> bool {
-        names.truncate(MAX_NAMED);
-        if names.is_empty() {
+    /// Reads only rows of these entries, where there are some.
+    fn keep_only(
+        &mut self,
+        question: &Place,
+        label: Label,
+        mut wanted: Wanted,
+        parts: &[&str],
+    ) -> bool {
+        if wanted.entries.is_empty() {
             return false;
         }
-        let listed: Vec<String> = names.iter().map(|name| literal(name)).collect();
-        self.select.filter = Some(label.condition.replace("{}", &listed.join(", ")));
+        let all = wanted.entries.len();
+        wanted.entries.truncate(MAX_NAMED);
+        let column = self.select.column(&question.alias, &question.column.name);
+        self.select.filter = Some(wanted.condition(&column));
+        if all > MAX_NAMED {
+            self.notes.push(format!(
+                "only the first {MAX_NAMED} of {all} entries of the list are read; add those that \
+                 the clinic uses"
+            ));
+        }
         self.notes.push(format!(
-            "only rows of {} of the list are read, by their names; check that none is missing",
-            match names.len() {
-                1 => "one entry".to_owned(),
-                number => format!("{number} entries"),
-            }
+            "only rows are read whose {} is {}. An entry that is called otherwise stays the same; \
+             one that is new is NOT READ until its number is added here. This finds it: SELECT \
+             DISTINCT {}, {} FROM {} WHERE {}",
+            question.column.name,
+            wanted.shown(),
+            label.key,
+            label.name,
+            label.from,
+            has_part(&label.name, parts)
         ));
+        if question.alias == self.select.main() {
+            self.question = Some(Question {
+                column: question.column.name.clone(),
+                label,
+            });
+        }
         true
     }
 
     /// The answer in a row: the name of a coded one, or its text.
-    pub(super) fn answer(&mut self, ground: &Ground<'_>, place: &Place) -> String {
-        let coded = self.code(ground, place, "result_code");
+    pub(super) async fn answer(
+        &mut self,
+        look: &Look<'_>,
+        ground: &Ground<'_>,
+        place: &Place,
+        name: &str,
+    ) -> String {
+        if let Some(entry) = self.of_dictionary(look, ground, place).await {
+            return entry;
+        }
+        let coded = self.code(look, ground, place, name).await;
+        self.or_text(place, coded)
+    }
+
+    /// A coded answer, or the text beside it.
+    pub(super) fn or_text(&self, place: &Place, coded: String) -> String {
         let table = self.select.table_of(&place.alias);
         let text = best_column(table, &ANSWER_TEXT, |shape| shape == Shape::Text);
+        let own = self.select.column(&place.alias, &place.column.name);
         match text.filter(|(_, text)| text.name != place.column.name) {
-            Some((_, text)) if coded.contains(' ') || coded.contains('(') => {
+            Some((_, text)) if coded != own => {
                 let text = self.select.column(&place.alias, &text.name);
                 format!("COALESCE({coded}, {text})")
             }
@@ -170,19 +174,98 @@ impl Draft<'_> {
         }
         let question = self.find(&words::TEST_CODE, is_code)?;
         let answer = self.find(&words::RESULT, is_value)?;
-        let label = self.label_at(ground, &question)?;
-        let names = look.values(&label.name, &label.from).await;
-        let asked = names.into_iter().map(|(name, _)| name);
-        let asked = asked.filter(|name| words::VACCINE.fits(name)).collect();
-        if !self.keep_only(&label, asked) {
+        let label = self
+            .label_at(look, ground, &question, "vaccine_code")
+            .await?;
+        let entries = self.entries(look, &label, &OF_VACCINES).await;
+        let shape = question.column.shape;
+        let asks = |name: &str| words::VACCINE.fits(name) || words::VACCINATION_TABLE.fits(name);
+        let mut wanted = Wanted::of(&entries, shape, asks, |name| ABOUT_IT.fits(name));
+        let used = self.used(look, &question, &wanted).await;
+        if !used.is_empty() {
+            wanted.entries.retain(|(key, _)| used.contains(key));
+        }
+        if !self.keep_only(&question, label, wanted, &OF_VACCINES) {
             return None;
         }
-        self.notes.push(
-            "the vaccine is the answer to a question; its dose and day may be answers beside it, \
-             in \
-             the same group: add them by sub-queries"
-                .into(),
+        Some(self.answer(look, ground, &answer, "vaccine_code").await)
+    }
+
+    /// Those of the entries that some row is about: most vaccines of a list are answers, and no
+    /// questions.
+    async fn used(&self, look: &Look<'_>, question: &Place, wanted: &Wanted) -> Vec<String> {
+        if wanted.entries.is_empty() {
+            return Vec::new();
+        }
+        let column = self.select.column(&question.alias, &question.column.name);
+        let table = self.select.place_of(&question.alias);
+        let from = format!(
+            "{} AS {} WHERE {}",
+            self.select.typed_table(table),
+            question.alias,
+            wanted.condition(&column)
         );
-        Some(self.answer(ground, &answer))
+        let used = look.entries(&column, &column, &from).await.into_iter();
+        let shape = question.column.shape;
+        used.map(|(key, _)| super::identifier_rows::key_literal(&key, shape))
+            .collect()
+    }
+}
+
+/// Condition that a name has one of these parts, in small letters or not; SQLite makes only Latin
+/// ones small.
+fn has_part(name: &str, parts: &[&str]) -> String {
+    let mut each: Vec<String> = Vec::new();
+    for part in parts {
+        each.push(format!("lower({name}) LIKE '%{part}%'"));
+        let mut letters = part.chars();
+        if let Some(first) = letters.next().filter(|first| !first.is_ascii()) {
+            let rest: String = letters.collect();
+            for form in [
+                format!("{}{rest}", first.to_uppercase()),
+                part.to_uppercase(),
+            ] {
+                each.push(format!("{name} LIKE '%{form}%'"));
+            }
+        }
+    }
+    format!("({})", each.join(" OR "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_about_a_vaccination_is_told_from_the_vaccine() {
+        for other in [
+            "Immunization sequence number",
+            "Доза вакцины",
+            "Vaccine lot number",
+            "Vaccine manufacturer",
+            "Immunization history",
+            "Vaccination date",
+            "Дата вакцинации",
+        ] {
+            assert!(ABOUT_IT.fits(other), "{other}");
+        }
+        for vaccine in [
+            "Immunizations",
+            "Vaccine, non-coded",
+            "Вакцина",
+            "Vaccinations",
+        ] {
+            assert!(!ABOUT_IT.fits(vaccine), "{vaccine}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_searched_in_either_case() {
+        let condition = has_part("n.name", &["covid", "ковид"]);
+        assert_eq!(
+            condition,
+            "(lower(n.name) LIKE '%covid%' OR lower(n.name) LIKE '%ковид%' OR n.name LIKE \
+             '%Ковид%' OR n.name LIKE '%КОВИД%')"
+        );
     }
 }

@@ -106,6 +106,46 @@ impl Ground<'_> {
     }
 }
 
+/// Parts of the names of tables that may have to do with a kind of fact.
+const fn near(feed: Feed) -> &'static str {
+    match feed {
+        Feed::Vaccinations => "vaccin vakcin immun privivk injection dose medicament preparat",
+        Feed::Tests => {
+            "lab test sample specimen investigation exam analys analiz result issledovan \
+             prelevement"
+        }
+        Feed::Recoveries => {
+            "disease diagnos diagnoz illness zabolev admission consultation discharge hospitali \
+             epikriz episode opd condition maladie sejour vypisk"
+        }
+    }
+}
+
+impl Ground<'_> {
+    /// Tables whose names have to do with a kind of fact, those that refer to persons first; for a
+    /// person to look at, where none of the likely ones can be used.
+    pub(super) fn near(&self, feed: Feed) -> Vec<usize> {
+        let tables = self.catalog.tables.iter().enumerate();
+        let mut found: Vec<usize> = tables
+            .filter(|(_, table)| table.is_readable)
+            .filter(|(_, table)| {
+                let name = Name::new(&table.name).joined;
+                near(feed)
+                    .split_whitespace()
+                    .any(|part| name.contains(part))
+            })
+            .map(|(place, _)| place)
+            .collect();
+        let is_of_person = |place: &usize| {
+            self.persons
+                .ways(self.catalog, self.references, *place)
+                .is_ok()
+        };
+        found.sort_by_key(|place| !is_of_person(place));
+        found
+    }
+}
+
 pub(super) const fn is_code(shape: Shape) -> bool {
     matches!(shape, Shape::Text | Shape::Whole | Shape::Number)
 }
@@ -117,6 +157,7 @@ pub(super) const fn is_value(shape: Shape) -> bool {
     )
 }
 
+/// True for a type of days. A whole number is none: it may be one of a row.
 pub(super) const fn is_date(shape: Shape) -> bool {
-    shape.is_time() || matches!(shape, Shape::Text | Shape::Whole)
+    shape.is_time() || matches!(shape, Shape::Text)
 }

@@ -1,12 +1,11 @@
 //! How changes of a query's records are noticed: by one stamp, by several, or by their content.
 
-use super::columns::best_column;
 use super::facts::Draft;
 use super::references::Reference;
-use super::{systems, words};
+use super::stamps::{LISTS, OF_SURVIVORS, Stamp, Stamps};
+use super::systems;
 use crate::catalog::{Shape, Table};
 use crate::settings::{MAX_CHANGE_NAME, MAX_CHANGE_QUERIES};
-use crate::statement::Syntax;
 
 /// Way in which changes are noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,64 +16,6 @@ pub enum Changes {
     SeveralStamps(Vec<(String, String)>),
     /// Nothing but the content shows them.
     Content,
-}
-
-/// Stamps of a table.
-struct Stamps {
-    /// Column that moves with every change, if there is one.
-    changed: Option<String>,
-    /// True where a row that never changed may have none.
-    may_be_empty: bool,
-    created: Option<String>,
-    deleted: Option<String>,
-}
-
-impl Stamps {
-    fn of(table: &Table, syntax: Syntax) -> Self {
-        let is_moment = |shape: Shape| {
-            shape.is_time()
-                || (syntax.keeps_stamps_as_text() && matches!(shape, Shape::Text | Shape::Whole))
-        };
-        let name = |words| best_column(table, words, is_moment).map(|(_, column)| column);
-        let changed = name(&words::CHANGED);
-        Self {
-            may_be_empty: changed.is_some_and(|column| column.is_nullable),
-            changed: changed.map(|column| column.name.clone()),
-            created: name(&words::CREATED).map(|column| column.name.clone()),
-            deleted: name(&words::DELETED_AT).map(|column| column.name.clone()),
-        }
-    }
-
-    /// Columns that together move with every change.
-    fn columns(&self) -> Vec<&str> {
-        let Some(changed) = &self.changed else {
-            // Rows that are replaced and not changed have two moments.
-            let both = self.created.as_deref().zip(self.deleted.as_deref());
-            return both.map_or_else(Vec::new, |(created, deleted)| vec![created, deleted]);
-        };
-        let others = [&self.created, &self.deleted];
-        let others = others.into_iter().flatten().filter(|_| self.may_be_empty);
-        let mut all = vec![changed.as_str()];
-        all.extend(others.map(String::as_str).filter(|other| other != changed));
-        all
-    }
-
-    /// The same columns of a joined table, the most telling one first.
-    fn ranked(&self) -> impl Iterator<Item = Stamp<'_>> {
-        let columns = self.columns().into_iter().enumerate();
-        columns.map(|(place, column)| Stamp {
-            column,
-            rank: place + 1,
-        })
-    }
-}
-
-/// Stamp of a table that a change query is made of.
-#[derive(Clone, Copy)]
-struct Stamp<'s> {
-    column: &'s str,
-    /// 0 for the fact's own table, then the greater the less it tells.
-    rank: usize,
 }
 
 /// Change query in the making.
@@ -89,6 +30,7 @@ struct ChangeQuery {
 /// Decides how changes are noticed, adds `changed_at` where one stamp does, and says what is not
 /// noticed.
 pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
+    draft.note_rows();
     let select = &draft.select;
     let syntax = select.driver.syntax();
     let main = select.main().to_owned();
@@ -113,6 +55,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
         push_query(&mut queries, draft, &main, Stamp { column, rank: 0 });
     }
     let without = push_joined(&mut queries, draft, &main);
+    push_lists(&mut queries, draft, &main);
     let is_swept_whole = queries.len() > 1;
     for table in without {
         draft.notes.push(if is_swept_whole {
@@ -129,6 +72,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Changes {
     }
     index_notes(draft, &main, &own);
     zone_note(draft, &main, &own);
+    put_together(&mut queries);
     leave_to_sweeps(&mut queries, draft);
     if is_swept_whole {
         let queries = queries.into_iter();
@@ -155,26 +99,106 @@ fn push_joined(queries: &mut Vec<ChangeQuery>, draft: &Draft<'_>, main: &str) ->
         if stamps.columns().is_empty() {
             without.push(draft.select.table_of(alias).shown());
         }
-        for stamp in stamps.ranked() {
+        for mut stamp in stamps.of_parent() {
+            stamp.rank += of_survivor(draft, alias);
             push_query(queries, draft, alias, stamp);
         }
     }
-    for identifiers in &draft.identifier_tables {
+    let own = Stamps::of(draft.select.table_of(main), syntax);
+    for column in own.columns() {
+        push_beside(queries, draft, main, Stamp { column, rank: 0 });
+    }
+    for identifiers in &draft.row_tables {
         let table = &draft.select.catalog.tables[identifiers.0];
         let stamps = Stamps::of(table, syntax);
         if stamps.columns().is_empty() {
             without.push(table.shown());
         }
-        for stamp in stamps.ranked() {
+        for mut stamp in stamps.of_rows() {
+            stamp.rank += of_survivor(draft, &identifiers.1);
             push_row_query(queries, draft, identifiers, stamp);
         }
     }
+    without.sort_unstable();
     without.dedup();
     without
 }
 
-/// Leaves out the change queries that a feed may not have any more, those of creation and deletion
-/// in joined tables first.
+/// Adds the queries for the stamps of lists that codes and countries are read out of, where there
+/// are several queries anyhow; says which of them nothing tells of.
+fn push_lists(queries: &mut Vec<ChangeQuery>, draft: &mut Draft<'_>, main: &str) {
+    let is_on_way = |alias: &String| {
+        alias == main
+            || draft.ways.iter().flatten().any(|own| own == alias)
+            || draft.survivors.iter().any(|one| one.alias == *alias)
+    };
+    let joined = draft.select.tables.iter().map(|one| one.alias.clone());
+    let lists: Vec<String> = joined.filter(|alias| !is_on_way(alias)).collect();
+    let has_several = queries.len() > 1;
+    let mut without: Vec<String> = Vec::new();
+    for alias in &lists {
+        let table = draft.select.table_of(alias);
+        let stamps = Stamps::of(table, draft.select.driver.syntax());
+        match stamps.changed.as_deref().filter(|_| has_several) {
+            Some(column) => push_query(
+                queries,
+                draft,
+                alias,
+                Stamp {
+                    column,
+                    rank: LISTS,
+                },
+            ),
+            None => without.push(table.shown()),
+        }
+    }
+    without.sort_unstable();
+    without.dedup();
+    if !without.is_empty() {
+        let found = if has_several {
+            "comes with the next sweep, which compares whole rows"
+        } else {
+            "is not noticed; sweep_contents = true lets sweeps find it"
+        };
+        draft.notes.push(format!(
+            "{} have no change query: what changes there alone, such as a name, {found}",
+            without.join(", ")
+        ));
+    }
+}
+
+/// Puts the change queries of a joined table into one, where there are more than a feed may have.
+fn put_together(queries: &mut Vec<ChangeQuery>) {
+    if queries.len() <= MAX_CHANGE_QUERIES {
+        return;
+    }
+    let table = |query: &ChangeQuery| {
+        let table = query.stamp.rsplit_once('.');
+        table.map_or_else(String::new, |(table, _)| table.to_owned())
+    };
+    let mut together: Vec<ChangeQuery> = Vec::new();
+    for query in queries.drain(..) {
+        let is_same = |known: &&mut ChangeQuery| {
+            known.rank > 0 && query.rank > 0 && table(known) == table(&query)
+        };
+        match together.iter_mut().find(is_same) {
+            Some(known) => {
+                known.text += &format!(" UNION ALL {}", query.text);
+                known.rank = known.rank.min(query.rank);
+            }
+            None => together.push(query),
+        }
+    }
+    *queries = together;
+}
+
+/// What a query over a row that others were merged into has to its rank.
+fn of_survivor(draft: &Draft<'_>, alias: &str) -> usize {
+    let is_one = draft.survivors.iter().any(|one| one.alias == alias);
+    if is_one { OF_SURVIVORS } else { 0 }
+}
+
+/// Leaves out the change queries that a feed may not have any more, those first that tell least.
 fn leave_to_sweeps(queries: &mut Vec<ChangeQuery>, draft: &mut Draft<'_>) {
     if queries.len() <= MAX_CHANGE_QUERIES {
         return;
@@ -185,10 +209,12 @@ fn leave_to_sweeps(queries: &mut Vec<ChangeQuery>, draft: &mut Draft<'_>) {
         .into_iter()
         .map(|query| query.stamp)
         .collect();
+    let mut named = left;
+    named.dedup();
     draft.notes.push(format!(
-        "{} have no change query, since a feed has at most {MAX_CHANGE_QUERIES}: what they alone \
+        "no change query is there for {}, since a feed has at most {MAX_CHANGE_QUERIES}: what they alone \
          tell of is found by the next sweep, which compares whole rows (sweep.schedule)",
-        left.join(", ")
+        named.join(", ")
     ));
 }
 
@@ -239,18 +265,16 @@ fn push_query(queries: &mut Vec<ChangeQuery>, draft: &Draft<'_>, alias: &str, st
     let first = chain.first().map_or(alias, |(other, _, _)| other.as_str());
     let mut from = format!("{} AS {first}", select.typed_table(select.place_of(first)));
     for (own, parent, reference) in &chain {
-        from += &format!(
-            " JOIN {} AS {parent} ON {}",
-            select.typed_table(select.place_of(parent)),
-            select.condition(parent, reference, own)
-        );
+        from += &select.back(own, parent, reference);
     }
     let at = select.column(alias, stamp.column);
     push(
         queries,
         select.table_of(alias),
         stamp,
+        &at,
         format!("SELECT {id} AS record_id, {at} AS changed_at FROM {from}"),
+        None,
     );
 }
 
@@ -287,26 +311,64 @@ fn push_row_query(
     );
     let chain = chain(draft, person);
     for (own, parent, reference) in &chain {
-        from += &format!(
-            " JOIN {} AS {parent} ON {}",
-            select.typed_table(select.place_of(parent)),
-            select.condition(parent, reference, own)
-        );
+        from += &select.back(own, parent, reference);
     }
     let table = &select.catalog.tables[place];
+    let at = format!("x.{}", select.typed(stamp.column));
     push(
         queries,
         table,
         stamp,
-        format!(
-            "SELECT {id} AS record_id, x.{} AS changed_at FROM {from}",
-            select.typed(stamp.column)
-        ),
+        &at,
+        format!("SELECT {id} AS record_id, {at} AS changed_at FROM {from}"),
+        None,
     );
 }
 
+/// Adds the query for answers beside the rows: those of a group are entered and taken back one by
+/// one.
+fn push_beside(queries: &mut Vec<ChangeQuery>, draft: &Draft<'_>, main: &str, stamp: Stamp<'_>) {
+    let Some(beside) = &draft.beside else {
+        return;
+    };
+    let select = &draft.select;
+    let table = select.typed_table(select.tables[0].table);
+    let alias = select.free_name("a");
+    let group = &beside.group;
+    let filter = select.filter.as_deref().unwrap_or("1 = 1");
+    let at = format!("{alias}.{}", select.typed(stamp.column));
+    let condition = format!(
+        "{alias}.{} IN ({}) AND {filter}",
+        beside.question,
+        beside.keys.join(", ")
+    );
+    let text = format!(
+        "SELECT {} AS record_id, {at} AS changed_at FROM {table} AS {alias} JOIN {table} AS {main} \
+         ON {main}.{group} = {alias}.{group}",
+        select.columns[0].1
+    );
+    let of = select.table_of(main);
+    push(queries, of, stamp, &at, text, Some(condition));
+}
+
 /// Names a query after its table, and after its column where the table has several.
-fn push(queries: &mut Vec<ChangeQuery>, table: &Table, stamp: Stamp<'_>, text: String) {
+///
+/// A stamp that is empty until something happens is asked for where it is not.
+fn push(
+    queries: &mut Vec<ChangeQuery>,
+    table: &Table,
+    stamp: Stamp<'_>,
+    at: &str,
+    mut text: String,
+    condition: Option<String>,
+) {
+    let column = table.column(stamp.column);
+    let may_be_empty = column.is_none_or(|column| column.is_nullable);
+    let mut conditions: Vec<String> = condition.into_iter().collect();
+    conditions.extend(may_be_empty.then(|| format!("{at} IS NOT NULL")));
+    if !conditions.is_empty() {
+        text += &format!(" WHERE {}", conditions.join(" AND "));
+    }
     let plain = |name: &str| -> String {
         let latin = super::names::Name::new(name).words.join("_");
         latin

@@ -1,6 +1,6 @@
 //! Columns that fit words, and what is found of a person's identifiers by them.
 
-use super::names::Words;
+use super::names::{Name, Words};
 use super::references::Reference;
 use super::words;
 use crate::catalog::{Column, Shape, Table};
@@ -35,13 +35,22 @@ pub(super) fn best_of<'t>(
     words: &Words,
     columns: impl DoubleEndedIterator<Item = &'t Column>,
 ) -> Option<(u32, &'t Column)> {
-    let scored =
-        columns.map(|column| (words.score(&super::names::Name::new(&column.name)), column));
+    let scored = columns.map(|column| (score(words, column), column));
     // The first of several equal ones.
     scored
         .filter(|(score, _)| *score > 0)
         .rev()
         .max_by_key(|(score, _)| *score)
+}
+
+/// How surely a column is meant, by its name with what all columns of its table begin with, or
+/// without.
+pub(super) fn score(words: &Words, column: &Column) -> u32 {
+    let by_name = words.score(&Name::new(&column.name));
+    if column.plain == column.name {
+        return by_name;
+    }
+    by_name.max(words.score(&Name::new(&column.plain)))
 }
 
 pub(super) const fn may_identify(shape: Shape) -> bool {

@@ -7,20 +7,33 @@ use super::candidates::is_code;
 use super::columns::best_column;
 use super::facts::{Draft, Place};
 use super::look::Look;
-use super::names::Name;
+use super::names::{Name, Words};
 use super::{status, words};
 use crate::catalog::Shape;
 
+/// Columns that say whether an illness is more than suspected.
+const VERIFICATION: Words = Words {
+    whole: "verificationstatus verification certainty conditionverification",
+    words: "",
+    parts: "verificationstatus",
+    never: "",
+};
+
 impl Draft<'_> {
-    pub(super) fn add_status(&mut self, not_yet: &[String]) {
+    pub(super) fn add_status(&mut self, not_yet: &[String], is_persons_row: bool) {
+        // Of several ways to a person a row goes one: the tables of the others say nothing.
         let mut aliases: Vec<&String> = Vec::new();
-        match self.ways.as_slice() {
-            // Which of several persons it is, only the row tells.
-            [way] => aliases.extend(way),
-            ways => aliases.extend(ways.first().and_then(|way| way.first())),
+        for alias in self.ways.iter().flatten() {
+            if !aliases.contains(&alias) {
+                aliases.push(alias);
+            }
         }
         let conditions = |alias: &str| {
             let table = self.select.table_of(alias);
+            // An illness that is not active any more is over, and not taken back.
+            if self.feed == Feed::Recoveries && alias == self.select.main() {
+                return status::taken_back_by_all(&self.select, table, alias);
+            }
             status::deleted_conditions(&self.select, table, alias)
         };
         let mut deleted: Vec<String> = Vec::new();
@@ -39,6 +52,8 @@ impl Draft<'_> {
             .flatten();
         let own = by_outcome.or_else(|| self.find(&words::STATUS, is_code));
         let own = own.filter(|place| place.score >= 100 && !self.is_used(place));
+        // A status in the row of a person is the person's, such as that of an illness.
+        let own = own.filter(|_| !is_persons_row);
         let own = own.map(|place| self.as_text(&place.alias, &place.column.name));
         let not_given = self.not_given();
         let no_facts = [&not_given, not_yet].concat();
@@ -63,6 +78,15 @@ impl Draft<'_> {
                 status::set_anyhow(&self.select, &flag, column.shape)
             })
             .collect();
+        let vaccinated = self.main_table().columns.iter();
+        let vaccinated = vaccinated.filter(|column| status::is_flag(column.shape));
+        let vaccinated = vaccinated
+            .filter(|column| words::VACCINATED.score(&Name::new(&column.name)) > 0)
+            .map(|column| {
+                let flag = self.select.column(self.select.main(), &column.name);
+                status::unset(&self.select, &flag, column.shape)
+            });
+        let found = [found, vaccinated.collect()].concat();
         let taken = found
             .iter()
             .map(|condition| format!("where {condition}, nothing was given: no fact"));
@@ -90,6 +114,21 @@ impl Draft<'_> {
              if they are none, add WHEN {column} = 0 THEN 'not yet' to the status"
         ));
         None
+    }
+
+    /// Condition of an illness that is suspected or ruled out, where a column beside says so.
+    pub(super) fn unconfirmed(&self) -> Option<String> {
+        if self.feed != Feed::Recoveries {
+            return None;
+        }
+        let table = self.main_table();
+        let is_text = |shape| shape == Shape::Text;
+        let (_, column) = best_column(table, &VERIFICATION, is_text)?;
+        let column = self.as_text(self.select.main(), &column.name);
+        Some(format!(
+            "upper({column}) IN ('PROVISIONAL', 'UNCONFIRMED', 'DIFFERENTIAL', 'REFUTED', \
+             'ENTERED-IN-ERROR', 'ENTERED_IN_ERROR')"
+        ))
     }
 
     fn is_used(&self, place: &Place) -> bool {

@@ -2,15 +2,16 @@
 
 use connector_kit::Feed;
 
-use super::candidates::{Ground, SURE, is_code, is_date, is_value, kind};
+use super::candidates::{Ground, SURE, is_code, is_value, kind};
 use super::columns::best_of;
 use super::look::Look;
 use super::merges::{self, Survivor};
 use super::names::{Name, Words};
 use super::persons;
+use super::questions::{Beside, Question};
 use super::references::Reference;
 use super::select::{Select, literal};
-use super::{systems, words};
+use super::{ways, words};
 use crate::catalog::{Column, Shape, Table};
 
 /// What a column loses for each table between it and the fact.
@@ -26,10 +27,19 @@ pub(super) struct Draft<'c> {
     pub ways: Vec<Vec<String>>,
     /// Rows that rows of persons were merged into.
     pub survivors: Vec<Survivor>,
-    /// Tables with a row for each identifier.
-    pub identifier_tables: Vec<(usize, String, Reference)>,
+    /// Tables with a row for each identifier or value of a row, or with merges of persons: with the
+    /// alias that they refer to, and by what.
+    pub row_tables: Vec<(usize, String, Reference)>,
+    /// Question that the rows answer, where some of a list are read.
+    pub question: Option<Question>,
+    /// Rows beside that tell more of the same fact.
+    pub beside: Option<Beside>,
+    /// Columns without a value, by the place of their table.
+    pub empty: Vec<(usize, String)>,
     /// Word that the query makes of what is about another disease.
     pub has_other_disease: bool,
+    /// True where the day of a recovery is only that of the last change of its entry.
+    pub has_day_of_change: bool,
 }
 
 /// Column somewhere on the way from a fact to its person.
@@ -48,10 +58,7 @@ pub(super) async fn draft<'c>(
 ) -> Result<Draft<'c>, String> {
     let ways = ground
         .persons
-        .ways(ground.catalog, ground.references, table);
-    if ways.is_empty() {
-        return Err("it refers to no table of persons".into());
-    }
+        .ways(ground.catalog, ground.references, table)?;
     let mut select = Select::new(ground.catalog, look.driver(), table);
     let main = select.main().to_owned();
     let mut aliases: Vec<Vec<String>> = Vec::new();
@@ -63,7 +70,8 @@ pub(super) async fn draft<'c>(
         }
         aliases.push(along);
     }
-    let survivors = merges::join_all(&mut select, &ways, &aliases);
+    ways::no_two_persons(look, &select, &aliases).await?;
+    let survivors = merges::join_all(&mut select, ground.references, &ways, &aliases);
     let mut draft = Draft {
         feed,
         select,
@@ -71,13 +79,17 @@ pub(super) async fn draft<'c>(
         notes: Vec::new(),
         ways: aliases,
         survivors,
-        identifier_tables: Vec::new(),
+        row_tables: Vec::new(),
+        question: None,
+        beside: None,
+        empty: Vec::new(),
         has_other_disease: false,
+        has_day_of_change: false,
     };
     draft.note_ways(ground, &ways);
-    draft.add_id()?;
     draft.add_persons(look, ground).await;
     draft.add_fact(look, ground).await?;
+    draft.add_id(look).await?;
     Ok(draft)
 }
 
@@ -110,12 +122,30 @@ impl Draft<'_> {
                     .into(),
             );
         }
+        if ways.len() > 1 {
+            let tables = self.ways.iter().filter_map(|way| way.get(1));
+            let tables = tables.map(|alias| self.select.table_of(alias).shown());
+            self.notes.push(format!(
+                "the person is found over {}: a row goes the one way or the other, and one that \
+                 leads to two persons has no identifier; check that each leads to the patient",
+                tables.collect::<Vec<_>>().join(" or ")
+            ));
+        }
         if let Some(survivor) = self.survivors.first() {
             let shown = self.select.table_of(&survivor.of).shown();
+            if let Some((table, by)) = &survivor.kept_in {
+                self.notes.push(format!(
+                    "merges of persons are read out of {}, where {} is the row that was merged; \
+                     check",
+                    ground.catalog.tables[*table].shown(),
+                    by.columns.join(", ")
+                ));
+            }
             self.notes.push(format!(
                 "a row of {shown} that was merged into another one gives its facts to that one, \
                  and no deletion of the merged row takes them back; check. Chains of merges are \
-                 followed by one step"
+                 followed to their end, where rows name each other in a circle to none; a merge in \
+                 the midst of a chain is noticed by sweeps alone"
             ));
         }
     }
@@ -126,9 +156,46 @@ impl Draft<'_> {
         places.max_by_key(|place| place.score)
     }
 
+    /// Looks for a column that is not empty in all rows that are looked at; one that is only where
+    /// there is no other.
+    async fn find_filled(
+        &mut self,
+        look: &Look<'_>,
+        words: &Words,
+        fits: impl Fn(&str, &Column) -> bool,
+    ) -> Option<Place> {
+        let mut first = None;
+        let known = self.empty.len();
+        let best = |draft: &Self| {
+            let places = draft.places_of(words, &fits).into_iter().rev();
+            places.max_by_key(|place| place.score)
+        };
+        while let Some(place) = best(self) {
+            let table = self.select.place_of(&place.alias);
+            let from = format!("{} AS {}", self.select.typed_table(table), place.alias);
+            let column = self.select.column(&place.alias, &place.column.name);
+            if !look.is_empty(&column, &from).await {
+                return Some(place);
+            }
+            self.empty.push((table, place.column.name.clone()));
+            first.get_or_insert(place);
+        }
+        self.empty.truncate(known);
+        first
+    }
+
     /// The best column of each table on the way to the person, which is left out. Columns that lead
     /// to the next table do not count.
-    fn places(&self, words: &Words, fits: fn(Shape) -> bool) -> Vec<Place> {
+    pub(super) fn places(&self, words: &Words, fits: fn(Shape) -> bool) -> Vec<Place> {
+        self.places_of(words, |_, column| fits(column.shape))
+    }
+
+    /// The best column of each table on the way to the person, of those that fit by their alias.
+    pub(super) fn places_of(
+        &self,
+        words: &Words,
+        fits: impl Fn(&str, &Column) -> bool,
+    ) -> Vec<Place> {
         let way = self.ways.first().map_or(&[][..], Vec::as_slice);
         let end = way.len().saturating_sub(usize::from(way.len() > 1));
         let leads_on = |alias: &String, column: &Column| {
@@ -143,8 +210,16 @@ impl Draft<'_> {
             })
         };
         let place = |(steps, alias): (usize, &String)| {
-            let columns = self.select.table_of(alias).columns.iter();
-            let columns = columns.filter(|one| fits(one.shape) && !leads_on(alias, one));
+            let table = self.select.table_of(alias);
+            let at = self.select.place_of(alias);
+            let is_empty = |one: &Column| {
+                let mut empty = self.empty.iter();
+                empty.any(|(table, name)| *table == at && *name == one.name)
+            };
+            let is_key = |one: &Column| table.single_key() == Some(one.name.as_str());
+            let columns = table.columns.iter();
+            let columns = columns.filter(|one| fits(alias, one) && !is_empty(one));
+            let columns = columns.filter(|one| !leads_on(alias, one) && !is_key(one));
             let (score, column) = best_of(words, columns)?;
             Some(Place {
                 alias: alias.clone(),
@@ -165,49 +240,6 @@ impl Draft<'_> {
         }
     }
 
-    fn add_id(&mut self) -> Result<(), String> {
-        let table = self.main_table();
-        let main = self.select.main();
-        let key = table.primary_key.as_slice();
-        let unique = || {
-            table
-                .columns
-                .iter()
-                .find(|column| Name::new(&column.name).joined == "id")
-        };
-        let expression = match key {
-            [column] => self.select.column(main, column),
-            [] => match unique() {
-                Some(column) => self.select.column(main, &column.name),
-                None => return Err("it has no primary key, and no column id".into()),
-            },
-            several => {
-                let separator = literal("-");
-                let columns = several.iter().map(|column| self.as_text(main, column));
-                let mut parts: Vec<String> = Vec::new();
-                for column in columns {
-                    if !parts.is_empty() {
-                        parts.push(separator.clone());
-                    }
-                    parts.push(column);
-                }
-                self.notes.push(format!(
-                    "record_id is made of the {} columns of the primary key; no index serves it, \
-                     so a sweep sorts",
-                    several.len()
-                ));
-                self.select.concatenated(&parts)
-            }
-        };
-        self.select.columns.push(("record_id", expression));
-        Ok(())
-    }
-
-    pub(super) fn as_text(&self, alias: &str, column: &str) -> String {
-        let column = self.select.column(alias, column);
-        self.select.driver.syntax().as_text(&column)
-    }
-
     async fn add_persons(&mut self, look: &Look<'_>, ground: &Ground<'_>) {
         let ways = self.ways.clone();
         let found = persons::identifiers(
@@ -225,17 +257,26 @@ impl Draft<'_> {
         }
         self.select.columns.extend(found.columns);
         self.notes.extend(found.notes);
-        self.identifier_tables = found.tables;
+        self.row_tables = found.tables;
     }
 
     async fn add_fact(&mut self, look: &Look<'_>, ground: &Ground<'_>) -> Result<(), String> {
         let words = kind(self.feed);
         let mut not_yet = Vec::new();
-        let code = match self.find(words.code, is_code) {
+        let result = self.result(ground);
+        let may_be_code = |alias: &str, column: &Column| {
+            is_code(column.shape) && !is_result(alias, column, result.as_ref())
+        };
+        let code = match self.find_filled(look, words.code, may_be_code).await {
             Some(place) => {
-                let code = self.code(ground, &place, words.code_name);
-                self.only_with(&place, &code);
                 self.only_covid(look, ground, &place).await;
+                let code = match self.icd(look, ground, &place).await {
+                    Some(code) => self.or_text(&place, code),
+                    None => self.code(look, ground, &place, words.code_name).await,
+                };
+                let code = self.of_line(&place, code);
+                let code = self.product(&place, code);
+                self.only_with(&place, &code);
                 code
             }
             None => match self.answered_vaccine(look, ground).await {
@@ -246,85 +287,72 @@ impl Draft<'_> {
             },
         };
         let code = self.of_disease(look, code).await;
+        let told = code.clone();
         self.select.columns.push((words.code_name, code));
         match self.feed {
-            Feed::Vaccinations => self.add_doses(),
+            Feed::Vaccinations => {
+                self.add_doses(look).await;
+                self.answered_dose(look).await;
+            }
             Feed::Tests => {
-                let result = self
-                    .find(&words::RESULT, is_value)
-                    .ok_or("it has no column with a result")?;
-                let place = result;
-                let result = self.answer(ground, &place);
+                let place = result.ok_or("it has no column with the word of a result")?;
+                let result = self.answer(look, ground, &place, "result_code").await;
                 self.only_with(&place, &result);
                 not_yet.push(format!("{result} IS NULL"));
                 self.select.columns.push(("result_code", result));
             }
             Feed::Recoveries => {
-                if let Some(began) = self.find(&words::BEGAN, is_date) {
+                if let Some(began) = self.find_day(&words::BEGAN) {
                     let expression = self.moment("began_on", &began);
                     self.select.columns.push(("began_on", expression));
                 }
             }
         }
-        let day = self
-            .day(words.date)
-            .ok_or("it has no column with the day")?;
+        let day = self.day(words.date).or_else(|| self.day_of_change());
+        let day = day.ok_or("it has no column with the day")?;
+        let day = self.answered_day(look, day).await;
+        let is_persons_row = self.is_persons_row(words.table);
+        if is_persons_row {
+            not_yet.push(format!("{told} IS NULL AND {day} IS NULL"));
+        }
         if self.feed == Feed::Recoveries {
             not_yet.push(format!("{day} IS NULL"));
         }
         self.select.columns.push(("occurred_on", day));
         not_yet.extend(self.drafts(look).await);
-        self.add_status(&not_yet);
+        not_yet.extend(self.unconfirmed());
+        self.add_status(&not_yet, is_persons_row);
         Ok(())
     }
 
-    /// The day of the fact; of a test that of the sample, if it is known.
-    fn day(&mut self, words: &Words) -> Option<String> {
-        let mut places = match self.feed {
-            Feed::Tests => self.places(&words::SAMPLED, is_date),
-            _ => Vec::new(),
-        };
-        places.extend(self.find(words, is_date));
-        let shape = places.first()?.column.shape;
-        self.guess("occurred_on", &places[0]);
-        let mut columns: Vec<String> = Vec::new();
-        for place in places.iter().filter(|place| place.column.shape == shape) {
-            columns.push(self.moment("occurred_on", place));
-            if !place.column.is_nullable {
-                break;
-            }
-        }
-        columns.dedup();
-        match columns.as_slice() {
-            [one] => Some(one.clone()),
-            several => Some(format!("COALESCE({})", several.join(", "))),
-        }
-    }
-
-    /// A column with a day or a moment. Where the system keeps moments in UTC without saying so,
-    /// the day would be another one near midnight.
-    fn moment(&mut self, name: &str, place: &Place) -> String {
-        let column = self.select.column(&place.alias, &place.column.name);
-        let Place { column: kept, .. } = place;
-        let is_moment = kept.shape == Shape::Moment && !kept.is_instant;
-        let Some(system) = systems::in_utc(self.select.catalog).filter(|_| is_moment) else {
-            return column;
-        };
-        self.notes.push(format!(
-            "{name} is made of {column}, which {system} keeps in UTC without a zone; check with a \
-             fact of the night"
-        ));
-        self.select.driver.syntax().of_utc(&column)
+    /// True where a fact stands in the row of a person: most of them tell of none.
+    fn is_persons_row(&self, of_facts: &Words) -> bool {
+        let name = Name::new(&self.main_table().name);
+        words::PERSON_TABLE.score(&name) > 0 && of_facts.score(&name) == 0
     }
 
     /// The column with a code, or what stands for it in the list that it refers to.
-    pub(super) fn code(&mut self, ground: &Ground<'_>, place: &Place, name: &str) -> String {
+    pub(super) async fn code(
+        &mut self,
+        look: &Look<'_>,
+        ground: &Ground<'_>,
+        place: &Place,
+        name: &str,
+    ) -> String {
         let table = self.select.place_of(&place.alias);
         let listed = ground.references.at(table, &place.column.name).cloned();
         let listed = listed.filter(|reference| !ground.persons.is_person(reference.to));
-        let label = listed.and_then(|reference| self.label(ground, &place.alias, &reference));
-        if let Some(label) = label {
-            return label.expression;
+        if let Some(reference) = listed {
+            let label = self.label(look, ground, &place.alias, &reference, name);
+            if let Some(label) = label.await {
+                return match self.feed {
+                    Feed::Recoveries => self.or_text(place, label.expression),
+                    _ => label.expression,
+                };
+            }
+            let shown = self.select.table_of(&place.alias).shown();
+            let list = ground.catalog.tables[reference.to].shown();
+            self.note_number(name, &shown, &list, &place.column);
         }
         self.guess(name, place);
         self.add_system(&place.column.name, name);
@@ -366,67 +394,9 @@ impl Draft<'_> {
             .push(format!("test_code is {code} since a name says so; check"));
         Some(literal(code))
     }
-
-    fn add_doses(&mut self) {
-        let may_count = |shape| matches!(shape, Shape::Text | Shape::Whole | Shape::Number);
-        for (name, words) in [
-            ("dose_number", &words::DOSE),
-            ("series_doses", &words::SERIES),
-        ] {
-            if let Some(place) = self.find(words, may_count) {
-                let taken = self.select.column(&place.alias, &place.column.name);
-                if self.select.columns.iter().any(|(_, known)| *known == taken) {
-                    continue;
-                }
-                self.guess(name, &place);
-                self.select.columns.push((name, taken));
-            }
-        }
-    }
-
-    /// Names what is about another disease, where the rows say what they are about.
-    async fn of_disease(&mut self, look: &Look<'_>, code: String) -> String {
-        if self.feed == Feed::Recoveries {
-            return code;
-        }
-        let is_text = |shape| shape == Shape::Text;
-        let Some(place) = self.find(&words::DISEASE, is_text) else {
-            return code;
-        };
-        let disease = self.select.column(&place.alias, &place.column.name);
-        let table = self.select.place_of(&place.alias);
-        let from = format!("{} AS x", self.select.typed_table(table));
-        let values = look
-            .values(
-                &format!("x.{}", self.select.typed(&place.column.name)),
-                &from,
-            )
-            .await;
-        let covid: Vec<String> = values
-            .iter()
-            .filter(|(value, _)| mentions_covid(value))
-            .map(|(value, _)| literal(value))
-            .collect();
-        if covid.is_empty() {
-            return code;
-        }
-        self.has_other_disease = true;
-        format!(
-            "CASE WHEN {disease} NOT IN ({}) THEN {} ELSE {code} END",
-            covid.join(", "),
-            literal(OTHER_DISEASE)
-        )
-    }
 }
 
-/// Word that the query makes of a fact about another disease.
-pub const OTHER_DISEASE: &str = "another disease";
-
-/// True for a word about COVID-19.
-pub(super) fn mentions_covid(value: &str) -> bool {
-    let joined = Name::new(value).joined;
-    let words = [
-        "covid", "corona", "korona", "sarscov", "ncov", "kovid", "u071",
-    ];
-    words.iter().any(|word| joined.contains(word))
+/// True for the column of a result, which is no kind of test.
+fn is_result(alias: &str, column: &Column, result: Option<&Place>) -> bool {
+    result.is_some_and(|one| one.alias == alias && one.column.name == column.name)
 }

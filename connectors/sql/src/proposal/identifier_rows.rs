@@ -1,17 +1,18 @@
 //! Identifiers that stand in rows of a table of their own, one for each kind of document or number.
 
 use super::columns::{Found, IDENTIFIERS, best_column, may_identify};
-use super::look::Look;
+use super::lists::{self, list_of};
+use super::look::{Look, is_code as may_be_named};
 use super::names::Words;
 use super::references::{Reference, References};
 use super::select::{Select, literal};
 use super::words;
-use crate::catalog::{Catalog, Shape, Table};
+use crate::catalog::{Catalog, Column, Shape};
 
 /// Tables with one row for each identifier or attribute of a person.
 const IDENTIFIER_TABLES: Words = Words {
     whole: "",
-    words: "identifier identifiers document documents dokument dokumenty",
+    words: "identifier identifiers identity identities document documents dokument dokumenty",
     parts: "identif document dokument attribute udostover pieceident",
     never: "type tip audit history template file",
 };
@@ -24,7 +25,7 @@ const IDENTIFIER_TYPE: Words = Words {
 };
 /// Columns that hold the identifier.
 const IDENTIFIER_VALUE: Words = Words {
-    whole: "identifier number value nomer docnumber documentnumber numero code kod",
+    whole: "identifier identitydata number value nomer docnumber documentnumber numero code kod",
     words: "identifier number value nomer numero",
     parts: "docnum nomerdok",
     never: "type date reference coded",
@@ -37,12 +38,7 @@ pub(super) fn identifier_tables(
     references: &References,
     person: usize,
 ) -> Vec<(usize, Reference)> {
-    let fits = |table: usize| {
-        let table = &catalog.tables[table];
-        table.is_readable
-            && IDENTIFIER_TABLES.fits(&table.name)
-            && best_column(table, &IDENTIFIER_VALUE, may_identify).is_some()
-    };
+    let fits = |table: usize| is_one(catalog, table);
     let mut found: Vec<(usize, Reference)> = Vec::new();
     for (table, reference) in references.to(person) {
         if fits(table) {
@@ -65,7 +61,21 @@ pub(super) fn identifier_tables(
     found
 }
 
-/// Finds identifiers that stand in rows of a table of their own.
+/// True for a table with a row for each identifier.
+pub(super) fn is_one(catalog: &Catalog, table: usize) -> bool {
+    let table = &catalog.tables[table];
+    table.is_readable
+        && IDENTIFIER_TABLES.fits(&table.name)
+        && best_column(table, &IDENTIFIER_VALUE, may_identify).is_some()
+}
+
+/// True for a type that the kind of an identifier may have.
+fn is_type(shape: Shape) -> bool {
+    shape.is_code() || shape == Shape::Number
+}
+
+/// Finds identifiers that stand in rows of a table of their own. A person may have several of one
+/// kind, so each becomes a list.
 pub(super) async fn from_rows(
     look: &Look<'_>,
     select: &mut Select<'_>,
@@ -81,71 +91,127 @@ pub(super) async fn from_rows(
         let Some((_, value)) = best_column(table, &IDENTIFIER_VALUE, may_identify) else {
             continue;
         };
-        let Some((_, kind)) = best_column(table, &IDENTIFIER_TYPE, Shape::is_code) else {
+        let Some((_, kind)) = best_column(table, &IDENTIFIER_TYPE, is_type) else {
             continue;
         };
-        let (from, type_expression) = typed_rows(select, references, place, &kind.name);
-        let kinds = look.values(&type_expression, &from).await;
-        let mut is_used = false;
+        let kinds = kinds(look, select, references, place, kind).await;
+        let mut taken: Vec<String> = Vec::new();
+        let mut told = Vec::new();
         for (name, words) in IDENTIFIERS {
-            let fits = kinds.iter().find(|(kind, _)| words.fits(kind));
+            let of_words = kinds.iter().filter(|kind| words.fits(&kind.name));
+            let fits: Vec<&Kind> = of_words
+                .filter(|kind| !taken.contains(&kind.value))
+                .collect();
+            taken.extend(fits.iter().map(|kind| kind.value.clone()));
+            let name = list_of(name);
             let is_known = found.columns.iter().any(|(known, _)| *known == name);
-            let Some((kind, _)) = fits.filter(|_| !is_known) else {
+            if fits.is_empty() || is_known {
                 continue;
-            };
+            }
+            let kind = format!("x.{}", select.typed(&kind.name));
             let each: Vec<String> = aliases
                 .iter()
                 .map(|alias| {
                     let own = format!("x.{}", select.typed(&reference.columns[0]));
                     let person = select.column(alias, &reference.to_columns[0]);
-                    let not_deleted = holds(select, table, "x");
-                    format!(
-                        "(SELECT MIN(x.{}) FROM {from} WHERE {own} = {person} AND \
-                         {type_expression} = {}{not_deleted})",
-                        select.typed(&value.name),
-                        literal(kind)
-                    )
+                    let condition = format!("{own} = {person} AND {}", is_one_of(&kind, &fits));
+                    lists::all_values(select, place, value, "x", &condition)
                 })
                 .collect();
             let expression = match each.as_slice() {
                 [one] => one.clone(),
                 several => format!("COALESCE({})", several.join(", ")),
             };
+            let names = fits.iter().map(|kind| kind.shown());
+            told.push(format!("{name} {}", names.collect::<Vec<_>>().join(", ")));
             found.columns.push((name, expression));
-            is_used = true;
         }
-        if is_used {
-            found.tables.push((place, aliases[0].clone(), reference));
+        if !told.is_empty() {
+            // Rows of a person that was merged count as those of the one that survived.
+            let each = aliases.iter().rev();
+            found
+                .tables
+                .extend(each.map(|alias| (place, alias.clone(), reference.clone())));
+            found.notes.push(format!(
+                "identifiers are rows of {}, told apart by {}: {}; all that a person has of a kind \
+                 are read. A new kind has to be added",
+                table.shown(),
+                kind.name,
+                told.join("; ")
+            ));
         }
     }
 }
 
-/// A table of identifiers as `x`, joined with the list of its types where it has one, and the
-/// expression for the type.
-fn typed_rows(
+/// Kind of identifier: what stands in a row, as a literal, and what it is called.
+struct Kind {
+    value: String,
+    name: String,
+}
+
+impl Kind {
+    fn shown(&self) -> String {
+        let is_its_name = self.value == literal(&self.name);
+        if is_its_name || !may_be_named(&self.name) {
+            self.value.clone()
+        } else {
+            format!("{} («{}»)", self.value, self.name)
+        }
+    }
+}
+
+/// Condition that a row is of one of these kinds.
+fn is_one_of(column: &str, kinds: &[&Kind]) -> String {
+    let values: Vec<&str> = kinds.iter().map(|kind| kind.value.as_str()).collect();
+    match values.as_slice() {
+        [one] => format!("{column} = {one}"),
+        several => format!("{column} IN ({})", several.join(", ")),
+    }
+}
+
+/// Kinds of identifiers: those of the list that the rows refer to, by its keys, which stay when a
+/// kind is called otherwise; or the words that stand in the rows themselves.
+async fn kinds(
+    look: &Look<'_>,
     select: &Select<'_>,
     references: &References,
     place: usize,
-    kind: &str,
-) -> (String, String) {
-    let table = select.typed_table(place);
-    let of_list = references.at(place, kind).and_then(|reference| {
+    kind: &Column,
+) -> Vec<Kind> {
+    let listed = references.at(place, &kind.name).and_then(|reference| {
         let list = &select.catalog.tables[reference.to];
         let (_, label) = best_column(list, &words::LABEL, |shape| shape == Shape::Text)?;
-        let from = format!(
-            "{table} AS x JOIN {} AS y ON y.{} = x.{}",
-            select.typed_table(reference.to),
-            select.typed(&reference.to_columns[0]),
-            select.typed(kind)
-        );
-        Some((from, format!("y.{}", select.typed(&label.name))))
+        Some((reference, label))
     });
-    of_list.unwrap_or_else(|| (format!("{table} AS x"), format!("x.{}", select.typed(kind))))
+    let Some((reference, label)) = listed else {
+        let from = format!("{} AS x", select.typed_table(place));
+        let column = format!("x.{}", select.typed(&kind.name));
+        let values = look.values(&column, &from).await.into_iter();
+        return values
+            .map(|(name, _)| Kind {
+                value: key_literal(&name, kind.shape),
+                name,
+            })
+            .collect();
+    };
+    let from = format!("{} AS y", select.typed_table(reference.to));
+    let key = format!("y.{}", select.typed(&reference.to_columns[0]));
+    let label = format!("y.{}", select.typed(&label.name));
+    let entries = look.entries(&key, &label, &from).await.into_iter();
+    entries
+        .map(|(value, name)| Kind {
+            value: key_literal(&value, kind.shape),
+            name,
+        })
+        .collect()
 }
 
-/// Condition that a row was not taken back, where its table has a flag for that.
-fn holds(select: &Select<'_>, table: &Table, alias: &str) -> String {
-    super::status::deleted_conditions(select, table, alias)
-        .first()
-        .map_or_else(String::new, |condition| format!(" AND NOT ({condition})"))
+/// A key as a literal of the type that its column has.
+pub(super) fn key_literal(key: &str, shape: Shape) -> String {
+    let is_number = matches!(shape, Shape::Whole | Shape::Number);
+    if is_number && !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit()) {
+        key.to_owned()
+    } else {
+        literal(key)
+    }
 }

@@ -93,6 +93,7 @@ async fn values(look: &Look<'_>, catalog: &Catalog, table: &Table, document: &st
             .any(|column| is_known(&column.name))
         {
             columns.push(Column {
+                plain: name.clone(),
                 name,
                 shape: Shape::Text,
                 is_instant: false,
@@ -102,6 +103,7 @@ async fn values(look: &Look<'_>, catalog: &Catalog, table: &Table, document: &st
                     key,
                     is_nested,
                 }),
+                row: None,
             });
         }
     }

@@ -7,6 +7,8 @@ use crate::value::{Kind, Sql};
 
 /// Rows of a table or query that are looked at.
 const MAX_ROWS: u32 = 50_000;
+/// Most entries of a list that are read.
+pub(super) const MAX_ENTRIES: usize = 2_000;
 /// Most distinct values that are read of a column.
 pub(super) const MAX_VALUES: usize = 300;
 /// Longest value that is shown, in characters; a longer one is a text, not a code.
@@ -15,9 +17,14 @@ const MAX_CHARS: usize = 130;
 /// Word of a column, and the number of rows that have it among those looked at.
 pub type CountedValue = (String, u64);
 
+/// Tells whether a code of a documented column is known without being mapped.
+pub type KnownCodes<'a> = dyn Fn(&str, &str) -> bool + Sync + 'a;
+
 /// Looks at values with one session for each question.
 pub(super) struct Look<'s> {
     pub sessions: &'s Sessions,
+    /// Tells whether a code of a documented column is known without being mapped.
+    pub known: Option<&'s KnownCodes<'s>>,
 }
 
 impl Look<'_> {
@@ -25,10 +32,65 @@ impl Look<'_> {
         self.sessions.driver.as_ref()
     }
 
+    /// True for a code that is known to mean something in a documented column.
+    pub(super) fn knows(&self, column: &str, code: &str) -> bool {
+        self.known.is_some_and(|known| known(column, code))
+    }
+
     /// Distinct values of an expression over a table or parenthesised query, the most frequent
     /// first. None where the database does not answer: the proposal then does without.
     pub(super) async fn values(&self, expression: &str, from: &str) -> Vec<CountedValue> {
         self.try_values(expression, from).await.unwrap_or_default()
+    }
+
+    /// Distinct keys with their names, over a table and what follows it in a query; the first ones
+    /// in the order of keys. None where the database does not answer.
+    pub(super) async fn entries(&self, key: &str, name: &str, from: &str) -> Vec<(String, String)> {
+        self.try_entries(key, name, from).await.unwrap_or_default()
+    }
+
+    async fn try_entries(
+        &self,
+        key: &str,
+        name: &str,
+        from: &str,
+    ) -> Result<Vec<(String, String)>, Failure> {
+        let shown = |column| self.driver().project(column, Kind::Text);
+        let text = format!(
+            "SELECT {}, {} FROM (SELECT DISTINCT {key} AS k, {name} AS c FROM {from}) AS q WHERE \
+             q.k IS NOT NULL AND q.c IS NOT NULL ORDER BY q.k, q.c LIMIT {MAX_ENTRIES}",
+            shown("q.k"),
+            shown("q.c")
+        );
+        let rows = self.pairs(text).await?;
+        Ok(rows.into_iter().map(<(String, String)>::from).collect())
+    }
+
+    /// True where a column is empty in all rows that are looked at, and there are some.
+    pub(super) async fn is_empty(&self, column: &str, from: &str) -> bool {
+        let count = self.try_filled(column, from).await;
+        count.is_ok_and(|[rows, filled]| rows > 0 && filled == 0)
+    }
+
+    async fn try_filled(&self, column: &str, from: &str) -> Result<[u64; 2], Failure> {
+        let text = self.driver().syntax().text("q.c");
+        let sql = format!(
+            "SELECT CAST(count(*) AS CHAR(20)), CAST(count(NULLIF({text}, '')) AS CHAR(20)) FROM \
+             (SELECT {column} AS c FROM {from} LIMIT {MAX_ROWS}) AS q"
+        );
+        let counts = self.pairs(sql).await?;
+        let number = |text: &String| text.parse().unwrap_or(0);
+        let counts = counts.first().map(|counts| counts.each_ref().map(number));
+        Ok(counts.unwrap_or_default())
+    }
+
+    /// The two columns of a statement's rows, without blanks around them.
+    async fn pairs(&self, sql: String) -> Result<Vec<[String; 2]>, Failure> {
+        let mut lent = self.sessions.lend().await?;
+        let rows = lent.text_rows(&Sql::plain(sql)).await?;
+        lent.give_back().await?;
+        let trimmed = |row: [String; 2]| row.map(|text| text.trim().to_owned());
+        Ok(rows.into_iter().map(trimmed).collect())
     }
 
     async fn try_values(&self, column: &str, from: &str) -> Result<Vec<CountedValue>, Failure> {
@@ -41,18 +103,10 @@ impl Look<'_> {
              {MAX_ROWS}) AS q WHERE q.c IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {}",
             MAX_VALUES + 1
         );
-        let mut lent = self.sessions.lend().await?;
-        let rows = lent.fetch(&Sql::plain(text), &[Kind::Text; 2]).await?;
-        lent.give_back().await?;
-        let text = |cell: crate::value::Cell<'_>| {
-            let bytes = cell.bytes().unwrap_or_default();
-            String::from_utf8_lossy(&bytes).trim().to_owned()
-        };
-        let each = rows
-            .rows()
-            .map(|row| (text(row.cell(0)), text(row.cell(1))));
-        Ok(each
-            .filter_map(|(value, count)| Some((value, count.parse().ok()?)))
+        let rows = self.pairs(text).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|[value, count]| Some((value, count.parse().ok()?)))
             .collect())
     }
 }

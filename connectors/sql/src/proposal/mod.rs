@@ -5,24 +5,39 @@
 //! is not sure is said beside it.
 
 mod answers;
+mod attributes;
 mod candidates;
 mod changes;
 mod columns;
+mod concepts;
+mod days;
+mod dictionary;
+mod diseases;
+mod documents;
+mod doses;
 mod fact_status;
 mod facts;
 mod feed;
+mod groups;
 mod identifier_rows;
 mod json;
+mod keys;
+mod lists;
 mod look;
 mod merges;
 mod names;
+mod parents;
 mod passports;
 mod persons;
+mod questions;
 mod references;
+mod results;
 mod section;
 mod select;
+mod stamps;
 mod status;
 mod systems;
+mod ways;
 mod words;
 
 use std::path::Path;
@@ -31,9 +46,10 @@ use std::time::Duration;
 use connector_kit::{Feed, SourceError};
 
 pub use changes::Changes;
-pub use facts::OTHER_DISEASE;
+pub use diseases::OTHER_DISEASE;
 pub use feed::{FoundValues, ProposedFeed};
-pub use look::CountedValue;
+pub use look::{CountedValue, KnownCodes};
+pub use systems::KnownSystem;
 
 use crate::catalog::{self, Catalog, Table};
 use crate::config::Common;
@@ -66,8 +82,10 @@ pub struct Proposal {
     pub is_cut: bool,
     /// Tables that the account may not read.
     pub unreadable: Vec<String>,
+    /// Schemas, or tables of a file, whose structure the database does not show, with what it says.
+    pub unread: Vec<(String, String)>,
     /// Known system that the tables are of.
-    pub system: Option<&'static str>,
+    pub system: Option<KnownSystem>,
     /// Tables of persons.
     pub persons: Vec<String>,
     /// Feeds that a query was found for.
@@ -83,6 +101,19 @@ pub struct MissingFeed {
     pub feed: Feed,
     /// Tables that could hold it, each with what it lacks.
     pub likely: Vec<(String, String)>,
+}
+
+impl Proposal {
+    /// Comment lines on the system that was recognised; empty where none was.
+    #[must_use]
+    pub fn about_system(&self) -> String {
+        self.system.map_or_else(String::new, |system| {
+            section::comment(&format!(
+                "The tables are those of {}: {}.",
+                system.name, system.guide
+            ))
+        })
+    }
 }
 
 impl Database {
@@ -134,28 +165,82 @@ impl Database {
     /// # Errors
     /// As a page fails.
     pub async fn propose(&self) -> Result<Proposal, SourceError> {
-        let proposed = self.try_propose().await;
+        let proposed = self.try_propose(None).await;
         proposed.map_err(|failure| failure.at("the database", None))
     }
 
-    async fn try_propose(&self) -> Result<Proposal, Failure> {
+    /// Does the same where it can be told which codes of a documented column are known without
+    /// being mapped: of names in several languages those are taken.
+    ///
+    /// # Errors
+    /// As a page fails.
+    pub async fn propose_known(&self, known: &KnownCodes<'_>) -> Result<Proposal, SourceError> {
+        let proposed = self.try_propose(Some(known)).await;
+        proposed.map_err(|failure| failure.at("the database", None))
+    }
+
+    async fn try_propose(&self, known: Option<&KnownCodes<'_>>) -> Result<Proposal, Failure> {
         let look = Look {
             sessions: &self.sessions,
+            known,
         };
         let product = self.product().await?;
-        let mut catalog = catalog::read(&self.sessions).await?;
-        json::add_columns(&look, &mut catalog).await;
+        let whole = catalog::read(&self.sessions).await?;
+        let own = whole.on_search_path();
+        let mut proposal = overview(&whole, product);
+        let mut taken = Vec::new();
+        let has_others = own.is_some();
+        if let Some(own) = own {
+            self.propose_in(&look, own, &mut proposal, &mut taken).await;
+        }
+        // Elsewhere only what was not found there: a copy is none of the clinic's.
+        if proposal.feeds.len() < Feed::ALL.len() {
+            let known = proposal.feeds.len();
+            self.propose_in(&look, whole, &mut proposal, &mut taken)
+                .await;
+            if has_others {
+                let others = proposal.feeds[known..].iter_mut();
+                others.for_each(ProposedFeed::note_other_schema);
+            }
+        }
+        let place = |feed| Feed::ALL.iter().position(|one| *one == feed);
+        proposal.feeds.sort_by_key(|found| place(found.feed));
+        Ok(proposal)
+    }
+
+    /// Looks in these tables for the feeds that were not found yet.
+    async fn propose_in(
+        &self,
+        look: &Look<'_>,
+        mut catalog: Catalog,
+        proposal: &mut Proposal,
+        taken: &mut Vec<(String, String)>,
+    ) {
+        json::add_columns(look, &mut catalog).await;
+        if self.sessions.driver.kind() == "mysql" {
+            parents::add_references(look, &mut catalog).await;
+        }
         let references = References::of(&catalog);
+        attributes::add_columns(look, &mut catalog, &references).await;
         let persons = Persons::of(&catalog, &references);
         let ground = Ground {
             catalog: &catalog,
             references: &references,
             persons: &persons,
         };
-        let mut proposal = overview(&catalog, &persons, product);
-        let mut taken = Vec::new();
+        let tables = catalog.tables.iter().enumerate();
+        let of_persons = tables.filter(|(place, _)| persons.is_person(*place));
+        for (_, table) in of_persons {
+            if !proposal.persons.contains(&table.shown()) {
+                proposal.persons.push(table.shown());
+            }
+        }
+        proposal.missing.clear();
         for feed in Feed::ALL {
-            match propose_feed(&look, &ground, feed, &taken).await {
+            if proposal.feeds.iter().any(|found| found.feed == feed) {
+                continue;
+            }
+            match propose_feed(look, &ground, feed, taken).await {
                 Ok((table, feed)) => {
                     taken.extend(table);
                     proposal.feeds.push(feed);
@@ -163,7 +248,6 @@ impl Database {
                 Err(missing) => proposal.missing.push(missing),
             }
         }
-        Ok(proposal)
     }
 
     async fn product(&self) -> Result<String, Failure> {
@@ -176,21 +260,18 @@ impl Database {
     }
 }
 
-fn overview(catalog: &Catalog, persons: &Persons, product: String) -> Proposal {
+fn overview(catalog: &Catalog, product: String) -> Proposal {
     let tables = || catalog.tables.iter();
     let unreadable = tables().filter(|table| !table.is_readable);
-    let of_persons = tables()
-        .enumerate()
-        .filter(|(place, _)| persons.is_person(*place))
-        .map(|(_, table)| table.shown());
     Proposal {
         product,
         tables: catalog.tables.len(),
         columns: tables().map(|table| table.columns.len()).sum(),
         is_cut: catalog.is_cut,
         unreadable: unreadable.map(Table::shown).collect(),
+        unread: catalog.unread.clone(),
         system: systems::recognise(catalog),
-        persons: of_persons.collect(),
+        persons: Vec::new(),
         feeds: Vec::new(),
         missing: Vec::new(),
     }
@@ -201,13 +282,17 @@ async fn propose_feed(
     look: &Look<'_>,
     ground: &Ground<'_>,
     feed: Feed,
-    taken: &[usize],
-) -> Result<(Option<usize>, ProposedFeed), MissingFeed> {
+    taken: &[(String, String)],
+) -> Result<(Option<(String, String)>, ProposedFeed), MissingFeed> {
     let mut lacking = Vec::new();
     let candidates = ground.likely(feed);
+    let name = |place: usize| {
+        let table = &ground.catalog.tables[place];
+        (table.schema.clone(), table.name.clone())
+    };
     let free = candidates
         .iter()
-        .filter(|candidate| !taken.contains(&candidate.table));
+        .filter(|candidate| !taken.contains(&name(candidate.table)));
     for candidate in free.take(MAX_TRIED) {
         let shown = ground.catalog.tables[candidate.table].shown();
         match facts::draft(look, ground, feed, candidate.table).await {
@@ -219,7 +304,7 @@ async fn propose_feed(
                     .take(MAX_NAMED)
                     .collect();
                 // Of a table with rows of several kinds only some are read.
-                let whole = draft.select.filter.is_none().then_some(candidate.table);
+                let whole = draft.select.filter.is_none().then(|| name(candidate.table));
                 let proposed = feed::finish(look, draft, shown, also).await;
                 return Ok((whole, proposed));
             }
@@ -227,8 +312,24 @@ async fn propose_feed(
             Err(_) => {}
         }
     }
+    if lacking.is_empty() {
+        lacking = near(look, ground, feed).await;
+    }
     Err(MissingFeed {
         feed,
         likely: lacking,
     })
+}
+
+/// Tables that have to do with a kind of fact by their names, each with what it lacks.
+async fn near(look: &Look<'_>, ground: &Ground<'_>, feed: Feed) -> Vec<(String, String)> {
+    let mut told = Vec::new();
+    for table in ground.near(feed).into_iter().take(MAX_NAMED) {
+        let lacks = match facts::draft(look, ground, feed, table).await {
+            Ok(_) => "its name does not say that it holds such facts".to_owned(),
+            Err(lacks) => lacks,
+        };
+        told.push((ground.catalog.tables[table].shown(), lacks));
+    }
+    told
 }

@@ -1,6 +1,7 @@
 //! Passports that stand in two columns, a series and a number, alone or among other documents.
 
-use super::columns::{best_column, may_identify};
+use super::columns::{best_column, best_of, may_identify};
+use super::documents;
 use super::look::Look;
 use super::names::{Name, Words};
 use super::select::{Select, literal};
@@ -51,7 +52,12 @@ pub(super) struct Parts<'t> {
 
 /// The columns of a person's passport.
 pub(super) fn parts(table: &Table) -> Option<Parts<'_>> {
-    let column = |words| best_column(table, words, may_identify).map(|(_, column)| column);
+    let column = |words| {
+        let columns = table.columns.iter().filter(|column| {
+            may_identify(column.shape) && !documents::is_row_number(table, column)
+        });
+        best_of(words, columns).map(|(_, column)| column)
+    };
     if let Some(number) = column(&words::PASSPORT) {
         return Some(Parts {
             series: column(&words::PASSPORT_SERIES),
@@ -80,6 +86,10 @@ pub(super) struct Passport {
 }
 
 impl Parts<'_> {
+    pub(super) const fn has_series(&self) -> bool {
+        self.series.is_some()
+    }
+
     /// Makes one number of the parts, for each of several rows of the table: the first one that has
     /// one counts, so that no series comes to another row's number.
     pub(super) async fn joined(

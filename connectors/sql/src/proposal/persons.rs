@@ -1,25 +1,27 @@
 //! Finds the persons of a database: their tables, the way from a fact to its person, and the
 //! columns and rows that hold identifiers.
 
-use super::columns::{Found, IDENTIFIERS, best_column, may_identify};
+use super::columns::{Found, IDENTIFIERS, best_column, best_of, may_identify, score as score_of};
+use super::documents;
 use super::identifier_rows::{from_rows, identifier_tables};
+use super::lists::{self, is_of, list_of};
 use super::look::Look;
 use super::merges::Survivor;
+use super::names::Words;
 use super::passports;
-use super::references::{Reference, References, is_of_staff, names_patient};
+use super::references::{Reference, References};
 use super::select::Select;
 use super::words;
 use crate::catalog::{Catalog, Column, Shape, Table};
 
-/// Most references between a fact and its person.
-const MAX_STEPS: usize = 4;
-/// Most ways from a fact to a person that are joined.
-const MAX_WAYS: usize = 4;
 /// Score from which on a table is one of persons.
 const MIN_SCORE: u32 = 60;
 
-/// Documented column of a Russian passport.
+/// Documented columns of passports, and of the countries that issued foreign ones.
 const PASSPORT: &str = "person_passport";
+const FOREIGN_PASSPORT: &str = "person_passport_foreign";
+const FOREIGN_COUNTRY: &str = "person_passport_foreign_country";
+const FOREIGN_LIST_COUNTRY: &str = "person_passport_foreign_list_country";
 
 /// How surely each table of a catalogue is one of persons.
 pub(super) struct Persons {
@@ -49,113 +51,17 @@ impl Persons {
     }
 
     /// True for a table that holds identifiers in columns of its own.
-    fn holds_identifiers(catalog: &Catalog, table: usize) -> bool {
+    pub(super) fn holds_identifiers(catalog: &Catalog, table: usize) -> bool {
         !identifier_columns(&catalog.tables[table]).is_empty()
     }
 
-    /// All ways from a table to persons, with the tables at their ends.
-    fn all_ways(
-        &self,
-        catalog: &Catalog,
-        references: &References,
-        fact: usize,
-    ) -> Vec<(usize, Vec<Reference>)> {
-        let mut ends: Vec<(usize, Vec<Reference>)> = Vec::new();
-        let mut begun: Vec<Vec<Reference>> = vec![Vec::new()];
-        // One step more than counts: a table that only joins two others is none.
-        for _ in 0..=MAX_STEPS {
-            let mut longer = Vec::new();
-            for way in &begun {
-                let at = way.last().map_or(fact, |last| last.to);
-                let been = |table| table == fact || way.iter().any(|step| step.to == table);
-                let mut next = references.from(at).to_vec();
-                if links(references, fact, way) == 0 {
-                    next.extend(references.links(catalog, at));
-                }
-                let next = next.into_iter();
-                for step in next.filter(|step| step.is_of_subject() && !been(step.to)) {
-                    let to = step.to;
-                    let mut way = way.clone();
-                    way.push(step);
-                    if way.len() - links(references, fact, &way) > MAX_STEPS {
-                        continue;
-                    }
-                    if self.is_person(to) {
-                        ends.push((to, way.clone()));
-                    }
-                    if !is_of_staff(&catalog.tables[to]) {
-                        longer.push(way);
-                    }
-                }
-            }
-            longer.truncate(500);
-            begun = longer;
-        }
-        ends
+    pub(super) fn score_of(&self, table: usize) -> u32 {
+        self.scores[table]
     }
 
-    /// The shortest ways from a table to its person; one without a step where the row itself has
-    /// the identifiers.
-    pub(super) fn ways(
-        &self,
-        catalog: &Catalog,
-        references: &References,
-        fact: usize,
-    ) -> Vec<Vec<Reference>> {
-        if Self::holds_identifiers(catalog, fact) {
-            return vec![Vec::new()];
-        }
-        let ends = self.all_ways(catalog, references, fact);
-        let of_patient = |way: &[Reference]| {
-            let columns = way.first().map_or(&[][..], |first| &first.columns);
-            columns.iter().any(|column| names_patient(column))
-        };
-        let rank = |end: &(usize, Vec<Reference>)| {
-            let (table, way) = end;
-            let known = self.identifiers[*table] > 0;
-            let is_declared = way.iter().all(|step| step.is_declared);
-            (
-                known,
-                of_patient(way),
-                links(references, fact, way) == 0,
-                MAX_STEPS + 1 - way.len(),
-                is_declared,
-                self.scores[*table],
-            )
-        };
-        let Some(best) = ends.iter().max_by_key(|end| rank(end)).cloned() else {
-            return Vec::new();
-        };
-        let same = ends.into_iter().filter(|(table, way)| {
-            *table == best.0 && way.len() == best.1.len() && of_patient(way) == of_patient(&best.1)
-        });
-        let mut ways: Vec<Vec<Reference>> = vec![best.1.clone()];
-        // Another way counts only where a row goes the one or the other: by another table. Two
-        // references to the table of persons itself name two persons.
-        for (_, way) in same {
-            let between = |way: &[Reference]| -> Vec<usize> {
-                let steps = way.iter().take(way.len().saturating_sub(1));
-                steps.map(|step| step.to).collect()
-            };
-            let is_new = ways.iter().all(|known| between(known) != between(&way));
-            if is_new && ways.len() < MAX_WAYS {
-                ways.push(way);
-            }
-        }
-        ways
-    }
-
-    /// Columns of a table that lead to persons, too, beside those of the ways that were chosen.
-    pub(super) fn other_references(
-        &self,
-        references: &References,
-        fact: usize,
-        ways: &[Vec<Reference>],
-    ) -> Vec<String> {
-        let chosen = |one: &Reference| ways.iter().any(|way| way.first() == Some(one));
-        let to_persons = references.from(fact).iter();
-        let others = to_persons.filter(|one| self.is_person(one.to) && !chosen(one));
-        others.flat_map(|one| one.columns.clone()).collect()
+    /// Number of kinds of identifiers that are found at a table.
+    pub(super) fn identifiers_of(&self, table: usize) -> usize {
+        self.identifiers[table]
     }
 }
 
@@ -167,12 +73,33 @@ pub(super) fn links(references: &References, fact: usize, way: &[Reference]) -> 
     back.count()
 }
 
+/// Score of a name that says what persons have, and not that they are persons.
+const AT_MOST_OF_PERSONS: u32 = 30;
+/// What persons have, come to or take part in.
+const OF_PERSONS: Words = Words {
+    whole: "",
+    words: "vaccine vaccination vaccinations immunization immunizations test tests lab sample \
+        samples disease diseases diagnosis diagnoses result results visit visits encounter \
+        encounters appointment appointments admission admissions consultation consultations \
+        evaluation search flow group program",
+    parts: "patientvaccine patienttest patientsample patientconsult patientinvest patientsearch",
+    never: "data",
+};
+
+fn holds_of_persons(name: &str) -> bool {
+    OF_PERSONS.fits(name)
+}
+
 fn score(table: &Table, identifiers: usize) -> u32 {
-    let by_name = words::PERSON_TABLE.score(&super::names::Name::new(&table.name)) / 2;
+    let mut by_name = words::PERSON_TABLE.score(&super::names::Name::new(&table.name)) / 2;
+    // `patient_disease` holds what patients have.
+    if holds_of_persons(&table.name) {
+        by_name = by_name.min(AT_MOST_OF_PERSONS);
+    }
     let personal = table
         .columns
         .iter()
-        .filter(|one| words::PERSONAL.fits(&one.name))
+        .filter(|one| score_of(&words::PERSONAL, one) > 0)
         .count();
     let count = |number: usize| u32::try_from(number.min(4)).unwrap_or_default();
     let is_readable = u32::from(table.is_readable && !table.columns.is_empty());
@@ -183,7 +110,10 @@ fn score(table: &Table, identifiers: usize) -> u32 {
 fn identifier_columns(table: &Table) -> Vec<(&'static str, &Column)> {
     let mut found: Vec<(&str, &Column)> = Vec::new();
     for (name, words) in IDENTIFIERS {
-        let best = best_column(table, words, may_identify).map(|(_, column)| column);
+        let columns = table.columns.iter().filter(|column| {
+            may_identify(column.shape) && !documents::is_row_number(table, column)
+        });
+        let best = best_of(words, columns).map(|(_, column)| column);
         let is_known = |column: &&Column| found.iter().any(|(_, known)| known.name == column.name);
         if let Some(column) = best.filter(|column| !is_known(column)) {
             found.push((name, column));
@@ -197,7 +127,8 @@ fn identifier_columns(table: &Table) -> Vec<(&'static str, &Column)> {
     found
 }
 
-/// Finds identifiers in the tables of each way, the last ones first.
+/// Finds identifiers in the tables of each way. Those of two ways are never mixed: a row whose ways
+/// lead to two persons has none.
 pub(super) async fn identifiers(
     look: &Look<'_>,
     select: &mut Select<'_>,
@@ -205,32 +136,117 @@ pub(super) async fn identifiers(
     ways: &[Vec<String>],
     survivors: &[Survivor],
 ) -> Found {
-    let mut found = Found::default();
-    let longest = ways.iter().map(Vec::len).max().unwrap_or(0);
-    for step in (0..longest).rev() {
-        let aliases: Vec<String> = ways
-            .iter()
-            .filter_map(|way| way.get(step).cloned())
-            .collect();
-        let mut distinct = aliases;
-        distinct.sort_unstable();
-        distinct.dedup();
-        let Some(first) = distinct.first() else {
-            continue;
-        };
-        let place = select.place_of(first);
-        if step == 0 && longest > 1 {
-            continue;
-        }
-        // What the surviving row says comes before what the merged one says.
-        let survive = survivors.iter().filter(|one| distinct.contains(&one.of));
-        let mut persons: Vec<String> = survive.map(|one| one.alias.clone()).collect();
-        persons.extend(distinct);
-        from_columns(look, select, references, &persons, &mut found).await;
-        from_rows(look, select, references, place, &persons, &mut found).await;
+    let mut of_ways = Vec::new();
+    for way in ways {
+        of_ways.push(of_way(look, select, references, way, survivors).await);
     }
+    let mut found = one_of(select, ways, of_ways);
     russian_or_foreign(&mut found);
     found
+}
+
+/// Finds identifiers in the tables of a way, the last one first.
+async fn of_way(
+    look: &Look<'_>,
+    select: &mut Select<'_>,
+    references: &References,
+    way: &[String],
+    survivors: &[Survivor],
+) -> Found {
+    let mut found = Found::default();
+    for (step, alias) in way.iter().enumerate().rev() {
+        if step == 0 && way.len() > 1 {
+            continue;
+        }
+        let place = select.place_of(alias);
+        // What the surviving row says comes before what the merged one says.
+        let survive = survivors.iter().filter(|one| one.of == *alias);
+        let mut persons: Vec<String> = survive.map(|one| one.alias.clone()).collect();
+        persons.push(alias.clone());
+        let mut own = identifier_columns(select.table_of(alias));
+        // With a series before it, a number of a passport is short.
+        let has_series = passports::parts(select.table_of(alias));
+        let has_series = has_series.is_some_and(|parts| parts.has_series());
+        own.retain(|(name, _)| *name != PASSPORT || !has_series);
+        let rows = documents::row_numbers(look, select, references, place, &own).await;
+        let known: Vec<&str> = found.columns.iter().map(|(name, _)| *name).collect();
+        let mut here = Found::default();
+        from_columns(look, select, references, &persons, &mut here).await;
+        let is_left = |name: &str| {
+            let of = name.strip_suffix("_country").unwrap_or(name);
+            known.contains(&name) || rows.iter().any(|(row, _)| *row == of)
+        };
+        here.columns.retain(|(name, _)| !is_left(name));
+        documents::of_issuer(&own, &mut here);
+        found.columns.extend(here.columns);
+        found.notes.extend(here.notes);
+        let listed = found.tables.len();
+        from_rows(look, select, references, place, &persons, &mut found).await;
+        documents::follow(select, references, &persons, &rows, &mut found);
+        documents::mention_policies(select, references, place, &mut found);
+        // A row of identifiers is one of the surviving row, or one of the row itself.
+        let tables: Vec<_> = found.tables[listed..].to_vec();
+        for (table, of, by) in tables {
+            let others = persons.iter().filter(|alias| **alias != of);
+            for alias in others {
+                let is_same = |one: &&(usize, String, Reference)| one.0 == table && one.1 == *alias;
+                if found.tables.iter().find(is_same).is_none() {
+                    found.tables.push((table, alias.clone(), by.clone()));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What is found by the one way that a row goes.
+fn one_of(select: &Select<'_>, ways: &[Vec<String>], mut of_ways: Vec<Found>) -> Found {
+    if of_ways.len() == 1 {
+        return of_ways.remove(0);
+    }
+    let keys: Vec<String> = ways.iter().map(|way| end_key(select, way)).collect();
+    let is_only = |place: usize| {
+        let own = &keys[place];
+        let others = keys.iter().enumerate().filter(|(other, _)| *other != place);
+        let each = others.map(|(_, key)| format!("COALESCE({key}, {own}) = {own}"));
+        each.collect::<Vec<_>>().join(" AND ")
+    };
+    let mut found = Found::default();
+    let mut names: Vec<&'static str> = Vec::new();
+    for (name, _) in of_ways.iter().flat_map(|one| &one.columns) {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    for name in names {
+        let mut cases = String::from("CASE");
+        for (place, one) in of_ways.iter().enumerate() {
+            let column = one.columns.iter().find(|(known, _)| *known == name);
+            if let Some((_, expression)) = column {
+                cases += &format!(" WHEN {} THEN {expression}", is_only(place));
+            }
+        }
+        found.columns.push((name, cases + " END"));
+    }
+    for one in of_ways {
+        let notes = one.notes.into_iter();
+        let new: Vec<String> = notes.filter(|note| !found.notes.contains(note)).collect();
+        found.notes.extend(new);
+        found.tables.extend(one.tables);
+    }
+    found
+}
+
+/// The key of the person at the end of a way; empty where the way leads to none.
+pub(super) fn end_key(select: &Select<'_>, way: &[String]) -> String {
+    let joined = select
+        .tables
+        .iter()
+        .find(|one| Some(&one.alias) == way.last());
+    let by = joined.and_then(|joined| Some((joined, joined.by.as_ref()?.1.to_columns.first()?)));
+    by.map_or_else(String::new, |(joined, key)| {
+        select.column(&joined.alias, key)
+    })
 }
 
 /// One expression over the same column of several aliases of a table.
@@ -238,6 +254,21 @@ fn any_of(select: &Select<'_>, aliases: &[String], column: &str) -> String {
     let each: Vec<String> = aliases
         .iter()
         .map(|alias| select.column(alias, column))
+        .collect();
+    match each.as_slice() {
+        [one] => one.clone(),
+        several => format!("COALESCE({})", several.join(", ")),
+    }
+}
+
+/// The identifiers of a column; where it is one of rows beside, all of them.
+fn any_identifier(select: &Select<'_>, aliases: &[String], column: &Column) -> String {
+    let Some(row) = &column.row else {
+        return any_of(select, aliases, &column.name);
+    };
+    let each: Vec<String> = aliases
+        .iter()
+        .map(|alias| lists::of_row(select, alias, row))
         .collect();
     match each.as_slice() {
         [one] => one.clone(),
@@ -254,10 +285,14 @@ async fn from_columns(
 ) {
     let table = select.table_of(&aliases[0]);
     for (name, column) in identifier_columns(table) {
+        let name = match column.row {
+            Some(_) => list_of(name),
+            None => name,
+        };
         if found.columns.iter().any(|(known, _)| *known == name) {
             continue;
         }
-        let mut expression = any_of(select, aliases, &column.name);
+        let mut expression = any_identifier(select, aliases, column);
         if name == PASSPORT
             && let Some(parts) = passports::parts(table)
         {
@@ -266,10 +301,8 @@ async fn from_columns(
             expression = passport.expression;
         }
         found.columns.push((name, expression));
-        let needs_country = matches!(
-            name,
-            "person_passport_foreign" | "person_passport" | "person_national_id"
-        );
+        let numbers = ["person_passport_foreign", PASSPORT, "person_national_id"];
+        let needs_country = numbers.iter().any(|number| is_of(name, number));
         if needs_country {
             country(select, references, aliases, name, found);
         }
@@ -281,7 +314,7 @@ fn country(
     select: &mut Select<'_>,
     references: &References,
     aliases: &[String],
-    name: &str,
+    name: &'static str,
     found: &mut Found,
 ) {
     let table = select.table_of(&aliases[0]);
@@ -307,7 +340,9 @@ fn country(
     };
     let of = match name {
         "person_national_id" => "person_national_id_country",
-        _ => "person_passport_foreign_country",
+        "person_national_id_list" => "person_national_id_list_country",
+        "person_passport_list" | "person_passport_foreign_list" => FOREIGN_LIST_COUNTRY,
+        _ => FOREIGN_COUNTRY,
     };
     if !found.columns.iter().any(|(known, _)| *known == of) {
         found.columns.push((of, expression));
@@ -317,15 +352,18 @@ fn country(
 /// A passport of a system that knows neither SNILS nor policies, and that has persons' countries,
 /// is taken for a foreign one.
 fn russian_or_foreign(found: &mut Found) {
-    let has = |name: &str| found.columns.iter().any(|(known, _)| *known == name);
+    let has = |name| found.columns.iter().any(|(known, _)| is_of(known, name));
     let is_russian = has("person_snils") || has("person_oms");
-    let has_country = has("person_passport_foreign_country");
-    let has_foreign = has("person_passport_foreign");
-    if has("person_passport") && !has_foreign {
+    let is_country = |name: &str| [FOREIGN_COUNTRY, FOREIGN_LIST_COUNTRY].contains(&name);
+    let has_country = found.columns.iter().any(|(known, _)| is_country(known));
+    let has_foreign = has(FOREIGN_PASSPORT);
+    if has(PASSPORT) && !has_foreign {
         if has_country && !is_russian {
             for (name, _) in &mut found.columns {
-                if *name == "person_passport" {
-                    *name = "person_passport_foreign";
+                if *name == PASSPORT {
+                    *name = FOREIGN_PASSPORT;
+                } else if is_of(name, PASSPORT) {
+                    *name = list_of(FOREIGN_PASSPORT);
                 }
             }
             found.notes.push(
@@ -341,19 +379,19 @@ fn russian_or_foreign(found: &mut Found) {
                         .into(),
                 );
             }
-            found
-                .columns
-                .retain(|(name, _)| *name != "person_passport_foreign_country");
+            found.columns.retain(|(name, _)| !is_country(name));
         }
     }
-    for number in ["person_passport_foreign", "person_national_id"] {
-        let country = format!("{number}_country");
-        let has = |name: &str| found.columns.iter().any(|(known, _)| *known == name);
-        if has(number) && !has(&country) {
-            found.notes.push(format!(
-                "{number} needs {country} beside it, a column or a word such as 'FRA': without the \
-                 issuing country the number is nobody's"
-            ));
+    for number in [FOREIGN_PASSPORT, "person_national_id"] {
+        for number in [number, list_of(number)] {
+            let country = format!("{number}_country");
+            let has = |name: &str| found.columns.iter().any(|(known, _)| *known == name);
+            if has(number) && !has(&country) {
+                found.notes.push(format!(
+                    "{number} needs {country} beside it, a column or a word such as 'FRA': without \
+                     the issuing country the number is nobody's"
+                ));
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Reference {
     pub is_declared: bool,
     /// True where a row may refer to nothing.
     pub is_optional: bool,
+    /// True where the row is part of what it refers to.
+    pub is_owner: bool,
 }
 
 /// References of each table of a catalogue, in its order.
@@ -60,10 +62,20 @@ const STAFF: Words = Words {
     words: "user users account accounts doctor doctors staff physician physicians provider \
     providers practitioner practitioners clinician clinicians nurse nurses operator operators \
     vrach vrachi medecin medecins utilisateur utilisateurs polzovatel polzovateli medrabotnik \
-    personnel",
+    personnel employee employees employe employes worker workers sotrudnik sotrudniki",
     parts: "healthprofessional medrabotnik",
     never: "patient pacient client person",
 };
+
+/// What is no person: where something took place, who pays for it, or whom it belongs to.
+const BODIES: &str = "institution institutions organization organizations organisation \
+    organisations company companies facility facilities location locations insurer insurers \
+    insurance insurances hospital hospitals clinic clinics department departments ward wards site \
+    sites employer employers pharmacy pharmacies organizaciya organizacii \
+    organizacia uchrezhdenie uchrezhdeniya lpu smo strahovaya strahovschik bolnica bolnicy \
+    otdelenie otdeleniya etablissement etablissements organisme organismes hopital hopitaux \
+    clinique cliniques lieu lieux assureur assureurs assurance assurances employeur employeurs \
+    entreprise entreprises";
 
 impl References {
     pub(super) fn of(catalog: &Catalog) -> Self {
@@ -104,6 +116,7 @@ impl References {
                 to_columns: one.columns.clone(),
                 is_declared: one.is_declared,
                 is_optional: true,
+                is_owner: false,
             })
             .collect()
     }
@@ -115,15 +128,35 @@ impl References {
 }
 
 impl Reference {
+    /// True for the name of a column that leads to whom the row is not about.
+    pub(super) fn is_of_others(column: &str) -> bool {
+        OTHERS.fits(column)
+    }
+
     /// True for a reference to the person or thing that a row is about.
     pub(super) fn is_of_subject(&self) -> bool {
-        !self.columns.iter().any(|column| OTHERS.fits(column))
+        let is_other = |column: &String| OTHERS.fits(column) || names_body(column);
+        self.is_owner || !self.columns.iter().any(is_other)
     }
 }
 
-/// True for a table of those who work at the clinic.
+/// True for a table of those who work at the clinic, or of institutions.
 pub(super) fn is_of_staff(table: &Table) -> bool {
-    STAFF.fits(&table.name)
+    STAFF.fits(&table.name) || names_body(&table.name)
+}
+
+/// True where the last word of a name is that of an institution: `health_facility`, `company_id`.
+fn names_body(name: &str) -> bool {
+    let words = Name::new(name).words;
+    let mut words = words.iter().filter(|word| !AROUND.contains(&word.as_str()));
+    let last = words.next_back();
+    last.is_some_and(|last| BODIES.split_whitespace().any(|body| body == last))
+}
+
+/// True for a column whose name is that of a table.
+pub(super) fn names_table(column: &str, table: &Table) -> bool {
+    let stem = stem(&Name::new(column));
+    stem.is_some_and(|stem| likeness(&stem, table) > 0)
 }
 
 /// True where a column names the person that the record is about: a patient or a client.
@@ -150,6 +183,7 @@ fn references(catalog: &Catalog, place: usize, table: &Table) -> Vec<Reference> 
             to_columns: key.to.clone(),
             is_declared: true,
             is_optional: optional(&key.columns),
+            is_owner: key.is_owner,
         })
         .collect();
     for column in &table.columns {
@@ -170,7 +204,7 @@ fn by_name(catalog: &Catalog, place: usize, column: &Column) -> Option<Reference
         return None;
     }
     let is_own_key = catalog.tables[place].single_key() == Some(column.name.as_str());
-    let name = Name::new(&column.name);
+    let name = Name::new(&column.plain);
     let stem = stem(&name);
     let others = catalog.tables.iter().enumerate();
     let candidates = others.filter(|(other, table)| *other != place && table.is_readable);
@@ -179,7 +213,8 @@ fn by_name(catalog: &Catalog, place: usize, column: &Column) -> Option<Reference
         let Some(target) = target(table, column) else {
             continue;
         };
-        let same_key = target == column.name && column.name.len() >= MIN_DISTINCT_KEY;
+        let same_key = [&column.name, &column.plain].contains(&&target.to_owned())
+            && target.len() >= MIN_DISTINCT_KEY;
         let by_table = stem.as_deref().map_or(0, |stem| likeness(stem, table));
         let score = by_table + if same_key { 60 } else { 0 } + of_person(&name, table);
         // A key that two tables share is a reference only to the table of its name.
@@ -195,6 +230,7 @@ fn by_name(catalog: &Catalog, place: usize, column: &Column) -> Option<Reference
         to_columns: vec![target.to_owned()],
         is_declared: false,
         is_optional: true,
+        is_owner: false,
     })
 }
 
@@ -265,10 +301,10 @@ fn target<'t>(table: &'t Table, column: &Column) -> Option<&'t str> {
             .column(name)
             .is_some_and(|found| family(found.shape) == family(column.shape))
     };
-    let same = table
-        .columns
-        .iter()
-        .find(|own| own.name.eq_ignore_ascii_case(&column.name) && table.has_index_on(&own.name));
+    let same = table.columns.iter().find(|own| {
+        let is_same = |name: &String| own.name.eq_ignore_ascii_case(name);
+        (is_same(&column.name) || is_same(&column.plain)) && table.has_index_on(&own.name)
+    });
     // Systems that number persons a second time refer by that number.
     let own_number = (Name::new(&column.name).joined == "patientid")
         .then(|| table.column("pid"))

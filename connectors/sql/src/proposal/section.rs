@@ -23,6 +23,12 @@ impl ProposedFeed {
         if let Some(fault) = &self.fault {
             text += &comment(&format!("NOT TAKEN by the database, correct it: {fault}"));
         }
+        if let Some(untried) = &self.untried {
+            text += &comment(&format!(
+                "NOT TRIED, since the database was not able to answer ({untried}): try it by \
+                 `clinic-gateway check`; the words of its status and codes are not listed"
+            ));
+        }
         for note in &self.notes {
             text += &comment(&format!("- {note}."));
         }
@@ -91,7 +97,7 @@ impl StatusWord {
 }
 
 /// Comment lines of at most a certain width.
-fn comment(text: &str) -> String {
+pub(super) fn comment(text: &str) -> String {
     let mut lines = String::new();
     let mut line = String::from("#");
     for word in text.split_whitespace() {
@@ -125,4 +131,35 @@ fn one_line(text: &str) -> String {
 fn multi_line(query: &str) -> String {
     let escaped = query.replace('\\', "\\\\").replace("\"\"\"", "\"\"\\\"");
     format!("\"\"\"\n{escaped}\n\"\"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use connector_kit::Feed;
+
+    use super::*;
+
+    #[test]
+    fn a_query_that_could_not_be_tried_is_not_called_wrong() {
+        let mut feed = ProposedFeed {
+            feed: Feed::Tests,
+            table: "results".into(),
+            also: vec![],
+            query: "SELECT 1".into(),
+            status_words: std::collections::BTreeMap::new(),
+            unknown_status: vec![],
+            changes: Changes::Content,
+            notes: vec![],
+            values: vec![],
+            fault: None,
+            untried: Some("the server has no free connection".into()),
+        };
+        let text = feed.section("source.mis.mysql");
+        assert!(text.contains("# NOT TRIED"), "{text}");
+        assert!(!text.contains("NOT TAKEN"), "{text}");
+        feed.untried = None;
+        feed.fault = Some("the query has a syntax error".into());
+        let text = feed.section("source.mis.mysql");
+        assert!(text.contains("# NOT TAKEN by the database"), "{text}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::names::Name;
 use super::references::Reference;
-use crate::catalog::{Catalog, Table};
+use crate::catalog::{Catalog, RowValue, Table};
 use crate::driver::Driver;
 
 /// Words that no table may be called without quotation marks, in one database or the other.
@@ -38,6 +38,18 @@ pub(super) struct Joined {
     pub alias: String,
     /// Alias of the table that it is joined to, and the reference; none for the first table.
     pub by: Option<(String, Reference)>,
+    /// Query between the two, where the reference alone does not join them.
+    pub through: Option<Through>,
+    /// Condition that joins it, where it is another one than that the columns are equal.
+    pub on: Option<String>,
+}
+
+/// Query of two columns, `of_row` and `into_row`, over which a table is joined to another.
+#[derive(Debug, Clone)]
+pub(super) struct Through {
+    pub alias: String,
+    /// The query in parentheses.
+    pub sql: String,
 }
 
 /// A SELECT in the making.
@@ -65,6 +77,8 @@ impl<'c> Select<'c> {
             table,
             alias,
             by: None,
+            through: None,
+            on: None,
         });
         select
     }
@@ -83,6 +97,15 @@ impl<'c> Select<'c> {
         found.expect("aliases come from this list").table
     }
 
+    /// Joins a table over a query; returns its short name.
+    pub(super) fn join_through(&mut self, from: &str, by: &Reference, through: Through) -> String {
+        let alias = self.join(from, by);
+        if let Some(joined) = self.tables.iter_mut().find(|one| one.alias == alias) {
+            joined.through = Some(through);
+        }
+        alias
+    }
+
     /// Joins a table, unless it is joined so already; returns its short name.
     pub(super) fn join(&mut self, from: &str, by: &Reference) -> String {
         let is_same = |joined: &&Joined| {
@@ -99,6 +122,8 @@ impl<'c> Select<'c> {
             table: by.to,
             alias: alias.clone(),
             by: Some((from.to_owned(), by.clone())),
+            through: None,
+            on: None,
         });
         alias
     }
@@ -107,9 +132,19 @@ impl<'c> Select<'c> {
     pub(super) fn free_alias(&self, table: usize) -> String {
         let name = Name::new(&self.catalog.tables[table].name).joined;
         let letter = name.chars().find(char::is_ascii_lowercase).unwrap_or('t');
-        let is_free = |alias: &String| self.tables.iter().all(|joined| joined.alias != *alias);
+        self.free_name(&letter.to_string())
+    }
+
+    /// A name that no table here has: this one, with a number if needed.
+    pub(super) fn free_name(&self, letter: &str) -> String {
+        let is_free = |alias: &String| {
+            self.tables.iter().all(|joined| {
+                let through = joined.through.as_ref();
+                joined.alias != *alias && through.is_none_or(|one| one.alias != *alias)
+            })
+        };
         let numbered = (1..).map(|number| match number {
-            1 => letter.to_string(),
+            1 => letter.to_owned(),
             number => format!("{letter}{number}"),
         });
         numbered.into_iter().find(is_free).unwrap_or_default()
@@ -143,10 +178,14 @@ impl<'c> Select<'c> {
         }
     }
 
-    /// A column of a table, as it is typed; of a value in JSON the expression for it.
+    /// A column of a table, as it is typed; of a value in JSON or in a row of another table the
+    /// expression for it.
     pub(super) fn column(&self, alias: &str, name: &str) -> String {
         let joined = self.tables.iter().find(|joined| joined.alias == alias);
         let column = joined.and_then(|joined| self.catalog.tables[joined.table].column(name));
+        if let Some(row) = column.and_then(|column| column.row.as_ref()) {
+            return self.row_value(alias, row);
+        }
         match column.and_then(|column| column.json.as_ref()) {
             None => format!("{alias}.{}", self.typed(name)),
             Some(json) => {
@@ -159,6 +198,20 @@ impl<'c> Select<'c> {
                 }
             }
         }
+    }
+
+    /// The expression for a value in a row of another table; of several rows for one key the least.
+    pub(super) fn row_value(&self, alias: &str, row: &RowValue) -> String {
+        format!(
+            "(SELECT MIN(y.{}) FROM {} AS y WHERE y.{} = {alias}.{} AND y.{} = {}{})",
+            self.typed(&row.value),
+            self.typed_table(row.table),
+            self.typed(&row.by),
+            self.typed(&row.to),
+            self.typed(&row.key_column),
+            literal(&row.key),
+            row.holds
+        )
     }
 
     /// Text that several expressions make, one behind the other.
@@ -177,12 +230,19 @@ impl<'c> Select<'c> {
                 } else {
                     "JOIN"
                 };
-                text += &format!(
-                    "\n{kind} {} AS {} ON {}",
-                    self.typed_table(joined.table),
-                    joined.alias,
-                    self.condition(from, by, &joined.alias)
-                );
+                let table = self.typed_table(joined.table);
+                let alias = &joined.alias;
+                if let Some(through) = &joined.through {
+                    let [before, behind] = self.sides(from, by, alias, through);
+                    text += &format!(
+                        "\n{kind} {} AS {} ON {before}\n{kind} {table} AS {alias} ON {behind}",
+                        through.sql, through.alias
+                    );
+                    continue;
+                }
+                let condition = joined.on.clone();
+                let condition = condition.unwrap_or_else(|| self.condition(from, by, alias));
+                text += &format!("\n{kind} {table} AS {alias} ON {condition}");
             }
         }
         text
@@ -195,6 +255,40 @@ impl<'c> Select<'c> {
             format!("{} = {}", self.column(alias, to), self.column(from, column))
         });
         each.collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// Conditions that join the query between two tables to either.
+    fn sides(&self, from: &str, by: &Reference, alias: &str, through: &Through) -> [String; 2] {
+        let first = |columns: &[String]| columns.first().cloned().unwrap_or_default();
+        [
+            format!(
+                "{}.of_row = {}",
+                through.alias,
+                self.column(from, &first(&by.columns))
+            ),
+            format!(
+                "{} = {}.into_row",
+                self.column(alias, &first(&by.to_columns)),
+                through.alias
+            ),
+        ]
+    }
+
+    /// The join of the table that a joined one is joined to, from the joined one back.
+    pub(super) fn back(&self, own: &str, parent: &str, by: &Reference) -> String {
+        let table = self.typed_table(self.place_of(parent));
+        let joined = self.tables.iter().find(|joined| joined.alias == own);
+        if let Some(through) = joined.and_then(|joined| joined.through.as_ref()) {
+            let [before, behind] = self.sides(parent, by, own, through);
+            return format!(
+                " JOIN {} AS {} ON {behind} JOIN {table} AS {parent} ON {before}",
+                through.sql, through.alias
+            );
+        }
+        format!(
+            " JOIN {table} AS {parent} ON {}",
+            self.condition(parent, by, own)
+        )
     }
 
     /// True for a table that may have no row here.

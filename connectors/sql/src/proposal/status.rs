@@ -8,7 +8,7 @@ use super::look::{CountedValue, may_be_shown};
 use super::names::Name;
 use super::select::{Select, literal};
 use super::words;
-use crate::catalog::{Shape, Table};
+use crate::catalog::{Catalog, Column, Shape, Table};
 use crate::config::StatusWord;
 
 /// Word that the query makes of a row that was taken back.
@@ -40,8 +40,41 @@ const NOT_A_FACT_WORDS: &str = "planned scheduled schedule pending preliminary r
      ozhidaet vprocesse vpolnenii chernovik umer boleet prevu prevue planifie planifiee \
      refuse refusee enattente encours programme programmee decede decedee brouillon";
 
-/// Conditions under which a row of a table is taken back.
+/// Conditions under which a row of a table is taken back, or not active.
 pub(super) fn deleted_conditions(select: &Select<'_>, table: &Table, alias: &str) -> Vec<String> {
+    let mut conditions = taken_back(select, table, alias);
+    // Beside another flag it says something else, unless all tables of the system have it.
+    let counts = conditions.is_empty() || are_all_flagged(select.catalog);
+    let active = best_column(table, &words::ACTIVE, is_flag).filter(|_| counts);
+    if let Some((_, column)) = active {
+        let flag = select.column(alias, &column.name);
+        conditions.push(unset(select, &flag, column.shape));
+    }
+    conditions
+}
+
+/// Conditions under which an illness is taken back: that it is not active any more says that it is
+/// over, unless its table has the flag that all tables of the system have.
+pub(super) fn taken_back_by_all(select: &Select<'_>, table: &Table, alias: &str) -> Vec<String> {
+    let active = best_column(table, &words::ACTIVE, is_flag);
+    let is_same = |(_, column): (u32, &Column)| Name::new(&column.plain).joined == "active";
+    if are_all_flagged(select.catalog) && active.is_some_and(is_same) {
+        return deleted_conditions(select, table, alias);
+    }
+    taken_back(select, table, alias)
+}
+
+/// True for a system whose tables have a flag of rows that are active, most of them.
+fn are_all_flagged(catalog: &Catalog) -> bool {
+    const MIN_TABLES: usize = 4;
+    let tables = || catalog.tables.iter().filter(|table| !table.is_view);
+    let flagged = tables().filter(|table| best_column(table, &words::ACTIVE, is_flag).is_some());
+    let flagged = flagged.count();
+    flagged >= MIN_TABLES && flagged * 2 > tables().count()
+}
+
+/// Conditions under which a row of a table is taken back.
+fn taken_back(select: &Select<'_>, table: &Table, alias: &str) -> Vec<String> {
     let mut conditions = Vec::new();
     if let Some((_, column)) = best_column(table, &words::DELETED, is_flag) {
         conditions.push(set(
@@ -60,11 +93,6 @@ pub(super) fn deleted_conditions(select: &Select<'_>, table: &Table, alias: &str
             "{} IS NOT NULL",
             select.column(alias, &column.name)
         ));
-    }
-    let active = best_column(table, &words::ACTIVE, is_flag).filter(|_| conditions.is_empty());
-    if let Some((_, column)) = active {
-        let flag = select.column(alias, &column.name);
-        conditions.push(unset(select, &flag, column.shape));
     }
     let is_number = |shape| matches!(shape, Shape::Whole | Shape::Number);
     if let Some((_, column)) = best_column(table, &words::DOCUMENT_STATUS, is_number) {
@@ -101,7 +129,7 @@ pub(super) fn set_anyhow(select: &Select<'_>, flag: &str, shape: Shape) -> Strin
 }
 
 /// Condition that a flag is not set; an empty one says nothing.
-fn unset(select: &Select<'_>, flag: &str, shape: Shape) -> String {
+pub(super) fn unset(select: &Select<'_>, flag: &str, shape: Shape) -> String {
     match shape {
         Shape::Flag if select.driver.syntax().has_booleans() => format!("NOT {flag}"),
         Shape::Flag | Shape::Whole | Shape::Number => format!("{flag} = 0"),
@@ -120,6 +148,15 @@ pub(super) fn meaning(word: &str) -> Option<StatusWord> {
     .into_iter()
     .find(|(list, _)| list.split_whitespace().any(|word| word == joined))
     .map(|(_, meaning)| meaning)
+}
+
+/// Meaning of a word for the course of an illness: one that is active is not over.
+pub(super) fn of_course(word: &str) -> Option<StatusWord> {
+    match Name::new(word).joined.as_str() {
+        "active" | "recurrence" | "relapse" => Some(StatusWord::NotAFact),
+        "inactive" | "remission" | "resolved" => Some(StatusWord::Final),
+        _ => None,
+    }
 }
 
 /// The expression for a status.

@@ -53,7 +53,8 @@ pub(super) const VACCINATION_TABLE: Words = list(
 pub(super) const TEST_TABLE: Words = list(
     "pathogentest labresult labresults testresult testresults labtest labtests analizy \
      issledovaniya procedureresult analyses tests results rezultaty resultats obs measurement \
-     analysis result",
+     analysis result \
+     tabnormaltestresult tablabtest",
     "lab labs test tests analizy analiz pcr ptcr analyses analyse examen examens laboratory \
      laboratoire measurement obs result results resultat resultats",
     "labresult testresult analiz issledovan laborator covidtest depistage",
@@ -63,9 +64,9 @@ pub(super) const TEST_TABLE: Words = list(
 pub(super) const RECOVERY_TABLE: Words = list(
     "recoveries recovery diagnoses diagnosis diagnozy conditions condition cases case \
      casedata problems problem zabolevaniya maladies episodes illnesses issues lists \
-     conditionoccurrence encounterdiagnosis",
+     conditionoccurrence encounterdiagnosis dxresearch",
     "diagnoses diagnosis diagnoz diagnozy diagnostics diagnostic conditions condition cases \
-     case illness zabolevanie maladie recoveries",
+     case illness zabolevanie maladie recoveries disease diseases",
     "diagnos diagnoz zabolev recover vyzdorov vizdorov maladie guerison",
     NO_FACTS,
 );
@@ -80,7 +81,7 @@ pub(super) const OMS: Words = list(
 );
 
 pub(super) const PASSPORT: Words = list(
-    "passport passportnumber passportno passportnum pasport passeport",
+    "passport passportnumber passportno passportnum pasport passeport paspnum paspno paspnomer",
     "passport pasport passeport",
     "passport pasport passeport",
     "date data seri country strana pays vidan vydan kem type tip foreign zagran inostr expir \
@@ -117,7 +118,8 @@ pub(super) const CITIZENSHIP: Words = list(
 
 pub(super) const NATIONAL_ID: Words = list(
     "nationalid nationalhealthid nationalidnumber nationalidentifier nationalno aadhar \
-     aadhaar cin nin nir numerosecu ssn ss",
+     aadhaar cin nin nir numerosecu ssn ss \
+     taxcode codicefiscale",
     "nationalid aadhaar aadhar cni",
     "nationalid nationalhealthid identitenationale numsecu securitesociale",
     "date type",
@@ -173,7 +175,8 @@ pub(super) const VACCINE: Words = list(
     "vaccinename vaccine vaccinecode cvxcode cvx vaccineid vaccinetype vaccin nomvaccin \
      vakcina preparat drug immunizationname immunizationid preventiontype idvaccin vakcinaid \
      idvakciny preparatid naimenovanievakciny product medicine kodvakciny medicineid \
-     vaccineproduct libellevaccin",
+     vaccineproduct libellevaccin \
+     vacida vacid",
     "vaccine vakcina vakciny vaccin preparat cvx vaktsina immunization",
     "vaccinename vaccinecode vaccinetype vakcin vaktsin preparat vaccin",
     "date data dose doza batch lot seriya manufact place site route status other reason note \
@@ -201,7 +204,9 @@ pub(super) const GIVEN: Words = list(
      dateadministered datavakcinacii dataprivivki datevaccination datevaccin occurrencedate \
      preventiondate vacdate vdate datetaken dateprivivki dateinjection dtprivivki dtvakc \
      datavvedeniya immunizationdate performedon eventdate executiondate occurreddate date \
-     data obsdatetime visitdate startdate reportdate data1",
+     data obsdatetime visitdate startdate reportdate data1 \
+     lastvaccinateddate lastvaccinationdate dateofvaccination dateofimmunization \
+     dateofadministration",
     "given administered administration vaccination vakcinacii privivki injection",
     "vaccinationdate administ dategiven givendate vakcinac privivk injection",
     NO_DATE,
@@ -212,7 +217,8 @@ pub(super) const TEST_CODE: Words = list(
      naimenovanieissledovaniya analyte issledovanie analiz resultcode codeanalyse typetest \
      typeanalyse analyse examen conceptid testid measurementconceptid resulttext \
      procedurecode procedurename idanaliza kodissledovaniya vidissledovaniya method metod \
-     analysisid question code libelleanalyse vidanaliza name",
+     analysisid question code libelleanalyse vidanaliza name \
+     labtestname exaida",
     "loinc test analyte analiz analyse examen issledovanie concept",
     "testtype testcode testname loinc analiz issledovan typetest",
     "date data result rezultat lab status sample note by details verified disease time reason \
@@ -222,7 +228,8 @@ pub(super) const TEST_CODE: Words = list(
 pub(super) const RESULT: Words = list(
     "testresult result rezultat resultat valuecoded resultvalue rezultatanaliza \
      resultatanalyse answer reponse resultcode outcome finding value znachenie valeur resultstatus \
-     valueasconceptid valueassourcevalue interpretation abnormal otvet",
+     valueasconceptid valueassourcevalue interpretation abnormal otvet \
+     res",
     "result rezultat resultat znachenie valeur answer",
     "testresult resultvalue rezultat resultat",
     "date data time verified type units range note text numeric lab by group order comment \
@@ -241,9 +248,17 @@ pub(super) const QUESTION: Words = list(
 pub(super) const SAMPLED: Words = list(
     "takenon sampledate sampledatetime collecteddate collectiondate takenat datecollected \
      datazabora datavzyatiya dateprelevement datetaken taken collectiondatetime specimendate \
-     specimencollected datetimesampled sampledat",
+     specimencollected datetimesampled sampledat dateofsample dateofcollection",
     "sampled collected collection taken zabora vzyatiya prelevement",
     "sampledate collect zabor prelev datesampled vzyatiy",
+    NO_DATE,
+);
+
+/// When a test was asked for, where nothing says when it took place.
+pub(super) const REQUESTED: Words = list(
+    "daterequested requestdate requesteddate dateorder",
+    "",
+    "daterequest requestdate",
     NO_DATE,
 );
 
@@ -253,7 +268,7 @@ pub(super) const TESTED: Words = list(
      dataissledovaniya \
      resultdate datarezultata performedon dateanalyse dateresultat measurementdate \
      observationdate dateexamen dateobserved date data orderdate dateordered eventdate \
-     executiondate datereport",
+     executiondate datereport dateanalysis analysisdate dateofresult dateoftest",
     "test tested performed",
     "testdate analiz resultdate issledov datetest",
     NO_DATE,
@@ -263,7 +278,7 @@ pub(super) const DIAGNOSIS: Words = list(
     "diagnosiscode icd10 icd10code icd icdcode mkb10 mkb kodmkb mkbkod diagnosis diagnoz \
      cim10 cim codecim codecim10 diagnostic disease diagnosisid conditioncode \
      conditionconceptid diagnozid maladie condition iddiagnoza code problem kod conditionname \
-     diagnosiscoded dx zabolevanie",
+     diagnosiscoded conditioncoded dx zabolevanie dxcode dxresearchcode pathology pathologie",
     "icd10 icd mkb10 mkb cim10 cim diagnosis diagnoz diagnostic disease",
     "diagnosiscode icd10 mkb10 diagnoz diagnosis diagnostic zabolev",
     "date data status type details variant note text comment by rank certainty clinical",
@@ -273,8 +288,8 @@ pub(super) const RECOVERED: Words = list(
     "recoveredon recoverydate daterecovered outcomedate datavyzdorovleniya dateguerison \
      resolveddate dateresolved abatementdate enddate dateend closeddate datazakritiya \
      dataokonchaniya dischargedate datefin conditionenddate occurredon datavipiski recovered \
-     resolved dtvyzdor",
-    "recovered recovery vyzdorovleniya guerison resolved resolution outcome",
+     resolved dtvyzdor healeddate datehealed dateofrecovery dateofoutcome",
+    "recovered healed recovery vyzdorovleniya guerison resolved resolution outcome",
     "recover vyzdorov vizdorov gueri resolved outcomedate abatement",
     "birth rozhd creat updat modif chang delet status previous",
 );
@@ -282,7 +297,7 @@ pub(super) const RECOVERED: Words = list(
 pub(super) const BEGAN: Words = list(
     "beganon onsetdate dateonset onset begdate startdate datanachala datedebut diagnosisdate \
      datadiagnoza conditionstartdate begindate dateilness datazabolevaniya datediagnostic \
-     diagnosedon datestart",
+     diagnosedon datestart diagnoseddate datediagnosed dateofonset dateofdiagnosis",
     "onset began nachala debut",
     "onset begdate begindate startdate nachala debut zabolev",
     "birth creat updat modif chang delet end",
@@ -318,6 +333,9 @@ pub(super) const DELETED_AT: Words = list(
     "dateudal dataudal deletiondat supprim",
     "by reason prichina",
 );
+
+/// Flags of a person who was vaccinated.
+pub(super) const VACCINATED: Words = list("isvaccinated vaccinated privit privita", "", "", "");
 
 /// Flags of a vaccination that was noted and not given.
 pub(super) const NOT_GIVEN: Words = list(
@@ -376,7 +394,7 @@ pub(super) const OUTCOME: Words = list(
 /// Text that stands for an entry of a list.
 pub(super) const LABEL: Words = list(
     "cvx cvxcode loinc icd10 mkb10 name title naimenovanie nazvanie libelle nom label \
-     fullname description vaccinename medname code kod testname conceptname \
+     fullname identitytype dictentry description desc vaccinename medname code kod testname conceptname \
      polnoenaimenovanie value designation shortname defaultname opisanie",
     "name naimenovanie nazvanie libelle title label nom",
     "vaccinename naimenovan nazvanie libelle",

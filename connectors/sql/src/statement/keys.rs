@@ -21,32 +21,67 @@ const DEPENDENT: [&str; 12] = [
     "into",
 ];
 
-/// Returns the query without its columns other than `record_id` and `changed_at`, where it is plain
-/// enough to be sure that these rows are the same.
-pub(super) fn only_keys(query: &str, tokens: &[Token]) -> Option<String> {
+/// A query cut around its columns, of which `record_id` is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct AroundId {
+    /// From the query's first word to the end of `record_id`.
+    begin: String,
+    /// From the query's FROM to its end.
+    end: String,
+}
+
+impl AroundId {
+    /// The query with `record_id`, and these columns behind it.
+    pub(crate) fn with(&self, columns: &[String]) -> String {
+        let columns: String = columns
+            .iter()
+            .map(|column| format!(",\n{column}"))
+            .collect();
+        format!("{}{columns}\n{}", self.begin, self.end)
+    }
+}
+
+/// Cuts the query around its columns, where it is plain enough to be sure that its rows are the
+/// same whatever is selected.
+pub(super) fn around_id(query: &str, tokens: &[Token]) -> Option<AroundId> {
     let within = top_select(tokens)?;
     let select = within.start - 1;
     let from = within.end;
     if is_dependent(tokens, select, from) {
         return None;
     }
-    let items = items(tokens, within.clone());
-    let item = |name: &str| {
-        let one = item_named(query, tokens, within.clone(), name)?;
-        Some(&query[tokens[one.start].at.start..tokens[one.end - 1].at.end])
-    };
     let begin = &query[tokens[0].at.start..tokens[select].at.end];
     let end = &query[tokens[from].at.start..tokens.last()?.at.end];
-    let id = item("record_id")?;
-    let has_stamp = items
+    let id = item_text(query, tokens, within, "record_id")?;
+    Some(AroundId {
+        begin: format!("{begin}\n{id}"),
+        end: end.to_owned(),
+    })
+}
+
+/// Returns the query without its columns other than `record_id` and `changed_at`, where it is plain
+/// enough to be sure that these rows are the same.
+pub(super) fn only_keys(query: &str, tokens: &[Token], around: &AroundId) -> Option<String> {
+    let within = top_select(tokens)?;
+    let has_stamp = items(tokens, within.clone())
         .iter()
         .any(|item| last_name(query, &tokens[item.clone()]).as_deref() == Some("changed_at"));
-    let at = if has_stamp {
-        format!(",\n{}", item("changed_at")?)
-    } else {
-        String::new()
-    };
-    Some(format!("{begin}\n{id}{at}\n{end}"))
+    if !has_stamp {
+        return Some(around.with(&[]));
+    }
+    let at = item_text(query, tokens, within, "changed_at")?;
+    Some(around.with(&[at.to_owned()]))
+}
+
+/// Text of the selected column with this name, if there is just one.
+fn item_text<'q>(
+    query: &'q str,
+    tokens: &[Token],
+    within: Range<usize>,
+    name: &str,
+) -> Option<&'q str> {
+    let one = item_named(query, tokens, within, name)?;
+    Some(&query[tokens[one.start].at.start..tokens[one.end - 1].at.end])
 }
 
 /// The selected columns of the query itself, as a range of tokens; `None` without a FROM.

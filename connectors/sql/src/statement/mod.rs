@@ -8,8 +8,9 @@ mod tables;
 
 use scanner::{Token, TokenKind};
 
+pub(crate) use keys::AroundId;
 pub(crate) use syntax::Syntax;
-pub(crate) use tables::Tables;
+pub(crate) use tables::{Joined, Tables};
 
 /// Longest query accepted, in bytes.
 const MAX_QUERY_BYTES: usize = 64 * 1024;
@@ -44,6 +45,8 @@ pub(crate) struct Statement {
     /// The same rows with `record_id` and, where it has one, `changed_at` alone, where the query is
     /// plain enough.
     pub keys: Option<String>,
+    /// The query cut around its columns, where it is plain enough.
+    pub around_id: Option<AroundId>,
     /// The names in it, lower case: the only words of a server's message that are ever shown.
     identifiers: Vec<String>,
     /// True where it selects columns it does not name (`*`), so that they may come and go with the
@@ -104,8 +107,12 @@ impl Statement {
             .filter(|name| !KEYWORDS.contains(&name.as_str()))
             .collect();
         let selects_all = (0..tokens.len()).any(|index| is_all_columns(&tokens, index));
+        let around_id = keys::around_id(query, &tokens);
         Ok(Self {
-            keys: keys::only_keys(query, &tokens),
+            keys: around_id
+                .as_ref()
+                .and_then(|around| keys::only_keys(query, &tokens, around)),
+            around_id,
             tables: tables::find(query, &tokens),
             text: query[start..end].to_owned(),
             identifiers,

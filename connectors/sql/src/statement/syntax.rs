@@ -1,5 +1,7 @@
 //! Dialects of SQL: quotes, comments and placeholders.
 
+use crate::catalog::Shape;
+
 /// Dialect of a kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Syntax {
@@ -63,6 +65,18 @@ impl Syntax {
         }
     }
 
+    /// A column of any type as text, also where a number would be compared as one.
+    pub(crate) fn text(self, column: &str) -> String {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => format!("{column}::text"),
+            #[cfg(feature = "mysql")]
+            Self::MySql => format!("CAST({column} AS CHAR)"),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => format!("CAST({column} AS TEXT)"),
+        }
+    }
+
     /// A column as it is compared with one of another query, where each value has a type of its
     /// own, and a number is no text.
     pub(crate) fn as_compared(self, column: &str) -> String {
@@ -87,6 +101,16 @@ impl Syntax {
         }
     }
 
+    /// The least of a column's values.
+    pub(crate) fn least(self, column: &str, shape: Shape) -> String {
+        // PostgreSQL has no least one of its UUIDs before version 18.
+        if self.has_booleans() && shape == Shape::Uuid {
+            format!("MIN({column}::text)::uuid")
+        } else {
+            format!("MIN({column})")
+        }
+    }
+
     /// Digits of a number, with the zeros before them that its column has lost.
     pub(crate) fn padded(self, column: &str, digits: usize) -> String {
         match self {
@@ -106,6 +130,18 @@ impl Syntax {
             Self::MySql => format!("CONCAT({})", parts.join(", ")),
             #[cfg(any(feature = "postgres", feature = "sqlite"))]
             _ => parts.join(" || "),
+        }
+    }
+
+    /// The texts of several rows as one, in an order of rows, with something between them.
+    pub(crate) fn texts_of_rows(self, column: &str, between: &str, order: &str) -> String {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => format!("string_agg({column}::text, '{between}' ORDER BY {order})"),
+            #[cfg(feature = "mysql")]
+            Self::MySql => format!("GROUP_CONCAT({column} ORDER BY {order} SEPARATOR '{between}')"),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => format!("group_concat({column}, '{between}' ORDER BY {order})"),
         }
     }
 

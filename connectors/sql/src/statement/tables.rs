@@ -1,6 +1,7 @@
 //! Tables that a query names in FROM and JOIN, and those that a selected column is made of.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::keys::{item_named, top_select};
 use super::scanner::{Token, TokenKind};
@@ -43,6 +44,19 @@ struct Named {
     table: String,
     /// Name that its columns go by, in small letters.
     alias: String,
+    /// The same name as it is written.
+    written: String,
+    /// True where it stands in the FROM of the query itself, and in none inside of it.
+    is_joined: bool,
+}
+
+/// Table in the FROM of the query itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Joined {
+    /// As it is written, with its schema if it has one.
+    pub table: String,
+    /// Name that its columns go by, as it is written.
+    pub alias: String,
 }
 
 /// Tables of a query, as they are written, and those of them that `changed_at` is made of; `None`
@@ -51,16 +65,84 @@ struct Named {
 pub(crate) struct Tables {
     pub all: BTreeSet<String>,
     pub of_stamp: Option<BTreeSet<String>>,
+    /// Those in the FROM of the query itself.
+    pub joined: Vec<Joined>,
+    /// The one of these that `changed_at` is made of, if there is just one.
+    pub stamped: Option<Joined>,
+    /// Name of `changed_at` in its table, as it is written, where it is a column as it stands.
+    pub stamp_column: Option<String>,
+    /// The one of these whose column `record_id` is, and that column as it is written.
+    pub of_id: Option<(Joined, String)>,
 }
 
 /// Finds the tables of a query.
 pub(super) fn find(query: &str, tokens: &[Token]) -> Tables {
     let named = named(query, tokens);
     let all: BTreeSet<String> = named.iter().map(|one| one.table.clone()).collect();
-    let of_stamp = top_select(tokens)
-        .and_then(|within| item_named(query, tokens, within, "changed_at"))
+    let item = |name| item_named(query, tokens, top_select(tokens)?, name);
+    let stamp: Option<Range<usize>> = item("changed_at");
+    let of_stamp = stamp
+        .clone()
         .and_then(|item| tables_of(query, &tokens[item], &named));
-    Tables { all, of_stamp }
+    let named_column = |item: &Option<Range<usize>>| column(&tokens[item.clone()?]);
+    let text = |name: &Token| query[name.at.clone()].to_owned();
+    let id = named_column(&item("record_id"));
+    Tables {
+        all,
+        of_stamp,
+        stamp_column: named_column(&stamp).map(|(_, name)| text(name)),
+        stamped: stamp.and_then(|item| only_joined(query, &tokens[item], &named)),
+        of_id: id.and_then(|(item, name)| Some((only_joined(query, item, &named)?, text(name)))),
+        joined: named.iter().filter_map(Named::joined).collect(),
+    }
+}
+
+impl Named {
+    fn joined(&self) -> Option<Joined> {
+        self.is_joined.then(|| Joined {
+            table: self.table.clone(),
+            alias: self.written.clone(),
+        })
+    }
+}
+
+/// The column that an item is as it stands: its tokens without an alias, and its name among them.
+fn column(item: &[Token]) -> Option<(&[Token], &Token)> {
+    let end = match item {
+        [.., word, alias] if word.word == "as" && is_name(alias) => item.len() - 2,
+        [.., name, alias] if is_name(name) && is_name(alias) => item.len() - 1,
+        _ => item.len(),
+    };
+    let item = &item[..end];
+    let is_path = item.iter().enumerate().all(|(index, token)| {
+        if index % 2 == 0 {
+            is_name(token)
+        } else {
+            token.kind == TokenKind::Symbol('.')
+        }
+    });
+    let name = item.last().filter(|last| is_path && is_name(last))?;
+    Some((item, name))
+}
+
+/// The table in the FROM of the query itself that an expression has its columns of, if it has them
+/// of one alone.
+fn only_joined(query: &str, item: &[Token], named: &[Named]) -> Option<Joined> {
+    let is_dot = |index: usize| {
+        item.get(index)
+            .is_some_and(|token| token.kind == TokenKind::Symbol('.'))
+    };
+    let names = item.iter().enumerate();
+    let names = names.filter(|(index, token)| is_name(token) && is_dot(index + 1));
+    let aliases: BTreeSet<String> = names
+        .map(|(_, token)| plain(query, token).to_lowercase())
+        .collect();
+    let mut of = named.iter().filter(|one| aliases.contains(&one.alias));
+    match (of.next(), of.next(), named) {
+        (Some(only), None, _) => only.joined(),
+        (None, _, [only]) if aliases.is_empty() => only.joined(),
+        _ => None,
+    }
 }
 
 /// Tables that an expression has its columns of. Of a name without a table it is not known.
@@ -108,7 +190,11 @@ fn named(query: &str, tokens: &[Token]) -> Vec<Named> {
             _ => false,
         };
         if begins && inside.last().copied().unwrap_or(true) {
+            let known = found.len();
             list(query, tokens, index + 1, &mut found);
+            for one in &mut found[known..] {
+                one.is_joined = inside.len() == 1;
+            }
         }
     }
     found.retain(|one| !made.contains(&one.table.to_lowercase()));
@@ -124,7 +210,7 @@ fn list(query: &str, tokens: &[Token], mut at: usize, found: &mut Vec<Named>) {
     let word = |index: usize| tokens.get(index).map_or("", |token| token.word.as_str());
     loop {
         while matches!(word(at), "only" | "lateral")
-            || symbol(at) == '(' && word(at + 1) != "select"
+            || symbol(at) == '(' && !matches!(word(at + 1), "select" | "with")
         {
             at += 1;
         }
@@ -136,19 +222,21 @@ fn list(query: &str, tokens: &[Token], mut at: usize, found: &mut Vec<Named>) {
             return;
         }
         let table = &query[tokens[start].at.start..tokens[at].at.end];
-        let mut alias = plain(query, &tokens[at]);
+        let mut alias = &tokens[at];
         at += 1;
         let has_word = word(at) == "as";
         at += usize::from(has_word);
         if let Some(token) = tokens.get(at).filter(|token| is_name(token))
             && (has_word || !NO_ALIAS.contains(&token.word.as_str()))
         {
-            alias = plain(query, token);
+            alias = token;
             at += 1;
         }
         found.push(Named {
             table: table.to_owned(),
-            alias: alias.to_lowercase(),
+            alias: plain(query, alias).to_lowercase(),
+            written: query[alias.at.clone()].to_owned(),
+            is_joined: false,
         });
         if symbol(at) != ',' {
             return;
@@ -173,7 +261,7 @@ fn common_tables(query: &str, tokens: &[Token]) -> BTreeSet<String> {
         .enumerate()
         .filter(|(_, token)| is_name(token))
     {
-        let mut at = index + 1;
+        let mut at = behind_columns(tokens, index + 1);
         if tokens.get(at).is_some_and(|token| token.word == "as") {
             at += 1;
             while tokens
@@ -190,6 +278,22 @@ fn common_tables(query: &str, tokens: &[Token]) -> BTreeSet<String> {
     made
 }
 
+/// The place behind a list of names in parentheses, if one stands here.
+fn behind_columns(tokens: &[Token], at: usize) -> usize {
+    let kind = |index: usize| tokens.get(index).map(|token| token.kind);
+    if kind(at) != Some(TokenKind::Symbol('(')) {
+        return at;
+    }
+    let is_listed = |token: &&Token| is_name(token) || token.kind == TokenKind::Symbol(',');
+    let listed = tokens[at + 1..].iter().take_while(is_listed).count();
+    let end = at + 1 + listed;
+    if kind(end) == Some(TokenKind::Symbol(')')) {
+        end + 1
+    } else {
+        at
+    }
+}
+
 fn is_name(token: &Token) -> bool {
     matches!(token.kind, TokenKind::Word | TokenKind::Quoted)
 }
@@ -201,6 +305,63 @@ fn plain<'q>(query: &'q str, token: &Token) -> &'q str {
 #[cfg(all(test, feature = "postgres"))]
 mod tests {
     use crate::statement::{Statement, Syntax};
+
+    #[test]
+    fn the_tables_of_the_query_itself_are_told_from_those_inside_of_it() {
+        for (query, joined, stamped, of_id) in [
+            (
+                "SELECT v.id AS record_id, COALESCE(p.at, \"P\".added) AS changed_at FROM \
+                 mis.patient \"P\" JOIN dose v ON v.patient = p.id AND v.a IN (SELECT b FROM c)",
+                "mis.patient \"P\", dose v",
+                Some("mis.patient \"P\""),
+                Some("dose v id"),
+            ),
+            (
+                "SELECT id record_id, at AS changed_at FROM dose",
+                "dose dose",
+                Some("dose dose"),
+                Some("dose dose id"),
+            ),
+            (
+                "SELECT record_id, changed_at FROM dose",
+                "dose dose",
+                Some("dose dose"),
+                Some("dose dose record_id"),
+            ),
+            (
+                "SELECT 'd-' || d.id AS record_id, GREATEST(d.at, p.at) AS changed_at FROM dose d, \
+                 (SELECT * FROM person) p",
+                "dose d",
+                Some("dose d"),
+                None,
+            ),
+            (
+                "SELECT id AS record_id, at AS changed_at FROM dose JOIN person USING (id)",
+                "dose dose, person person",
+                None,
+                None,
+            ),
+            (
+                "WITH d AS (SELECT * FROM dose) SELECT d.id AS record_id, d.at AS changed_at FROM d",
+                "",
+                None,
+                None,
+            ),
+        ] {
+            let tables = Statement::parse(query, Syntax::Postgres).unwrap().tables;
+            let shown = |one: &super::Joined| format!("{} {}", one.table, one.alias);
+            let all: Vec<String> = tables.joined.iter().map(shown).collect();
+            assert_eq!(all.join(", "), joined, "{query}");
+            assert_eq!(
+                tables.stamped.as_ref().map(shown).as_deref(),
+                stamped,
+                "{query}"
+            );
+            let id = tables.of_id.as_ref();
+            let id = id.map(|(table, column)| format!("{} {column}", shown(table)));
+            assert_eq!(id.as_deref(), of_id, "{query}");
+        }
+    }
 
     #[test]
     fn tables_are_found_as_they_are_written() {
@@ -234,6 +395,13 @@ mod tests {
                 None,
             ),
             ("SELECT * FROM (a JOIN b USING (id))", "a b", None),
+            (
+                "SELECT a.id AS record_id FROM a LEFT JOIN (WITH RECURSIVE chain (x, y) AS (SELECT \
+                 x, y FROM merged UNION SELECT c.x, m.y FROM chain AS c JOIN merged AS m ON m.x = \
+                 c.y) SELECT x, y FROM chain) AS m ON m.x = a.id",
+                "a merged",
+                None,
+            ),
             (
                 "SELECT 1 AS record_id, now() AS changed_at FROM generate_series(1, 9)",
                 "",

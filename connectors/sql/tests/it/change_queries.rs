@@ -44,14 +44,6 @@ fn usual(clinic: &Clinic) -> SqlConnector {
     connector(clinic, QUERY, &changes)
 }
 
-async fn each_database() -> [Clinic; 3] {
-    [
-        Clinic::sqlite(),
-        Clinic::postgres().await,
-        Clinic::mariadb().await,
-    ]
-}
-
 /// The findings of a check on this, with their levels.
 async fn findings(connector: &SqlConnector, on: &str) -> Vec<(Level, String)> {
     let report = connector.check(now()).await;
@@ -67,7 +59,7 @@ fn says(found: &[(Level, String)], level: Level, words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_a_change_query_hides_for_want_of_a_stamp_are_counted() {
-    for clinic in each_database().await {
+    for clinic in Clinic::of_each_database().await {
         tables(&clinic).await;
         let connector = usual(&clinic);
         let found = findings(&connector, "changes.").await;
@@ -99,6 +91,40 @@ async fn rows_that_a_change_query_hides_for_want_of_a_stamp_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stamp_that_is_empty_until_something_happens_is_nothing_to_mend() {
+    for clinic in Clinic::of_each_database().await {
+        tables(&clinic).await;
+        let stamp = clinic.stamp_type();
+        clinic
+            .run(&format!("ALTER TABLE visit ADD voided {stamp}"))
+            .await;
+        let changes = "visit = 'SELECT id AS record_id, changed AS changed_at FROM visit'\n\
+             visit_voided = 'SELECT id AS record_id, voided AS changed_at FROM visit'\n";
+        let told = connector(&clinic, QUERY, changes);
+        let found = findings(&told, "no usable changed_at").await;
+        // The fourth visit has neither stamp.
+        says(&found, Level::Warning, "changes.visit: 1 row has no usable");
+        says(
+            &found,
+            Level::Warning,
+            "changes.visit_voided: 1 row has no usable",
+        );
+        clinic
+            .run("UPDATE visit SET changed = '2021-07-01 10:00:00' WHERE id = 4")
+            .await;
+        assert_eq!(findings(&told, "no usable changed_at").await, []);
+        // Without the other query the empty stamps are all that there is.
+        let alone = changes.lines().last().unwrap();
+        let found = findings(&connector(&clinic, QUERY, alone), "no usable").await;
+        says(
+            &found,
+            Level::Warning,
+            "changes.visit_voided: 4 rows have no usable",
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_text_stamp_without_an_order_is_one_that_is_missing() {
     let clinic = Clinic::sqlite();
     tables(&clinic).await;
@@ -111,7 +137,7 @@ async fn a_text_stamp_without_an_order_is_one_that_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_that_are_of_no_row_are_counted() {
-    for clinic in each_database().await {
+    for clinic in Clinic::of_each_database().await {
         tables(&clinic).await;
         clinic
             .run("UPDATE visit SET changed = '2021-07-01 10:00:00'")
@@ -145,7 +171,7 @@ async fn ids_that_are_of_no_row_are_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_query_that_names_something_else_is_a_fault() {
-    for clinic in each_database().await {
+    for clinic in Clinic::of_each_database().await {
         tables(&clinic).await;
         let changes = "patient = 'SELECT id AS record_id, changed AS changed_at FROM patient'";
         let wrong = connector(&clinic, QUERY, changes);
@@ -175,7 +201,7 @@ async fn a_change_query_that_names_something_else_is_a_fault() {
 async fn numbers_and_text_are_one_id_where_they_are_written_alike() {
     let changes =
         "visit = 'SELECT CAST(id AS {type}) AS record_id, changed AS changed_at FROM visit'";
-    for clinic in each_database().await {
+    for clinic in Clinic::of_each_database().await {
         tables(&clinic).await;
         let text = match clinic {
             Clinic::MariaDb(..) => "char(20)",
@@ -203,8 +229,52 @@ async fn numbers_and_text_are_one_id_where_they_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_with_an_empty_fraction_is_the_whole_number() {
+    let changes = "visit = 'SELECT CAST(id AS decimal(10,2)) AS record_id, changed AS changed_at \
+                   FROM visit'";
+    for clinic in Clinic::of_each_database().await {
+        tables(&clinic).await;
+        let named = connector(&clinic, QUERY, changes);
+        let stored = run(&named, None, 9).await.stored;
+        clinic
+            .run("UPDATE visit SET changed = '2021-07-02 10:00:00' WHERE id = 2")
+            .await;
+        assert_eq!(run(&named, stored, 9).await.ids, ["2"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_may_be_named_more_often_at_one_time_than_a_page_holds() {
+    for clinic in Clinic::of_each_database().await {
+        tables(&clinic).await;
+        let stamp = clinic.stamp_type();
+        let values: Vec<String> = (1..=12)
+            .map(|attribute| format!("(101, {attribute}, '2021-07-01 10:00:00')"))
+            .collect();
+        clinic
+            .run(&format!(
+                "CREATE TABLE answer (patient int, attribute int, changed {stamp}); INSERT INTO \
+                 answer VALUES {}",
+                values.join(", ")
+            ))
+            .await;
+        let changes = "answer = 'SELECT v.id AS record_id, a.changed AS changed_at FROM answer a \
+                       JOIN visit v ON v.patient = a.patient'";
+        let named = connector(&clinic, QUERY, changes);
+        let stored = run(&named, None, 5).await.stored;
+        clinic
+            .run("UPDATE answer SET changed = '2021-07-02 10:00:00'")
+            .await;
+        let mut second = run(&named, stored, 5).await.ids;
+        second.sort();
+        second.dedup();
+        assert_eq!(second, ["1", "4"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_goes_on_among_ids_of_the_greatest_length_in_eight_change_queries() {
-    for clinic in each_database().await {
+    for clinic in Clinic::of_each_database().await {
         let stamp = clinic.stamp_type();
         let id = match clinic {
             Clinic::MariaDb(..) => "varchar(1023) CHARACTER SET ascii COLLATE ascii_bin",

@@ -55,6 +55,15 @@ impl Clinic {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
+    /// An empty clinic in each kind of database.
+    pub(crate) async fn of_each_database() -> [Self; 3] {
+        [
+            Self::sqlite(),
+            Self::postgres().await,
+            Self::mariadb().await,
+        ]
+    }
+
     /// Runs statements as the clinic's own system would.
     pub(crate) async fn run(&self, sql: &str) {
         match self {
@@ -89,18 +98,18 @@ impl Clinic {
         match self {
             Self::Postgres(server, database) => format!(
                 "host = '127.0.0.1'\nport = {}\ndatabase = '{database}'\nuser = 'postgres'\n\
-                 connect_timeout_seconds = 3\nstatement_timeout_seconds = 5\n",
+                 connect_timeout_seconds = 60\nstatement_timeout_seconds = 60\n",
                 server.port()
             ),
             Self::MariaDb(server, database) => format!(
                 "host = '127.0.0.1'\nport = {}\ndatabase = '{database}'\nuser = 'reader'\n\
                  password = {{ env = 'CONNECTOR_SQL_TEST_PASSWORD' }}\n\
-                 connect_timeout_seconds = 3\nstatement_timeout_seconds = 5\n",
+                 connect_timeout_seconds = 60\nstatement_timeout_seconds = 60\n",
                 server.port()
             ),
             Self::Sqlite(folder) => {
                 format!(
-                    "path = '{}'\nstatement_timeout_seconds = 5\n",
+                    "path = '{}'\nstatement_timeout_seconds = 60\n",
                     folder.path().join("mis.db").display()
                 )
             }

@@ -25,6 +25,8 @@ mod listen;
 #[cfg(test)]
 mod mariadb;
 #[cfg(test)]
+mod named_records;
+#[cfg(test)]
 mod noticing;
 #[cfg(test)]
 mod odd_stamps;

@@ -6,6 +6,7 @@ use connector_sql::SqlConnector;
 
 use crate::clinic::{Clinic, first_keys, first_page, now, run, run_at, short};
 use crate::events::Events;
+use crate::idle::until_counted;
 
 const QUERY: &str = "SELECT v.id AS record_id, p.snils AS person_snils, v.vaccine AS vaccine_code, \
      v.given AS occurred_on FROM visit v JOIN patient p ON p.id = v.patient JOIN code c ON c.id = \
@@ -53,17 +54,9 @@ fn by_several(clinic: &Clinic) -> SqlConnector {
     clinic.connector_with(&feed).unwrap()
 }
 
-async fn each_database() -> [Clinic; 3] {
-    [
-        Clinic::sqlite(),
-        Clinic::postgres().await,
-        Clinic::mariadb().await,
-    ]
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_in_a_joined_table_brings_its_records() {
-    for clinic in each_database().await {
+    for clinic in Clinic::of_each_database().await {
         tables(&clinic, 30).await;
         clinic
             .run("UPDATE visit SET patient = 5 WHERE id IN (6, 7)")
@@ -139,27 +132,24 @@ async fn an_unchanged_run_by_several_stamps_reads_few_rows() {
     let connector = by_several(&clinic);
     let stored = run(&connector, None, 1000).await.stored;
     drop(connector);
-    crate::idle::reset_statistics(&clinic, server, 20_000).await;
+    until_counted(server).await;
+    clinic.run("SELECT pg_stat_reset()").await;
     let connector = by_several(&clinic);
     let quiet = run(&connector, stored, 1000).await;
     assert_eq!(quiet.ids, [] as [&str; 0]);
     drop(connector);
     let read = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), \
                 sum(coalesce(idx_scan, 0)) > 0 FROM pg_stat_user_tables";
-    let figures = loop {
-        let figures = server.psql("mis", read).await.unwrap();
-        if figures.trim().ends_with("|t") {
-            break figures;
-        }
-        tokio::task::yield_now().await;
-    };
+    until_counted(server).await;
+    let figures = server.psql("mis", read).await.unwrap();
+    assert!(figures.trim().ends_with("|t"), "{figures}");
     let rows: u32 = figures.trim().split('|').next().unwrap().parse().unwrap();
     assert!(rows < 1000, "{rows} rows");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_by_content_is_made_once_and_sweeps_read_whole_rows() {
-    for clinic in each_database().await {
+    for clinic in Clinic::of_each_database().await {
         tables(&clinic, 30).await;
         let feed = format!("[vaccinations]\nquery = '''{QUERY}'''\nchange_detection = 'content'\n");
         let connector = clinic.connector_with(&feed).unwrap();
@@ -262,7 +252,7 @@ async fn a_query_without_a_stamp_is_told_the_three_choices() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn check_names_tables_without_a_stamp_and_indexes_that_are_missing() {
-    for clinic in each_database().await {
+    for clinic in Clinic::of_each_database().await {
         tables(&clinic, 12_000).await;
         match &clinic {
             Clinic::Postgres(..) => clinic.run("ANALYZE").await,

@@ -7,7 +7,7 @@ use crate::clinic::{Clinic, DOSES, first_page, now};
 /// The connection with a time limit that nobody would wait for.
 fn patient(connection: &str) -> String {
     connection.replace(
-        "connect_timeout_seconds = 3",
+        "connect_timeout_seconds = 60",
         "connect_timeout_seconds = 300",
     )
 }

@@ -41,6 +41,8 @@ struct Access<'a> {
     database: &'a str,
     user: &'a str,
     password: &'a str,
+    /// Longest wait for a connection, in seconds.
+    connect_timeout: u32,
     more: &'a str,
 }
 
@@ -48,6 +50,7 @@ const READER: Access<'_> = Access {
     database: "mis",
     user: "reader",
     password: PASSWORD,
+    connect_timeout: 60,
     more: "",
 };
 
@@ -56,11 +59,12 @@ fn connector(pooler: &PgBouncer, access: &Access<'_>) -> SqlConnector {
     private_file(&base.path().join("password"), access.password);
     let toml = format!(
         "host = '127.0.0.1'\nport = {}\ndatabase = '{}'\nuser = '{}'\npassword = {{ file = \
-         'password' }}\nconnect_timeout_seconds = 5\nstatement_timeout_seconds = \
-         5\n{}[vaccinations]\nquery = '''{DOSES}'''\n",
+         'password' }}\nconnect_timeout_seconds = {}\nstatement_timeout_seconds = \
+         60\n{}[vaccinations]\nquery = '''{DOSES}'''\n",
         pooler.port(),
         access.database,
         access.user,
+        access.connect_timeout,
         access.more
     );
     let config = toml::from_str(&toml).expect("settings");
@@ -146,7 +150,11 @@ async fn what_a_pooler_refuses_is_named() {
         );
     }
     server.stop().await.expect("a stop");
-    let error = refused(READER).await;
+    let hasty = Access {
+        connect_timeout: 5,
+        ..READER
+    };
+    let error = refused(hasty).await;
     assert!(matches!(&error, SourceError::Retry { .. }), "{error}");
 }
 

@@ -4,6 +4,7 @@ use connector_kit::Connector;
 use testbed::postgres::Postgres;
 
 use crate::clinic::{Clinic, DOSES, now, one_row_is_one_row, run, run_at, short};
+use crate::idle::until_counted;
 
 const TYPES: &str = "SELECT id AS record_id, changed AS changed_at, snils AS person_snils, oms AS \
     person_oms, \
@@ -248,11 +249,7 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
         unreachable!()
     };
     // The load's own counters are sent as its session ends.
-    let sessions =
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'clinic-gateway'";
-    while server.psql("mis", sessions).await.unwrap().trim() != "0" {
-        tokio::task::yield_now().await;
-    }
+    until_counted(server).await;
     clinic
         .run(
             "UPDATE more SET changed = changed + interval '30 days'; ANALYZE more; SELECT \
@@ -272,13 +269,9 @@ async fn the_keyset_query_runs_on_the_index_and_check_says_so_when_there_is_none
         relname = 'more'";
     // The counters are sent at the latest when the session ends.
     drop(connector);
-    let figures = loop {
-        let figures = server.psql("mis", read).await.unwrap();
-        if !figures.trim().ends_with("|0") {
-            break figures;
-        }
-        tokio::task::yield_now().await;
-    };
+    until_counted(server).await;
+    let figures = server.psql("mis", read).await.unwrap();
+    assert!(!figures.trim().ends_with("|0"), "{figures}");
     let (sequential, by_index) = figures.trim().split_once('|').unwrap();
     let sequential: u32 = sequential.parse().unwrap();
     assert!(

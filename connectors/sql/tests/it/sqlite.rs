@@ -1,6 +1,7 @@
 //! SQLite: values typed one by one, several forms of stamps, a file that a live program writes.
 
 use connector_kit::Connector;
+use connector_sql::SqlConnector;
 
 use crate::clinic::{Clinic, DOSES, now, one_row_is_one_row, run, short, sqlite_writer};
 
@@ -240,9 +241,16 @@ async fn a_query_that_never_ends_is_stopped() {
         vaccine_code, '2021' AS occurred_on \
                    FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT \
                    i FROM n)";
-    let connector = clinic
-        .connector_with(&format!("[vaccinations]\nquery = '''{endless}'''\n"))
-        .unwrap();
+    let usual = "statement_timeout_seconds = 60";
+    assert!(clinic.connection().contains(usual));
+    let toml = format!(
+        "{}[vaccinations]\nquery = '''{endless}'''\n",
+        clinic
+            .connection()
+            .replace(usual, "statement_timeout_seconds = 1")
+    );
+    let config = toml::from_str(&toml).unwrap();
+    let connector = SqlConnector::sqlite(&config, std::path::Path::new("/")).unwrap();
     let ids = ["7".to_owned()];
     for error in [
         connector

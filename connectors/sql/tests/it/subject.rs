@@ -20,6 +20,8 @@ const ZONE: TimeDelta = TimeDelta::hours(3);
 /// Bytes of a value that no bound admits.
 const HUGE_BYTES: usize = 8_000_000;
 const PASSWORD: &str = "read-only-1";
+/// Timeouts that no pause of a busy machine reaches.
+const PATIENT_SECONDS: u32 = 60;
 
 /// A clinic's database behind a line that can be stalled, cut and broken.
 pub(crate) struct SqlSubject {
@@ -29,6 +31,8 @@ pub(crate) struct SqlSubject {
     base: tempfile::TempDir,
     hostility: Option<Hostility>,
     misconfigured: bool,
+    /// Seconds that a connector waits for a connection and for a statement.
+    timeout_seconds: u32,
     /// Way in which changes are noticed, as configuration names it.
     detection: &'static str,
     /// A program that holds the SQLite file locked.
@@ -64,6 +68,7 @@ impl SqlSubject {
             base,
             hostility: None,
             misconfigured: false,
+            timeout_seconds: PATIENT_SECONDS,
             detection: "stamp",
             lock: None,
         }
@@ -196,6 +201,7 @@ impl Subject for SqlSubject {
     async fn reset(&mut self) {
         self.end().await;
         self.misconfigured = false;
+        self.timeout_seconds = PATIENT_SECONDS;
         let text = match self.clinic {
             Clinic::MariaDb(..) => "longtext",
             _ => "text",
@@ -218,7 +224,12 @@ impl Subject for SqlSubject {
             .await;
     }
 
+    async fn shorten_timeouts(&mut self) {
+        self.timeout_seconds = 1;
+    }
+
     async fn connector(&self) -> Box<dyn Connector> {
+        let timeout = self.timeout_seconds;
         let user = match self.hostility {
             Some(Hostility::WriteAccess) => "writer",
             _ => "gateway",
@@ -226,7 +237,7 @@ impl Subject for SqlSubject {
         let server = |line: &Line| {
             format!(
                 "host = '127.0.0.1'\nport = {}\ndatabase = 'mis'\nuser = '{user}'\npassword = {{ \
-                 file = 'password' }}\nconnect_timeout_seconds = 2\n",
+                 file = 'password' }}\nconnect_timeout_seconds = {timeout}\n",
                 line.cutter.port
             )
         };
@@ -244,7 +255,7 @@ impl Subject for SqlSubject {
             "[vaccinations]\nquery = '''{}'''\nchange_detection = '{detection}'\n{changes}",
             self.query()
         );
-        let toml = format!("{place}statement_timeout_seconds = 1\n{feed}");
+        let toml = format!("{place}statement_timeout_seconds = {timeout}\n{feed}");
         let base = self.base.path();
         let connector = match self.clinic {
             Clinic::Postgres(..) => SqlConnector::postgres(&toml::from_str(&toml).unwrap(), base),
@@ -395,12 +406,6 @@ impl Subject for SqlSubject {
     }
 
     fn patience(&self) -> Duration {
-        let page = Duration::from_secs(20);
-        // Each change query has a statement of its own, and one for its columns.
-        page * if self.detection == "several-stamps" {
-            5
-        } else {
-            1
-        }
+        Duration::from_secs(300)
     }
 }

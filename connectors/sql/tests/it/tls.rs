@@ -24,7 +24,7 @@ async fn certify(server: &mut Postgres, base: &Path, params: &CertificateParams)
 fn connector(port: u16, tls: &str, base: &Path) -> SqlConnector {
     let config = format!(
         "host = '127.0.0.1'\nport = {port}\ndatabase = 'postgres'\nuser = 'postgres'\ntls = {tls}\n\
-         connect_timeout_seconds = 3\n[tests]\nquery = 'SELECT 1'\n"
+         connect_timeout_seconds = 60\n[tests]\nquery = 'SELECT 1'\n"
     );
     SqlConnector::postgres(&toml::from_str(&config).unwrap(), base).unwrap()
 }

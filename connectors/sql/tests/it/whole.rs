@@ -8,6 +8,7 @@ use connector_sql::SqlConnector;
 
 use crate::clinic::{Clinic, DOSES, first_keys, first_page, now, run, run_at, short, sweep};
 use crate::events::Events;
+use crate::idle::until_counted;
 
 /// Three joined tables without an index that serves the order of the rows, a stamp over two of
 /// them.
@@ -74,19 +75,9 @@ async fn a_load_and_its_sweeps_read_three_tables_once_each_postgresql() {
     assert_eq!(contents(&connector, 500).await.len(), 9000);
     drop(connector);
     let read = "SELECT coalesce(seq_scan, 0) FROM pg_stat_user_tables WHERE relname = 'visit'";
-    let scans = loop {
-        let scans: u32 = server
-            .psql("mis", read)
-            .await
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        if scans >= 3 {
-            break scans;
-        }
-        tokio::task::yield_now().await;
-    };
+    until_counted(server).await;
+    let scans = server.psql("mis", read).await.unwrap();
+    let scans: u32 = scans.trim().parse().unwrap();
     // The first page also counts the rows that no page can hold.
     assert!((3..=5).contains(&scans), "{scans} scans of the table");
 }
@@ -229,11 +220,7 @@ async fn a_bad_row_in_the_midst_is_refused_and_the_statement_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_ids_stay_together_wherever_a_statement_is_opened_again() {
-    for clinic in [
-        Clinic::sqlite(),
-        Clinic::postgres().await,
-        Clinic::mariadb().await,
-    ] {
+    for clinic in Clinic::of_each_database().await {
         let rows =
             ["a", "b", "b", "b", "c", "d", "d"].map(|id| (id.to_owned(), "'2021-07-01 10:00:00'"));
         crate::conformance::table(&clinic, &rows).await;
@@ -261,11 +248,7 @@ async fn equal_ids_stay_together_wherever_a_statement_is_opened_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contents_are_the_rows_as_they_are_now() {
-    for clinic in [
-        Clinic::sqlite(),
-        Clinic::postgres().await,
-        Clinic::mariadb().await,
-    ] {
+    for clinic in Clinic::of_each_database().await {
         three_tables(&clinic, 30).await;
         let connector = clinic.connector(JOINED);
         let before: Vec<String> = contents(&connector, 7).await.iter().map(short).collect();

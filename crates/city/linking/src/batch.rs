@@ -6,6 +6,7 @@ use contract::wire::Refused;
 use contract::{
     BatchId, Body, Epoch, Event, Fact, FactKind, RecordDigest, RefusalReason, Subject, Version,
 };
+use escrow::BatchName;
 
 use crate::persons::NameSetId;
 use crate::second_layer::{CityPseudonym, SecondLayerKey, StoredOwner, StoredRecord};
@@ -117,6 +118,8 @@ pub struct EventRefusal {
 pub struct OpenBatch {
     /// Id of the batch.
     pub id: BatchId,
+    /// Name of the batch for the auditor's eyes; `None` where nothing is laid down for an auditor.
+    pub name: Option<BatchName>,
     /// Events that may be stored, in the batch's order.
     pub events: Vec<IncomingEvent>,
     /// Events that may not be stored.
@@ -145,6 +148,7 @@ impl OpenBatch {
         };
         let mut batch = Self {
             id,
+            name: None,
             events: Vec::with_capacity(decoded.len()),
             refusals: Vec::new(),
         };
@@ -211,8 +215,12 @@ fn accept(
                 return Err(RefusalReason::EpochNotOpen);
             }
             let names = subject.pseudonyms().iter();
-            let names = names.map(|name| acceptance.key.apply(name)).collect();
-            Some(Assertion::new(fact, names))
+            let names = names.map(|name| acceptance.key.apply(name));
+            let names = names.collect::<Option<_>>();
+            Some(Assertion::new(
+                fact,
+                names.ok_or(RefusalReason::BadSubject)?,
+            ))
         }
     };
     Ok(Accepted {
@@ -328,6 +336,28 @@ mod tests {
             assert_eq!(batch.refusals[0].reason, RefusalReason::EpochNotOpen);
             assert!(batch.refusals[0].record.is_some() && batch.events.is_empty());
         }
+    }
+
+    #[test]
+    fn an_event_with_a_name_that_is_no_element_is_refused_whole() {
+        // The generator of ristretto255 (RFC 9496, appendix A.1), and the same with one bit more.
+        let element = "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76";
+        let mut value = [0; 32];
+        hex::decode_to_slice(element, &mut value).unwrap();
+        let of = |value: [u8; 32]| {
+            let name = Pseudonym {
+                suite: Suite::Voprf,
+                value,
+                ..pseudonym(Scheme::Oms, 1)
+            };
+            open(event("2021-06-01", vec![pseudonym(Scheme::Snils, 1), name]))
+        };
+        let good = of(value);
+        assert_eq!((good.events.len(), good.refusals.len()), (1, 0));
+        value[0] |= 1;
+        let bad = of(value);
+        assert_eq!(bad.refusals[0].reason, RefusalReason::BadSubject);
+        assert!(bad.refusals[0].record.is_some() && bad.events.is_empty());
     }
 
     #[test]

@@ -6,8 +6,10 @@
 
 mod batch;
 mod choose;
+mod elements;
 mod outcome;
 mod persons;
+mod rekeying;
 mod second_layer;
 
 /// Row id of a subject.
@@ -15,9 +17,11 @@ pub type SubjectId = i64;
 
 pub use batch::{Acceptance, Assertion, EventRefusal, IncomingEvent, OpenBatch, RecordName};
 pub use choose::{Chosen, SetChange, StoredVersion, choose, version_from_column};
+pub use elements::has_fitting_value;
 pub use outcome::GroupOutcome;
 pub use persons::{
     Component, Contest, ContestKind, Decision, LinkRules, MAX_COMPONENT_NAMES, MAX_COMPONENT_SETS,
     NameSet, NameSetId, Persons, persons,
 };
+pub use rekeying::Rekeying;
 pub use second_layer::{CityPseudonym, SecondLayerKey, StoredOwner, StoredRecord};

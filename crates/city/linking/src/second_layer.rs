@@ -1,13 +1,17 @@
-//! Second-layer pseudonyms: the registry keeps V = HMAC(K_registry, P), and P never rests.
+//! Second-layer pseudonyms: the registry keeps V = HMAC(K_registry, P), or V = k·U under suite
+//! `voprf`, and what the clinic sent never rests.
 
 use std::cmp::Reverse;
 use std::fmt;
 
 use contract::{Epoch, OwnerToken, Pseudonym, RecordDigest, Scheme, Suite};
 use hmac::{Hmac, KeyInit, Mac};
+use oprf::Factor;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::Sha256;
 use zeroize::Zeroizing;
+
+use crate::elements::{factor, multiplied};
 
 /// Beginning of the keyed input of a pseudonym; it names the purpose, so that no other value is
 /// made alike.
@@ -17,7 +21,7 @@ const RECORD_DOMAIN: &[u8] = b"clinic-gateway/registry/record/v1";
 /// Beginning of the keyed input of an owner token.
 const OWNER_DOMAIN: &[u8] = b"clinic-gateway/registry/owner/v1";
 
-/// Pseudonym as the registry keeps it: the second-layer HMAC of what the clinic sent.
+/// Pseudonym as the registry keeps it: what the clinic sent, under the second layer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CityPseudonym {
     /// Numbering of the identifier.
@@ -133,9 +137,43 @@ impl SecondLayerKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// V = HMAC-SHA-256(K, domain 0 suite 0 scheme 0 epoch 0 P); the epoch in decimal.
+    /// Brings a pseudonym under the second layer. Suites of HMAC: V = HMAC-SHA-256(K, domain 0
+    /// suite 0 scheme 0 epoch 0 P), the epoch in decimal. Suite `voprf`: V = k·U, where k is derived from
+    /// K for the scheme and the epoch; `None` where U is no element
+    /// ([`has_fitting_value`](crate::has_fitting_value)).
     #[must_use]
-    pub fn apply(&self, pseudonym: &Pseudonym) -> CityPseudonym {
+    pub fn apply(&self, pseudonym: &Pseudonym) -> Option<CityPseudonym> {
+        let value = match pseudonym.suite {
+            Suite::Hmac | Suite::HmacStreebog => self.digest(pseudonym),
+            Suite::Voprf => {
+                let factor = self.factor(pseudonym.scheme, pseudonym.epoch);
+                multiplied(pseudonym.value, &factor)?
+            }
+        };
+        Some(CityPseudonym {
+            scheme: pseudonym.scheme,
+            suite: pseudonym.suite,
+            epoch: pseudonym.epoch,
+            value,
+        })
+    }
+
+    /// Factor of the names of suite `voprf` of a scheme and epoch.
+    pub(crate) fn factor(&self, scheme: Scheme, epoch: Epoch) -> Factor {
+        factor(self.key.expose_secret(), scheme, epoch)
+    }
+
+    /// Value that tells a change of the key services' keys from another one.
+    pub(crate) fn check_change(&self, from: Epoch, to: Epoch, change: &Factor) -> [u8; 32] {
+        let mac = keyed(&self.key)
+            .chain_update(b"clinic-gateway/registry/change-check/v1\0")
+            .chain_update(from.to_be_bytes())
+            .chain_update(to.to_be_bytes())
+            .chain_update(change.to_text().expose_secret());
+        mac.finalize().into_bytes().into()
+    }
+
+    fn digest(&self, pseudonym: &Pseudonym) -> [u8; 32] {
         let mut mac = self.pseudonym.clone();
         let epoch = pseudonym.epoch.to_string();
         let parts: [&[u8]; 3] = [
@@ -148,12 +186,7 @@ impl SecondLayerKey {
             mac.update(&[0]);
         }
         mac.update(&pseudonym.value);
-        CityPseudonym {
-            scheme: pseudonym.scheme,
-            suite: pseudonym.suite,
-            epoch: pseudonym.epoch,
-            value: mac.finalize().into_bytes().into(),
-        }
+        mac.finalize().into_bytes().into()
     }
 
     /// Digest of a record: HMAC-SHA-256(K, domain 0 record).
@@ -192,6 +225,10 @@ mod tests {
         }
     }
 
+    fn value_of(key: &SecondLayerKey, pseudonym: &Pseudonym) -> [u8; 32] {
+        key.apply(pseudonym).expect("a fitting value").value
+    }
+
     #[test]
     fn the_value_is_the_documented_hmac() {
         let key = SecondLayerKey::from_text(&SecretString::from("0b".repeat(32))).unwrap();
@@ -199,7 +236,7 @@ mod tests {
         // b"\x07"*32, "sha256")
         let expected = "cec9c42babdd09f086d7d74c2309305b2831e9303241f602316d339c4166a3ba";
         assert_eq!(
-            hex::encode(key.apply(&pseudonym(Scheme::Snils, 1)).value),
+            hex::encode(value_of(&key, &pseudonym(Scheme::Snils, 1))),
             expected
         );
     }
@@ -222,15 +259,11 @@ mod tests {
     #[test]
     fn scheme_epoch_and_key_all_matter() {
         let key = SecondLayerKey::generate();
-        let base = key.apply(&pseudonym(Scheme::Snils, 1)).value;
-        assert_ne!(base, key.apply(&pseudonym(Scheme::Oms, 1)).value);
-        assert_ne!(base, key.apply(&pseudonym(Scheme::Snils, 2)).value);
-        assert_ne!(
-            base,
-            SecondLayerKey::generate()
-                .apply(&pseudonym(Scheme::Snils, 1))
-                .value
-        );
+        let base = value_of(&key, &pseudonym(Scheme::Snils, 1));
+        assert_ne!(base, value_of(&key, &pseudonym(Scheme::Oms, 1)));
+        assert_ne!(base, value_of(&key, &pseudonym(Scheme::Snils, 2)));
+        let other = SecondLayerKey::generate();
+        assert_ne!(base, value_of(&other, &pseudonym(Scheme::Snils, 1)));
         assert_ne!(base, [7; 32]);
     }
 

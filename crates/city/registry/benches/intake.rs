@@ -47,7 +47,7 @@ async fn main() -> BenchResult<()> {
         let url = Some(server.create_database(&database).await?);
         let postgres = PostgresConfig {
             url,
-            tls: TlsMode::Off,
+            tls: Some(TlsMode::Off),
             ..PostgresConfig::default()
         };
         let store = StoreConfig::Postgres(Box::new(postgres));
@@ -186,7 +186,7 @@ async fn copy(server: &Postgres, database: &str, facts: u64) -> BenchResult<Figu
     let url = Some(server.create_database("bare").await?);
     let postgres = PostgresConfig {
         url,
-        tls: TlsMode::Off,
+        tls: Some(TlsMode::Off),
         ..PostgresConfig::default()
     };
     let keys = Keys::new(

@@ -3,6 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
+use audit::{AuditConfig, AuditMistake, OtherFolder};
 use broker::QueueConfig;
 use contract::Epoch;
 use linking::LinkRules;
@@ -27,6 +28,9 @@ pub struct Config {
     /// `[consume]`.
     #[serde(default)]
     pub consume: ConsumeConfig,
+    /// `[escrow]`, where what batches state is laid down for an auditor.
+    #[serde(default)]
+    pub escrow: Option<EscrowConfig>,
     /// `[passes]`, where passes are issued.
     #[serde(default)]
     pub passes: Option<PassesConfig>,
@@ -36,9 +40,34 @@ pub struct Config {
     /// `[listen]`: metrics and health, where wanted.
     #[serde(default)]
     pub listen: Option<ListenConfig>,
+    /// `[audit]`: log of who did what with the registry, where wanted.
+    #[serde(default)]
+    pub audit: Option<AuditConfig>,
     /// `[log]`.
     #[serde(default)]
     pub log: LogConfig,
+}
+
+impl Config {
+    /// Mistake in `[audit]`, with what to write instead.
+    #[must_use]
+    pub fn audit_mistake(&self) -> Option<AuditMistake> {
+        let audit = self.audit.as_ref()?;
+        let mut others = Vec::new();
+        if let QueueConfig::Directory(directory) = &self.queue {
+            others.push(OtherFolder {
+                setting: "queue.directory.path",
+                path: &directory.path,
+            });
+        }
+        if let Some(escrow) = &self.escrow {
+            others.push(OtherFolder {
+                setting: "escrow.folder",
+                path: &escrow.folder,
+            });
+        }
+        audit.mistake(&others)
+    }
 }
 
 /// Database that keeps pseudonyms and facts.
@@ -99,8 +128,9 @@ pub struct PostgresConfig {
     pub user: String,
     /// Password of the account.
     pub password: Option<SecretSource>,
-    /// Encryption of the connection.
-    pub tls: TlsMode,
+    /// Encryption of the connection. Default: `verify-full`; to a server on the same machine,
+    /// without `ca_file` and `cert_file`, TLS where the server offers it, whatever its certificate.
+    pub tls: Option<TlsMode>,
     /// Lets `tls = "off"` go to another machine, facts and password all in clear. Only where
     /// something else encrypts the way there.
     pub allow_plain: bool,
@@ -123,7 +153,7 @@ impl Default for PostgresConfig {
             database: "registry".into(),
             user: "registry".into(),
             password: None,
-            tls: TlsMode::default(),
+            tls: None,
             allow_plain: false,
             ca_file: None,
             cert_file: None,
@@ -134,7 +164,7 @@ impl Default for PostgresConfig {
 }
 
 /// Encryption of the connection to PostgreSQL.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsMode {
     /// Unencrypted: for a server on the same machine; on another, only with `allow_plain`.
@@ -142,8 +172,26 @@ pub enum TlsMode {
     /// Encrypted, the server's certificate checked, but not its name.
     VerifyCa,
     /// Encrypted, the server's certificate and name checked.
-    #[default]
     VerifyFull,
+}
+
+/// `[escrow]`: folder in which is laid down for the auditor which records each batch states.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EscrowConfig {
+    /// Folder, made when missing, neither around nor below the folder of the database file; a
+    /// relative path is taken from the configuration file's folder.
+    pub folder: PathBuf,
+    /// The auditor's public key (`cgav1:…`), as `auditor keys new` prints it.
+    pub public_key: String,
+    /// Most that the folder's files may have together, in MiB.
+    #[serde(default = "escrow_mib")]
+    pub max_mib: NonZeroU32,
+}
+
+/// 50 GiB: 13 million blocks.
+fn escrow_mib() -> NonZeroU32 {
+    NonZeroU32::new(50 << 10).expect("50 Ki is not zero")
 }
 
 /// `[keys]`: kept apart from the database, each readable by this program's user only.
@@ -166,6 +214,34 @@ pub struct KeysConfig {
     /// one is refused, and waits at its clinic as a dead letter.
     #[serde(default = "first_epoch", deserialize_with = "open_epochs")]
     pub pseudonym_epochs: Vec<Epoch>,
+    /// Changes of the key services' keys that stored names of suite `voprf` follow, or are to
+    /// follow, by `city-registry rekey`; each until its `from_epoch` is closed.
+    #[serde(default)]
+    pub rekeyed: Vec<RekeyedConfig>,
+}
+
+/// `[[keys.rekeyed]]`: change of the key services' keys from one key epoch to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RekeyedConfig {
+    /// Epoch whose names change.
+    pub from_epoch: Epoch,
+    /// Epoch that they change to.
+    pub to_epoch: Epoch,
+    /// Key services whose keys differ between the two epochs.
+    pub services: Vec<RekeyedServiceConfig>,
+}
+
+/// `[[keys.rekeyed.services]]`: change of one key service's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RekeyedServiceConfig {
+    /// New private key divided by the old one (`cgof1:…`), as the service's operator gives it.
+    pub factor: SecretSource,
+    /// Public key of `from_epoch` (`cgov1:…`), as clinics pin it.
+    pub old_public_key: String,
+    /// Public key of `to_epoch` (`cgov1:…`), as clinics pin it.
+    pub new_public_key: String,
 }
 
 /// Number of the first pseudonym key of a city.

@@ -1,14 +1,17 @@
 //! Keys of the registry: those that batches are sealed to, the second layer's, and the receipts'.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use contract::{Epoch, PrivateKey, ReceiptSigner};
-use linking::{Acceptance, SecondLayerKey};
+use linking::{Acceptance, Rekeying, SecondLayerKey};
+use oprf::{Factor, PublicKey};
 use secrecy::SecretString;
 use settings::{SecretError, SecretSource};
 
-use crate::config::{FIRST_EPOCH, KeysConfig};
+use crate::config::{FIRST_EPOCH, KeysConfig, RekeyedConfig};
 
 /// Every key a running registry holds.
 pub struct Keys {
@@ -17,6 +20,8 @@ pub struct Keys {
     pub(crate) second_layer: SecondLayerKey,
     receipt: Option<ReceiptSigner>,
     open_epochs: Vec<Epoch>,
+    /// Changes of the key services' keys, those of earlier epochs first.
+    pub(crate) rekeyings: Arc<[Arc<Rekeying>]>,
 }
 
 /// Reason for which the keys could not be read; always the configuration's fault.
@@ -29,6 +34,14 @@ pub enum KeysError {
         key: &'static str,
         /// Reason.
         source: SecretError,
+    },
+    /// Change of the key services' keys that does not fit together.
+    #[error("keys.rekeyed from epoch {from}: {what}")]
+    Rekeyed {
+        /// Epoch whose names change.
+        from: Epoch,
+        /// Clause that says what is wrong, and what to write.
+        what: String,
     },
     /// Text that was read and is no key.
     #[error("keys.{key} holds no key: {what}; `city-registry init` makes new ones")]
@@ -55,6 +68,18 @@ impl Keys {
             second_layer,
             receipt: None,
             open_epochs: vec![FIRST_EPOCH],
+            rekeyings: Arc::new([]),
+        }
+    }
+
+    /// Sets the changes of the key services' keys that stored names follow, or are to follow.
+    #[must_use]
+    pub fn with_rekeyings(self, mut rekeyings: Vec<Rekeying>) -> Self {
+        // A name may change several times.
+        rekeyings.sort_by_key(Rekeying::from);
+        Self {
+            rekeyings: rekeyings.into_iter().map(Arc::new).collect(),
+            ..self
         }
     }
 
@@ -105,7 +130,10 @@ impl Keys {
         let second_layer = setting("second_layer", &config.second_layer)
             .read(|text| SecondLayerKey::from_text(text).ok_or("it must be 64 hex characters"))?;
         let open_epochs = config.pseudonym_epochs.clone();
-        let keys = Self::new(current, previous, second_layer).with_open_epochs(open_epochs);
+        let rekeyings = rekeyings(&config.rekeyed, &second_layer, base)?;
+        let keys = Self::new(current, previous, second_layer)
+            .with_open_epochs(open_epochs)
+            .with_rekeyings(rekeyings);
         let Some(source) = &config.receipt_key else {
             return Ok(keys);
         };
@@ -132,6 +160,70 @@ impl Keys {
             .collect();
         all.into_iter()
     }
+}
+
+/// Reads the changes of the key services' keys.
+fn rekeyings(
+    configured: &[RekeyedConfig],
+    second_layer: &SecondLayerKey,
+    base: &Path,
+) -> Result<Vec<Rekeying>, KeysError> {
+    let mut epochs = BTreeSet::new();
+    let read = |rekeyed: &RekeyedConfig| {
+        let from = rekeyed.from_epoch;
+        let wrong = |what: &str| KeysError::Rekeyed {
+            from,
+            what: what.to_owned(),
+        };
+        if from == 0 || rekeyed.to_epoch <= from {
+            return Err(wrong("from_epoch is 1 or more, and to_epoch is greater"));
+        }
+        if !epochs.insert(from) {
+            return Err(wrong("the section is there twice; keep one"));
+        }
+        let change = change(rekeyed, base)?;
+        let change = change.ok_or_else(|| wrong("name at least one service"))?;
+        Ok(Rekeying::new(second_layer, from, rekeyed.to_epoch, &change))
+    };
+    configured.iter().map(read).collect()
+}
+
+/// Product of the factors of all services; `None` where there is none.
+fn change(rekeyed: &RekeyedConfig, base: &Path) -> Result<Option<Factor>, KeysError> {
+    let from = rekeyed.from_epoch;
+    let mut product: Option<Factor> = None;
+    for service in &rekeyed.services {
+        let setting = KeySetting {
+            key: "rekeyed.services.factor",
+            source: &service.factor,
+            base,
+        };
+        let factor = setting.read(Factor::from_text)?;
+        let public = |name: &str, text: &str| {
+            text.parse().map_err(|error| KeysError::Rekeyed {
+                from,
+                what: format!("{name}: {error}"),
+            })
+        };
+        let old: PublicKey = public("old_public_key", &service.old_public_key)?;
+        let new: PublicKey = public("new_public_key", &service.new_public_key)?;
+        if old.times(&factor) != new {
+            return Err(KeysError::Rekeyed {
+                from,
+                what: format!(
+                    "the factor does not lead from the public key {} to {}; take all three from \
+                     the service's operator again",
+                    old.fingerprint(),
+                    new.fingerprint()
+                ),
+            });
+        }
+        product = Some(match product {
+            Some(others) => others.times(&factor),
+            None => factor,
+        });
+    }
+    Ok(product)
 }
 
 /// Setting under `[keys]` with the secret it names.

@@ -11,6 +11,7 @@ mod breaker;
 pub mod cli;
 mod config;
 mod consume;
+mod escrow_folder;
 mod keys;
 mod open;
 pub mod passes;
@@ -23,12 +24,16 @@ mod store;
 mod view;
 
 pub use config::{
-    Config, ConsumeConfig, KeysConfig, PostgresConfig, SqliteConfig, StoreConfig, TlsMode,
+    Config, ConsumeConfig, EscrowConfig, KeysConfig, PostgresConfig, RekeyedConfig,
+    RekeyedServiceConfig, SqliteConfig, StoreConfig, TlsMode,
 };
 pub use consume::{ConsumeError, ConsumeStep};
+pub use escrow_folder::EscrowFolderError;
 pub use keys::{Keys, KeysError};
-pub use linking::{CityPseudonym, GroupOutcome, SecondLayerKey};
+pub use linking::{CityPseudonym, GroupOutcome, Rekeying, SecondLayerKey};
 pub use reader::Reader;
 pub use registry::{OpenRegistryError, Registry};
-pub use store::{ActionRow, Around, ContestRow, PersonAround, Stats, StoreError};
+pub use store::{
+    ActionRow, Around, ContestRow, PersonAround, Purged, RekeyProgress, Rekeyed, Stats, StoreError,
+};
 pub use view::{StoredFact, SubjectView};

@@ -8,6 +8,7 @@ use broker::Delivery;
 use chrono::{DateTime, Utc};
 use contract::wire::{BatchError, Message, decode_message};
 use contract::{AnswerKey, BatchId, OpenError, UnreadableReason};
+use escrow::BatchName;
 use linking::OpenBatch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -115,11 +116,23 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Begins to open deliveries.
-    pub(crate) fn start(deliveries: Vec<Delivery>, keys: Arc<Keys>, now: DateTime<Utc>) -> Self {
+    /// Begins to open deliveries; `names_batches` where what they state is laid down for an
+    /// auditor.
+    pub(crate) fn start(
+        deliveries: Vec<Delivery>,
+        keys: Arc<Keys>,
+        names_batches: bool,
+        now: DateTime<Utc>,
+    ) -> Self {
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&is_abandoned);
-        let open = move |bytes: &[u8]| open_one(bytes, &keys, now);
+        let open = move |bytes: &[u8]| {
+            let mut opened = open_one(bytes, &keys, now)?;
+            if let BatchContent::Facts(batch) = &mut opened.content {
+                batch.name = names_batches.then(|| BatchName::of(bytes));
+            }
+            Ok(opened)
+        };
         Self {
             task: spawn_blocking(move || open_each(deliveries, &flag, open)),
             is_abandoned,

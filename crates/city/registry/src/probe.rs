@@ -86,6 +86,7 @@ mod tests {
             content,
             owner: None,
             name_set: None,
+            purged: false,
         };
         let key = SecondLayerKey::generate();
         let name = |record: u8| key.record(&RecordDigest([record; 32]));

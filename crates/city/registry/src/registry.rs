@@ -12,6 +12,7 @@ use linking::GroupOutcome;
 use crate::breaker::{Breaker, STORE};
 use crate::config::{Config, ConsumeConfig};
 use crate::consume::{BatchConsumer, ConsumeContext, ConsumeError, ConsumeStep};
+use crate::escrow_folder::EscrowFolderError;
 use crate::keys::{Keys, KeysError};
 use crate::reader::Reader;
 use crate::receipts::ReceiptSender;
@@ -26,6 +27,9 @@ pub enum OpenRegistryError {
     /// Store that cannot be opened.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// Folder of the auditor's entries that cannot be used.
+    #[error("{0}")]
+    Escrow(#[from] EscrowFolderError),
     /// Settings of the queue that are wrong; it need not be reachable yet.
     #[error("queue: {0}")]
     Queue(#[from] BrokerError),
@@ -38,6 +42,7 @@ impl OpenRegistryError {
         match self {
             Self::Keys(_) => true,
             Self::Store(error) => matches!(error, StoreError::Misconfigured { .. }),
+            Self::Escrow(error) => !error.may_pass(),
             Self::Queue(error) => !error.is_retry(),
         }
     }
@@ -60,7 +65,11 @@ impl Registry {
         base: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenRegistryError> {
-        let reader = Reader::open(&config.store, Keys::read(&config.keys, base)?, base).await?;
+        let keys = Keys::read(&config.keys, base)?;
+        let mut reader = Reader::open(&config.store, keys, base).await?;
+        if let Some(escrow) = &config.escrow {
+            reader.lay_down(escrow, &config.store, base)?;
+        }
         Self::new(reader, &config.queue, config.consume.clone(), base, clock)
     }
 
@@ -169,22 +178,22 @@ impl Registry {
     pub async fn drain(&mut self) -> Result<(GroupOutcome, usize), ConsumeError> {
         let mut total = GroupOutcome::default();
         let mut dead_letters = 0;
-        let mut empty_waits = 0;
+        let mut was_empty = false;
         loop {
             // A wait that begins before the consumer is established tells nothing. Nor does the
-            // broker's count alone: what it has already sent ahead to this consumer is not in it.
+            // broker's count alone: what it has already sent ahead to this consumer is not in it,
+            // and is here after a wait that begins when the count is known.
             let connected = self.queue_connected();
             match self.consume_ahead(self.context.clock.now()).await? {
                 ConsumeStep::Done { outcome, dead, .. } => {
                     total += outcome;
                     dead_letters += dead;
-                    empty_waits = 0;
+                    was_empty = false;
                 }
+                ConsumeStep::Idle if !(connected && self.queue_connected()) => was_empty = false,
+                ConsumeStep::Idle if was_empty => return Ok((total, dead_letters)),
                 ConsumeStep::Idle => {
-                    empty_waits += u32::from(connected && self.queue_connected());
-                    if empty_waits >= 2 && self.context.queue_depth().await?.waiting == 0 {
-                        return Ok((total, dead_letters));
-                    }
+                    was_empty = self.context.queue_depth().await?.waiting == 0;
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contract::{Fact, FactKind, Version};
 use linking::{CityPseudonym, StoredRecord, SubjectId};
 
-use crate::store::{FactRow, Store, StoreError};
+use crate::store::{FactRow, NameValue, Store, StoreError};
 
 /// Record as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,16 +38,13 @@ pub(crate) async fn all_facts(store: &Store) -> Result<Vec<StoredFact>, StoreErr
     stored_facts(&facts, &by_subject(subjects))
 }
 
-/// Finds the subjects behind these pseudonyms, each once, the strongest pseudonym's first. There
-/// are several where the registry keeps them apart.
+/// Finds the subjects behind names of these second-layer values, each once, that of the first value
+/// first. There are several where the registry keeps them apart.
 pub(crate) async fn find_subjects(
     store: &Store,
-    wanted: &[CityPseudonym],
+    values: &[NameValue],
 ) -> Result<Vec<SubjectView>, StoreError> {
-    let mut wanted = wanted.to_vec();
-    wanted.sort_unstable_by_key(CityPseudonym::strength);
-    let values: Vec<[u8; 32]> = wanted.iter().map(|pseudonym| pseudonym.value).collect();
-    let known = store.subjects_of(&values).await?;
+    let known = store.subjects_of(values).await?;
     let mut ids: Vec<SubjectId> = Vec::new();
     for id in values.iter().filter_map(|value| known.get(value)) {
         if !ids.contains(id) {

@@ -34,7 +34,9 @@ pub use dead_letters::{
     WITHDRAWAL_OF_UNKNOWN_KIND,
 };
 pub use feeds::{CODES_FILE, ChangeNotice, RunOutcome, SOURCE_ENDLESS};
-pub use file::{KeyFingerprints, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner};
+pub use file::{
+    KeyFingerprints, NO_FOLDER_HELP, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner,
+};
 pub use limits::{
     BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, LOST_STATE_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,
     MAX_DEAD_LETTERS_PER_FEED, MAX_PAGE_DRAFTS, MAX_RESEND_MS, MAX_UNKNOWN_VALUES_PER_FEED,

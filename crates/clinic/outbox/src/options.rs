@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use az::SaturatingAs as _;
-use contract::{PublicKey, wire};
+use contract::{PaddedSizes, PublicKey, wire};
 use record_secrets::{MAX_GENERATION, RecordSecrets};
 
 use crate::file::{KeyFingerprints, OutboxError};
@@ -23,6 +23,8 @@ pub struct OutboxOptions {
     /// Most events in a batch, 1 to [`wire::MAX_EVENTS`]; fewer where fewer fill a padded size,
     /// which with usual events is 64 KiB.
     pub batch_events: usize,
+    /// Sizes that batches are padded to.
+    pub padded_sizes: PaddedSizes,
     /// Limit of kept sealed bytes, from which on pages are refused with [`OutboxError::Full`].
     pub max_bytes: u64,
     /// True if the events of a page are shuffled before they are cut into batches.
@@ -45,9 +47,9 @@ pub struct OutboxOptions {
 }
 
 impl OutboxOptions {
-    /// Usual options: at most 1000 events a batch, fewer where fewer fill a padded size, 1 GiB
-    /// waiting at most, shuffled, from generation 1; no sources named; no receipts, which if
-    /// switched on are waited for one hour at first.
+    /// Usual options: at most 1000 events a batch, fewer where fewer fill a padded size, all padded
+    /// sizes, 1 GiB waiting at most, shuffled, from generation 1; no sources named; no receipts,
+    /// which if switched on are waited for one hour at first.
     #[must_use]
     pub const fn new(seal_to: PublicKey, secrets: RecordSecrets, owner: &'static str) -> Self {
         Self {
@@ -55,6 +57,7 @@ impl OutboxOptions {
             secrets,
             sources: Vec::new(),
             batch_events: wire::MAX_EVENTS,
+            padded_sizes: PaddedSizes::ALL,
             max_bytes: 1 << 30,
             shuffle: true,
             owner,

@@ -1,7 +1,8 @@
 //! The canonical bytes of an asserted fact, from which its content digest is made. Never changes: a
 //! changed byte would announce every record of every clinic again.
 
-use contract::{Fact, PartialDate, Precision, Subject};
+use contract::{Epoch, Fact, PartialDate, Precision, Scheme, Subject, Suite};
+use draft::LocalSubject;
 
 /// Room for the longest body: a fact (at most 64 bytes) and [`Subject::MAX`] pseudonyms of at most
 /// 66 bytes each.
@@ -23,6 +24,22 @@ impl Canonical {
         out.push(b"A");
         out.fact(fact);
         out.subject(subject);
+        out
+    }
+
+    /// The bytes of a fact and a person whose pseudonyms key services evaluate: they rest on local
+    /// names, under the key epoch 0, so that a rotation of the services' keys changes no content.
+    pub(crate) fn of_local(person: &LocalSubject, fact: &Fact) -> Self {
+        let mut out = Self {
+            bytes: [0; MAX_BYTES],
+            len: 0,
+        };
+        out.push(b"A");
+        out.fact(fact);
+        out.count(person.names().len());
+        for name in person.names() {
+            out.name(name.scheme, Suite::Voprf, 0, &name.value);
+        }
         out
     }
 
@@ -96,19 +113,34 @@ impl Canonical {
     /// epoch and value.
     fn subject(&mut self, subject: &Subject) {
         let pseudonyms = subject.pseudonyms();
-        self.push(&[u8::try_from(pseudonyms.len()).expect("a subject has at most 16 pseudonyms")]);
+        self.count(pseudonyms.len());
         for pseudonym in pseudonyms {
-            self.word(pseudonym.scheme.as_str());
-            self.word(pseudonym.suite.as_str());
-            self.push(&pseudonym.epoch.to_be_bytes());
-            self.push(&pseudonym.value);
+            self.name(
+                pseudonym.scheme,
+                pseudonym.suite,
+                pseudonym.epoch,
+                &pseudonym.value,
+            );
         }
+    }
+
+    /// Writes the number of a person's names in one byte.
+    fn count(&mut self, names: usize) {
+        self.push(&[u8::try_from(names).expect("a person has at most 16 names")]);
+    }
+
+    fn name(&mut self, scheme: Scheme, suite: Suite, epoch: Epoch, value: &[u8; 32]) {
+        self.word(scheme.as_str());
+        self.word(suite.as_str());
+        self.push(&epoch.to_be_bytes());
+        self.push(value);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use contract::{Pseudonym, Scheme, Suite, TestCode, TestResult, Vaccine};
+    use contract::{Pseudonym, TestCode, TestResult, Vaccine};
+    use draft::LocalName;
 
     use super::*;
 
@@ -164,6 +196,24 @@ mod tests {
         assert_eq!(hex_of(&recovery(None)), expect(bytes));
         let bytes = format!("08 {word} 44 07e4 0c 1f 59 07e5 00 00");
         assert_eq!(hex_of(&recovery(Some(date("2020-12-31")))), expect(bytes));
+    }
+
+    /// Pinned like the one above.
+    #[test]
+    fn the_encoding_of_local_names_never_changes() {
+        let fact = Fact::Recovery {
+            began_on: None,
+            occurred_on: PartialDate::from_year(2021).unwrap(),
+        };
+        let name = LocalName {
+            scheme: Scheme::Snils,
+            value: [0xab; 32],
+        };
+        let person = LocalSubject::new(vec![name], 1).unwrap();
+        let local = hex::encode(Canonical::of_local(&person, &fact).as_bytes());
+        let pseudonym = format!("04{}0102", hex::encode("hmac"));
+        let local_name = format!("05{}0000", hex::encode("voprf"));
+        assert_eq!(local, hex_of(&fact).replace(&pseudonym, &local_name));
     }
 
     #[test]

@@ -18,20 +18,23 @@ mod fact;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod held;
 mod identifier;
 mod keys;
 mod mac;
 mod policy;
 mod preview;
 mod rejection;
+mod release;
 mod settings;
 mod subject;
 mod unknown;
 
 pub use apply::{
-    MAX_RECORD_ID_BYTES, MAX_SOURCE_ID_BYTES, NewError, Pseudonymiser, RecordOutcome, fact_kind,
+    Leaving, MAX_RECORD_ID_BYTES, MAX_SOURCE_ID_BYTES, NewError, Pseudonymiser, RecordOutcome,
+    fact_kind,
 };
-pub use citizen::{CitizenPseudonyms, StatedIdentifier};
+pub use citizen::{CitizenBlinding, CitizenPseudonyms, HeldCitizen, StatedIdentifier};
 pub use codes::literal_key;
 pub use codes_file::{CodesFile, CodesFileError, MAX_CODES_FILE_BYTES};
 pub use config::{
@@ -40,10 +43,12 @@ pub use config::{
 };
 pub use connector_kit::IdentifierKind;
 pub use contract::{Pseudonym, Suite};
+pub use held::{HeldIdentifiers, MAX_BLINDED};
 pub use keys::{KeyError, KeyFault, KeyRing, MAX_OPEN_EPOCHS, SharedKeys};
 pub use policy::{Policy, PolicyError};
 pub use preview::{FieldPreview, Preview, PreviewVerdict, Treatment};
 pub use rejection::{Rejection, RejectionReason};
+pub use release::{FactRelease, KindRelease, OptionalFields, RecoveryField, VaccinationField};
 pub use subject::Warnings;
 pub use unknown::{
     MAX_VALUE_CHARS, RecordSecrets, SeenValue, UnknownValue, ValueDigest, ValuePerson, ValueTable,

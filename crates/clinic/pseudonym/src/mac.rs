@@ -20,7 +20,10 @@ impl Keyed {
     pub(crate) fn new(suite: Suite, key: &[u8]) -> Self {
         const ANY_LENGTH: &str = "HMAC takes keys of any length";
         match suite {
-            Suite::Hmac => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            // Under this suite a keyed digest is a local name, which never leaves the clinic.
+            Suite::Hmac | Suite::Voprf => {
+                Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH))
+            }
             Suite::HmacStreebog => {
                 Self::Streebog(Box::new(Hmac::new_from_slice(key).expect(ANY_LENGTH)))
             }

@@ -69,15 +69,17 @@ reasons! {
         its id (a value makes the query fail, or the id is too long; the log says which): correct \
         the value at the clinic, or the query.";
     /// The source does not let the account read the person.
-    PersonHidden = "person-hidden", "The source does not let its account read whom the record is \
-        about, so a version that was sent before stays as it is: give the account the right to \
-        read that person, if the clinic permits it.";
+    PersonHidden = "person-hidden", "The source does not show whom the record is about, so a \
+        version that was sent before stays as it is: give the account the right to read that \
+        person, if the clinic permits it; where files of an export lack the Patient, export them \
+        again.";
     /// The status word is not mapped.
     StatusUnknown = "status-unknown", "The record's status is a word nobody has mapped: add it to \
-        the source's status settings.";
+        status_words of its feed, an empty one (NULL) as \"\"; a FHIR server's is corrected there.";
     /// No identifier at all.
     IdentifierMissing = "identifier-missing", "The person has no identifier of a known scheme: \
-        fill in SNILS, policy or passport at the clinic.";
+        fill in SNILS, policy or passport at the clinic; from FHIR it is also so where \
+        the Patient is gone or the reference leads nowhere.";
     /// Only identifier text that could not be decoded.
     IdentifierUnreadable = "identifier-unreadable", "The person's identifiers could not be \
         decoded: check the source's text encoding.";
@@ -99,7 +101,8 @@ reasons! {
         may carry: remove outdated documents at the clinic or from the query.";
     /// A foreign passport or national number without its issuing country.
     CountryMissing = "country-missing", "A foreign passport or national number counts only with \
-        its issuing country: fill it in, or add the country column to the query.";
+        its issuing country: fill it in at the clinic, or add the country column to the query (for \
+        FHIR: name the country of its system in identifier_countries).";
     /// An issuing country on no list.
     CountryUnknown = "country-unknown", "The issuing country is no name or code that is known: add \
         it to the country codes of the configuration.";

@@ -1,17 +1,27 @@
-//! A person to a subject: every usable identifier becomes one pseudonym per open key epoch.
+//! A person to names: every usable identifier becomes one pseudonym per open key epoch, or, where
+//! key services evaluate pseudonyms, one local name.
 
 use connector_kit::{Identifier, Person};
 use contract::{Epoch, Pseudonym, Scheme, Subject, Suite};
+use draft::{LocalName, LocalSubject};
 
+use crate::held::{BlindInput, HeldIdentifiers, PSEUDONYM_DOMAIN};
 use crate::identifier::{
     IdentifierFault, IdentifierRules, NormalForm, Soundness, normalise, scheme,
 };
-use crate::keys::KeyRing;
+use crate::keys::{KeyRing, MAX_OPEN_EPOCHS};
 use crate::mac::Keyed;
 use crate::rejection::RejectionReason;
 
-/// Begins every keyed input of a pseudonym.
-const DOMAIN: &str = "clinic-gateway/pseudonym/v1";
+/// Begins every keyed input of a local name.
+const LOCAL_DOMAIN: &str = "clinic-gateway/local-name/v1";
+
+/// Key epoch that local names have while a person is read. No pseudonym has it.
+const NO_EPOCH: Epoch = 0;
+
+/// Most local names of one person: each becomes a pseudonym in each of the epochs that may be
+/// open, and a person's content must not change when an epoch is opened.
+pub(crate) const MAX_LOCAL_NAMES: usize = Subject::MAX / MAX_OPEN_EPOCHS;
 
 /// Doubts about a person whose record leaves all the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,6 +41,8 @@ const MAX_STATED: usize = 128;
 #[derive(Default)]
 struct Reading {
     pseudonyms: Vec<Pseudonym>,
+    /// Inputs of the local names among `pseudonyms`, in the same order.
+    inputs: Vec<BlindInput>,
     warnings: Warnings,
     /// Fault of a SNILS.
     wrong_snils: Option<IdentifierFault>,
@@ -71,15 +83,54 @@ const fn is_strong(scheme: Scheme, soundness: Soundness) -> bool {
     }
 }
 
-/// The keyed states of one suite, for each open epoch and each scheme.
+/// A person's names.
+#[derive(Debug)]
+pub(crate) enum PersonNames {
+    /// Pseudonyms.
+    Ready(Subject),
+    /// Local names, whose identifiers are held until key services have evaluated them.
+    Local(LocalSubject),
+}
+
+impl PersonNames {
+    /// Values of the names, by which records of one person are told.
+    pub(crate) fn values(&self) -> Vec<[u8; 32]> {
+        match self {
+            Self::Ready(subject) => subject.pseudonyms().iter().map(|it| it.value).collect(),
+            Self::Local(person) => person.names().iter().map(|it| it.value).collect(),
+        }
+    }
+}
+
+/// The keyed states of one suite, for each open epoch and each scheme. Under the suite `voprf`
+/// they are those of local names.
 pub(crate) struct PseudonymKeys {
     suite: Suite,
+    /// Most names that one person may have.
+    most: usize,
     epochs: Vec<(Epoch, [Keyed; Scheme::ALL.len()])>,
 }
 
 impl PseudonymKeys {
     pub(crate) fn new(ring: &KeyRing, suite: Suite) -> Self {
-        Self::of_keys(ring.pseudonym_keys(), suite)
+        match suite {
+            Suite::Hmac | Suite::HmacStreebog => Self::of_keys(ring.pseudonym_keys(), suite),
+            Suite::Voprf => Self::local(ring.record_key()),
+        }
+    }
+
+    /// Prepares the keyed states of local names under a key that only their maker has.
+    pub(crate) fn local(key: &[u8; 32]) -> Self {
+        let keyed = Keyed::new(Suite::Voprf, key);
+        let states = Scheme::ALL.map(|scheme| {
+            let prefix = format!("{LOCAL_DOMAIN}\0{}\0", scheme.as_str());
+            keyed.clone().absorb(prefix.as_bytes())
+        });
+        Self {
+            suite: Suite::Voprf,
+            most: MAX_LOCAL_NAMES,
+            epochs: vec![(NO_EPOCH, states)],
+        }
     }
 
     /// Prepares the keyed states of these keys, oldest epoch first.
@@ -91,7 +142,7 @@ impl PseudonymKeys {
             let keyed = Keyed::new(suite, key);
             Scheme::ALL.map(|scheme| {
                 let prefix = format!(
-                    "{DOMAIN}\0{}\0{}\0{epoch}\0",
+                    "{PSEUDONYM_DOMAIN}\0{}\0{}\0{epoch}\0",
                     suite.as_str(),
                     scheme.as_str()
                 );
@@ -101,7 +152,11 @@ impl PseudonymKeys {
         let epochs = keys
             .map(|(epoch, key)| (epoch, prepared(epoch, key)))
             .collect();
-        Self { suite, epochs }
+        Self {
+            suite,
+            most: Subject::MAX,
+            epochs,
+        }
     }
 
     /// The pseudonyms of one normal form, oldest epoch first.
@@ -128,12 +183,13 @@ impl PseudonymKeys {
     /// one shows that the record may be about somebody else. Configuration may have it left out
     /// beside another strong identifier. Other unusable identifiers are left out as long as one is
     /// usable; of one numbering all after the first [`Subject::MAX_OF_A_SCHEME`], and of all the
-    /// weakest that one event has no room for.
+    /// weakest that one event has no room for. The identifiers of local names go to `held`.
     pub(crate) fn subject(
         &self,
         person: &Person,
         rules: &IdentifierRules,
-    ) -> Result<(Subject, Warnings), RejectionReason> {
+        held: &mut HeldIdentifiers,
+    ) -> Result<(PersonNames, Warnings), RejectionReason> {
         if person.identifiers.len() > MAX_STATED {
             return Err(RejectionReason::TooManyIdentifiers);
         }
@@ -168,9 +224,14 @@ impl PseudonymKeys {
         if self.has_two_snils(&reading.pseudonyms) {
             return Err(RejectionReason::IdentifierConflict);
         }
-        let subject =
-            Subject::new(reading.pseudonyms).ok_or(RejectionReason::TooManyIdentifiers)?;
-        Ok((subject, reading.warnings))
+        let warnings = reading.warnings;
+        let names = match self.suite {
+            Suite::Hmac | Suite::HmacStreebog => {
+                Subject::new(reading.pseudonyms).map(PersonNames::Ready)
+            }
+            Suite::Voprf => local_subject(reading, held).map(PersonNames::Local),
+        };
+        Ok((names.ok_or(RejectionReason::TooManyIdentifiers)?, warnings))
     }
 
     /// Takes a usable identifier, unless it is there already, or there is no room for it in an
@@ -194,12 +255,15 @@ impl PseudonymKeys {
         let is_there = others.contains(&new);
         let of_numbering = |other: &&Pseudonym| other.numbering() == new.numbering();
         let is_full = others.iter().filter(of_numbering).count() >= Subject::MAX_OF_A_SCHEME
-            || names.len() > Subject::MAX;
+            || names.len() > self.most;
         if is_there {
             names.truncate(count);
         } else if is_full && scheme != Scheme::Snils {
             names.truncate(count);
             reading.count_dropped();
+        } else if self.suite == Suite::Voprf {
+            let input = BlindInput::new(scheme, normal_form.as_bytes());
+            reading.inputs.push(input);
         }
     }
 
@@ -213,4 +277,21 @@ impl PseudonymKeys {
         snils.dedup();
         snils.len() > self.epochs.len()
     }
+}
+
+/// The person by local names, whose identifiers go to `held`.
+fn local_subject(reading: Reading, held: &mut HeldIdentifiers) -> Option<LocalSubject> {
+    let names: Vec<LocalName> = reading
+        .pseudonyms
+        .iter()
+        .map(|name| LocalName {
+            scheme: name.scheme,
+            value: name.value,
+        })
+        .collect();
+    let person = LocalSubject::new(names.clone(), MAX_LOCAL_NAMES)?;
+    for (name, input) in names.into_iter().zip(reading.inputs) {
+        held.insert(name, input);
+    }
+    Some(person)
 }

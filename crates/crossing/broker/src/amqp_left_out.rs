@@ -25,6 +25,25 @@ pub(crate) fn consumer(_: &AmqpConfig, _: &Path) -> Result<Box<dyn Consumer>, Br
     left_out()
 }
 
+pub(crate) fn limited_consumer(
+    _: &AmqpConfig,
+    _: &Path,
+    _: usize,
+) -> Result<Box<dyn Consumer>, BrokerError> {
+    left_out()
+}
+
+pub(crate) fn receipt_consumer(_: &AmqpConfig, _: &Path) -> Result<Box<dyn Consumer>, BrokerError> {
+    left_out()
+}
+
+pub(crate) fn persistent_receipt_publisher(
+    _: &AmqpConfig,
+    _: &Path,
+) -> Result<Arc<dyn ReceiptPublisher>, BrokerError> {
+    left_out()
+}
+
 pub(crate) fn receipt_publisher(
     _: &AmqpConfig,
     _: &Path,

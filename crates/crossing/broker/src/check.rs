@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use contract::wire::{Probed, encode_probe};
 use contract::{
-    AnswerKey, BatchId, ContentDigest, PublicKey, ReceiptVerifier, RecordDigest, SealedBatch,
-    UnreadableReason, Verdict, Version,
+    AnswerKey, BatchId, ContentDigest, PublicKey, ReceiptVerifier, RecordDigest, RelaySealer,
+    SealedBatch, UnreadableReason, Verdict, Version,
 };
 use tokio::time::timeout;
 
@@ -49,6 +49,7 @@ pub async fn check_loop(
     base: &Path,
     key: &PublicKey,
     verifiers: &[ReceiptVerifier],
+    relay: Option<&RelaySealer>,
 ) -> Result<LoopOutcome, BrokerError> {
     if transport::readers(config, base).await? == 0 {
         return Ok(LoopOutcome::NoReader);
@@ -63,6 +64,10 @@ pub async fn check_loop(
             "check the registry's public key",
         )
     })?;
+    let outer = relay.map(|relay| relay.seal(&batch)).transpose();
+    let outer = outer.map_err(|error| {
+        BrokerError::misconfigured("the probe cannot be sealed to the relay", error.to_string())
+    })?;
     let mut subscriber = transport::receipt_subscriber(config, base)?;
     let mut waiting = Waiting {
         batch: batch.id,
@@ -70,7 +75,8 @@ pub async fn check_loop(
         verifiers,
         other_signatures: false,
     };
-    let going_round = go_round(config, base, &batch, &mut subscriber, &mut waiting);
+    let sent = outer.as_ref().unwrap_or(&batch);
+    let going_round = go_round(config, base, sent, &mut subscriber, &mut waiting);
     let outcome = timeout(LOOP_LIMIT, going_round).await;
     subscriber.close().await;
     outcome.unwrap_or(Ok(LoopOutcome::NoAnswer {

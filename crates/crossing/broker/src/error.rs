@@ -10,6 +10,8 @@ pub enum BrokerError {
     Retry {
         /// The fault, one clause.
         what: String,
+        /// True if the connection was lost or not made, so that every message fails alike.
+        is_of_the_connection: bool,
     },
     /// Failure that lasts until somebody changes something. Callers keep trying all the same,
     /// slowly.
@@ -40,7 +42,22 @@ const TOO_LONG_HELP: &str = "write max_message_size = 4194304 in rabbitmq.conf a
 
 impl BrokerError {
     pub(crate) fn retry(what: impl Into<String>) -> Self {
-        Self::Retry { what: what.into() }
+        Self::Retry {
+            what: what.into(),
+            is_of_the_connection: false,
+        }
+    }
+
+    /// The same failure as one of the connection, where it may pass. A directory has none.
+    #[cfg(feature = "amqp")]
+    pub(crate) fn into_connection_failure(self) -> Self {
+        match self {
+            Self::Retry { what, .. } => Self::Retry {
+                what,
+                is_of_the_connection: true,
+            },
+            other => other,
+        }
     }
 
     pub(crate) fn misconfigured(what: impl Into<String>, help: impl Into<String>) -> Self {
@@ -60,6 +77,19 @@ impl BrokerError {
     #[must_use]
     pub fn is_retry(&self) -> bool {
         matches!(self, Self::Retry { .. })
+    }
+
+    /// Returns whether the connection was lost or not made, which may pass, and which says nothing
+    /// of the message.
+    #[must_use]
+    pub fn is_of_the_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Retry {
+                is_of_the_connection: true,
+                ..
+            }
+        )
     }
 }
 

@@ -125,7 +125,7 @@ impl FactKind {
 }
 
 /// A medical fact about a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Fact {
     /// A dose of a vaccine.
     Vaccination {
@@ -209,19 +209,4 @@ pub struct Event {
     pub owner: OwnerToken,
     /// Statement about the record.
     pub body: Body,
-}
-
-/// An event that has no version yet: made by `pseudonym`, and taken by the outbox or found
-/// unchanged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
-    /// Digest that names the record.
-    pub record: RecordDigest,
-    /// Digest of the record and the body.
-    pub content: ContentDigest,
-    /// Statement about the record.
-    pub body: Body,
-    /// True for a withdrawal that matters only if the record had been sent before (a plan, a
-    /// refusal).
-    pub only_if_sent: bool,
 }

@@ -23,6 +23,9 @@ pub(crate) fn read(
     let mut decoded = Zeroizing::new([0; KEY_BYTES + 2]);
     match URL_SAFE_NO_PAD.decode_slice(encoded, decoded.as_mut_slice()) {
         Ok(KEY_BYTES) => bytes.copy_from_slice(&decoded[..KEY_BYTES]),
+        Ok(_) | Err(_) if encoded.len() == KEY_CHARS => {
+            return Err("a character after the colon is mistyped: compare the whole text");
+        }
         Ok(_) | Err(_) => return Err("after the colon come 43 characters of base64url"),
     }
     Ok(bytes)

@@ -26,7 +26,7 @@ pub use batch::{BatchId, SealedBatch};
 pub use codes::{TestCode, TestMethod, TestResult};
 pub use date::{PartialDate, Precision};
 pub use event::{
-    Body, ContentDigest, Draft, Event, Fact, FactKind, OWNER_TOKEN_BYTES, OwnerToken, RecordDigest,
+    Body, ContentDigest, Event, Fact, FactKind, OWNER_TOKEN_BYTES, OwnerToken, RecordDigest,
     Version,
 };
 pub use pseudonym::{Epoch, Pseudonym, Scheme, Subject, Suite};
@@ -38,7 +38,9 @@ pub use receipt::{
     Verdict,
 };
 pub use seal::{
-    CompressedBatch, OpenError, Opened, PADDED_SIZES_BYTES, PrivateKey, PublicKey, SealError,
-    Sealer, batch_id_of,
+    CompressedBatch, MAX_SEALED_BYTES, MIN_SEALED_BYTES, OpenError, Opened, PADDED_SIZES_BYTES,
+    PaddedSizes, PaddedSizesError, PrivateKey, PublicKey, RELAY_SEAL_BYTES, RelayPrivateKey,
+    RelayPublicKey, RelaySealer, SealError, Sealer, batch_id_of, batch_id_of_whole,
+    is_sealed_to_a_relay,
 };
 pub use vaccine::Vaccine;

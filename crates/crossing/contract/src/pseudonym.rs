@@ -63,11 +63,14 @@ pub enum Suite {
     Hmac,
     /// HMAC over GOST R 34.11-2012, 256 bits (RFC 7836).
     HmacStreebog,
+    /// Blind evaluation by key services: RFC 9497 over ristretto255, verifiable mode, without the
+    /// final hash. The value is a compressed element of the group (RFC 9496, section 4.3.2).
+    Voprf,
 }
 
 impl Suite {
     /// All suites.
-    pub const ALL: [Self; 2] = [Self::Hmac, Self::HmacStreebog];
+    pub const ALL: [Self; 3] = [Self::Hmac, Self::HmacStreebog, Self::Voprf];
 
     /// Name used on the wire, in configuration and in keyed input.
     #[must_use]
@@ -75,6 +78,7 @@ impl Suite {
         match self {
             Self::Hmac => "hmac",
             Self::HmacStreebog => "hmac-streebog",
+            Self::Voprf => "voprf",
         }
     }
 }
@@ -116,7 +120,8 @@ pub struct Pseudonym {
     pub suite: Suite,
     /// Number of the key it was computed under.
     pub epoch: Epoch,
-    /// Keyed digest, 32 bytes.
+    /// Keyed digest, or group element under [`Suite::Voprf`]; 32 bytes, which are not looked into
+    /// here.
     pub value: [u8; 32],
 }
 

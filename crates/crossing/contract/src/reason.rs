@@ -7,7 +7,8 @@ pub enum RefusalReason {
     Malformed,
     /// A code outside the contract's lists.
     UnknownCode,
-    /// No pseudonym, too many in all or of one scheme, or one of an unknown scheme or suite.
+    /// No pseudonym, too many in all or of one scheme, one of an unknown scheme or suite, or one of
+    /// suite `voprf` whose value is no element.
     BadSubject,
     /// A date that does not exist or lies in the future.
     BadDate,
@@ -19,11 +20,14 @@ pub enum RefusalReason {
     NotTheOwner,
     /// A pseudonym of a key epoch that the city has not opened, or has closed.
     EpochNotOpen,
+    /// An operator of the city has purged the record, with everything that its sender stated at
+    /// that time.
+    Purged,
 }
 
 impl RefusalReason {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Malformed,
         Self::UnknownCode,
         Self::BadSubject,
@@ -32,6 +36,7 @@ impl RefusalReason {
         Self::VersionReused,
         Self::NotTheOwner,
         Self::EpochNotOpen,
+        Self::Purged,
     ];
 
     /// Code as stored and sent.
@@ -46,6 +51,7 @@ impl RefusalReason {
             Self::VersionReused => "version-reused",
             Self::NotTheOwner => "not-the-owner",
             Self::EpochNotOpen => "epoch-not-open",
+            Self::Purged => "purged",
         }
     }
 
@@ -60,6 +66,7 @@ impl RefusalReason {
             Self::VersionReused => 6,
             Self::NotTheOwner => 7,
             Self::EpochNotOpen => 8,
+            Self::Purged => 9,
         }
     }
 

@@ -26,6 +26,11 @@ Usage: cargo demo [-- ] [OPTIONS]
                        pass-*.txt (HC1:…), pass-*.svg, trust.json and root.jwk (JWK), trust.cose, \
   revocations.cose,
                        root.json (what the verifier page pins)
+  --strong             the same in strong mode (docs/strong.md): two key services of two operators \
+  evaluate pseudonyms, and no
+                       clinic holds their keys; with scenes of a service that is away, of another \
+  key and of the ceiling;
+                       goes with every other option
   --serve              at the end, show the portal's page and the verifier's page on this machine \
   until Ctrl-C
   -h, --help           this text
@@ -45,6 +50,8 @@ pub(crate) struct Arguments {
     pub keep: Option<PathBuf>,
     /// Where to write the passes to.
     pub out: Option<PathBuf>,
+    /// True where key services evaluate pseudonyms.
+    pub strong: bool,
     /// True where the pages are to be shown at the end.
     pub serve: bool,
 }
@@ -65,6 +72,7 @@ pub(crate) fn read() -> Result<Option<Arguments>, String> {
             }
             Long("keep") => arguments.keep = Some(parser.value().map_err(wrong)?.into()),
             Long("out") => arguments.out = Some(parser.value().map_err(wrong)?.into()),
+            Long("strong") => arguments.strong = true,
             Long("serve") => arguments.serve = true,
             Short('h') | Long("help") => {
                 print::line(HELP);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
-use contract::{FactKind, Pseudonym, Suite};
+use contract::{FactKind, Pseudonym};
 use eligibility::{Language, Rules};
 use pass::Product;
 use pass::holder::{BirthDate, HolderAttributes, Person};
@@ -14,12 +14,11 @@ use pass::qr::{QrCode, TerminalColours};
 use pass::revocation::{RevocationList, RevocationPayload};
 use pass::trust::TrustBundle;
 use pass::verify::{Held, verify};
-use pseudonym::{
-    CitizenPseudonyms, IdentifierKind, Policy, PolicyConfig, SharedKeys, StatedIdentifier,
-};
+use pseudonym::{IdentifierKind, StatedIdentifier};
 use registry::passes::{Certified, DatedKey, Issued, PassKeys, PassSettings, Passes, Publication};
 use secrecy::{SecretBox, SecretString};
 
+use crate::portal::Portal;
 use crate::print;
 use crate::stage::Stage;
 
@@ -30,14 +29,17 @@ pub(crate) const ZONE: Tz = chrono_tz::Europe::Moscow;
 /// Days before and after the demo in which its signing keys hold.
 const KEY_DAYS: chrono::Days = chrono::Days::new(30);
 
+/// Identifier as it is typed: numbering, number, and country of a foreign passport.
+pub(crate) type TypedIdentifier = (IdentifierKind, &'static str, Option<&'static str>);
+
 /// Citizen at the portal (all are invented), with what they type there.
 pub(crate) struct Citizen {
     /// Name of the files that their pass goes into.
     pub file: &'static str,
     /// Who it is, for the reader.
     pub who: &'static str,
-    /// Identifier that they type: numbering, number, and country of a foreign passport.
-    pub identifier: (IdentifierKind, &'static str, Option<&'static str>),
+    /// Identifier that they type.
+    pub identifier: TypedIdentifier,
     /// Given name and family name.
     pub names: [&'static str; 2],
     /// Day and month of birth.
@@ -52,6 +54,12 @@ pub(crate) const EMPLOYEE: Citizen = Citizen {
     names: ["Ольга", "Орлова"],
     born: (14, 7),
 };
+
+/// Number of the employee's SNILS, without its control digits.
+pub(crate) const EMPLOYEES_NUMBER: u32 = 612_480_911;
+
+/// SNILS of a patient of both clinics: one has vaccinated her, the other has tested her.
+pub(crate) const PATIENT_OF_BOTH: TypedIdentifier = (IdentifierKind::Snils, "501-377-201 39", None);
 
 /// Diplomat: a test, and no SNILS.
 pub(crate) const DIPLOMAT: Citizen = Citizen {
@@ -74,7 +82,7 @@ pub(crate) const SWAPPED: Citizen = Citizen {
 /// The portal and the issue of passes.
 pub(crate) struct City {
     passes: Passes,
-    portal: CitizenPseudonyms,
+    portal: Portal,
 }
 
 /// What a verifier has fetched: it needs no network from then on.
@@ -107,11 +115,9 @@ impl City {
             certificate_days: 20,
             individual_revocation: true,
         };
-        let shared = SharedKeys::parse(stage.shared_keys()).map_err(|error| error.to_string())?;
-        let policy = Policy::new(&PolicyConfig::default()).map_err(|error| error.to_string())?;
         Ok(Self {
             passes: Passes::new(stage.registry.reader().clone(), rules, keys, settings),
-            portal: CitizenPseudonyms::new(&shared, Suite::Hmac, policy),
+            portal: Portal::open(stage)?,
         })
     }
 
@@ -121,7 +127,7 @@ impl City {
         citizen: &Citizen,
         now: DateTime<Utc>,
     ) -> Result<String, String> {
-        let pseudonyms = self.pseudonyms(citizen)?;
+        let pseudonyms = self.pseudonyms(citizen.identifier).await?;
         let answer = self.passes.eligibility(&pseudonyms, now).await;
         let answer = answer.map_err(|error| error.to_string())?;
         let last = answer.covered.first().and_then(eligibility::Interval::last);
@@ -151,7 +157,7 @@ impl City {
         citizen: &Citizen,
         now: DateTime<Utc>,
     ) -> Result<String, String> {
-        let pseudonyms = self.pseudonyms(citizen)?;
+        let pseudonyms = self.pseudonyms(citizen.identifier).await?;
         // A certificate has no date of birth, so that the initials alone are chosen from.
         let holder = citizen.disclosed(BirthDate::default());
         let kind = FactKind::Vaccination;
@@ -166,7 +172,7 @@ impl City {
 
     /// Asks for nothing but the reasons why there is no pass.
     pub(crate) async fn refuse(&self, citizen: &Citizen, now: DateTime<Utc>) -> Result<(), String> {
-        let pseudonyms = self.pseudonyms(citizen)?;
+        let pseudonyms = self.pseudonyms(citizen.identifier).await?;
         let issued = self.passes.issue_days(&pseudonyms, citizen.holder()?, now);
         match issued.await.map_err(|error| error.to_string())? {
             Issued::Refused(reasons) => {
@@ -199,15 +205,18 @@ impl City {
         self.passes.keys().root()
     }
 
-    fn pseudonyms(&self, citizen: &Citizen) -> Result<Vec<Pseudonym>, String> {
-        let (kind, value, country) = citizen.identifier;
+    /// Pseudonyms of a person by an identifier, as the portal has them.
+    pub(crate) async fn pseudonyms(
+        &self,
+        identifier: TypedIdentifier,
+    ) -> Result<Vec<Pseudonym>, String> {
+        let (kind, value, country) = identifier;
         let stated = StatedIdentifier {
             kind,
             value: SecretString::from(value),
             country: country.map(str::to_owned),
         };
-        let pseudonyms = self.portal.of(vec![stated]);
-        pseudonyms.map_err(|reason| reason.as_str().to_owned())
+        self.portal.pseudonyms(stated).await
     }
 }
 

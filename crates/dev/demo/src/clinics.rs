@@ -7,9 +7,10 @@ use std::time::Duration;
 use clinic_gateway::config::LoadedConfig;
 use clinic_gateway::gateway::Gateway;
 use clinic_gateway::publish::publish_once;
-use clinic_gateway::pull::Counters;
+use clinic_gateway::pull::{Counters, FeedFailure};
 use clinic_gateway::receipts::{ReceiptCounts, ReceiptReceiver};
 use clinic_gateway::requests::{Answer, perform};
+use clinic_gateway::run::SourceRun;
 use clinic_gateway::sync::{SyncOptions, sync};
 use outbox::Request;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use crate::print;
 use crate::stage::Stage;
 
 /// Longest wait for the registry's answers.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Gateway of one clinic, stopped: each step opens it and closes it again, as commands do.
 pub(crate) struct Clinic {
@@ -72,7 +73,9 @@ impl Clinic {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let new = count(&counters.new);
         let corrected = count(&counters.corrected);
-        let withdrawn = count(&counters.withdrawn) + count(&counters.swept);
+        // A cancelled row of which nothing was ever sent crosses as a withdrawal too.
+        let withdrawn =
+            count(&counters.withdrawn) + count(&counters.withdrawn_unsent) + count(&counters.swept);
         print::line(format!(
             "  {}: {} read, {new} new, {corrected} corrected, {withdrawn} withdrawn, {} \
              unchanged, {} newly refused → {} sealed batches",
@@ -86,6 +89,37 @@ impl Clinic {
             events: new + corrected + withdrawn,
             batches: report.delivered,
         })
+    }
+
+    /// Makes one pass that ends at a key service, with this code: nothing may be sent, and nothing
+    /// may wait in the outbox.
+    pub(crate) async fn fail_at_a_key_service(
+        &self,
+        stage: &Stage,
+        code: &str,
+    ) -> Result<(), String> {
+        let gateway = self.open(stage).await?;
+        let counters = Counters::default();
+        let pulled = pull_once(&gateway, &counters).await;
+        let backlog = gateway.outbox.backlog().await;
+        gateway.close().await;
+        let Err(failure) = pulled else {
+            return Err(format!("{}: a pass without key services ended", self.name));
+        };
+        print::line(format!(
+            "  {}: {}: {}",
+            self.name,
+            failure.code(),
+            failure.error
+        ));
+        let waiting = backlog.map_err(|error| error.to_string())?.batches;
+        if (failure.code(), counters.sent(), waiting) != (code, 0, 0) {
+            return Err(format!(
+                "{}: {code} was expected, and nothing sent",
+                self.name
+            ));
+        }
+        Ok(())
     }
 
     /// Hears the registry's receipts; all that was sent must be accepted, and nothing may be left
@@ -161,6 +195,21 @@ impl Clinic {
         }
         Ok(())
     }
+}
+
+/// Pulls every source once, without the retries that a command makes.
+async fn pull_once(gateway: &Gateway, counters: &Counters) -> Result<(), FeedFailure> {
+    let stop = CancellationToken::new();
+    for source in &gateway.sources {
+        let run = SourceRun {
+            gateway,
+            source,
+            stop: &stop,
+            counters,
+        };
+        run.scheduled().await?;
+    }
+    Ok(())
 }
 
 /// Hears receipts until no batch waits for one.

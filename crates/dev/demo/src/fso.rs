@@ -72,6 +72,14 @@ pub(crate) fn add_of_these_days(server: &FhirServer, today: NaiveDate) {
     }
 }
 
+/// Puts one more record of these days in.
+pub(crate) fn add_one_more(server: &FhirServer, today: NaiveDate) {
+    let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
+    let moment = format!("{yesterday}T08:30:00+03:00");
+    let negative = pcr("t23", "orlova", "94500-6", "260415000", &moment);
+    server.put(negative, "2021-07-24T08:00:00Z");
+}
+
 /// The laboratory finds that yesterday's sample was another person's.
 pub(crate) fn correct_yesterdays(server: &FhirServer, today: NaiveDate) {
     let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);

@@ -4,8 +4,12 @@
 mod arguments;
 mod citizens;
 mod clinics;
+mod files;
 mod fsb;
 mod fso;
+mod guesses;
+mod operators;
+mod portal;
 mod print;
 #[cfg(feature = "serve")]
 mod serve;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use city_portal::{
-    CityPortal, PageConfig, PortalSettings, RegistryClient, RegistryConfig, VerifierConfig,
-    VerifierSite,
+    CityPortal, KeyServices, PageConfig, PortalSettings, PseudonymSource, RegistryClient,
+    RegistryConfig, VerifierConfig, VerifierSite,
 };
 use pseudonym::{CitizenPseudonyms, IdentifierKind, Policy, PolicyConfig, SharedKeys, Suite};
 use registry::passes::PassError;
@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::citizens::{self, Citizen, City, DIPLOMAT, EMPLOYEE, SWAPPED};
-use crate::print;
-use crate::stage::Stage;
+use crate::print::{self, Chapters};
+use crate::stage::{KeyHolders, Stage};
 
 /// Folder of the verifier page.
 const VERIFIER_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../holder/verifier/page");
@@ -30,7 +30,11 @@ const ROOT: &str = "root.json";
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Serves the pages until Ctrl-C, and says what to type there.
-pub(crate) async fn serve(stage: &Stage, city: City) -> Result<(), String> {
+pub(crate) async fn serve(
+    stage: &Stage,
+    city: City,
+    chapters: &mut Chapters,
+) -> Result<(), String> {
     let root = stage.folder.join(ROOT);
     let pinned = citizens::pinned_root(city.root());
     std::fs::write(&root, pinned).map_err(|error| format!("{}: {error}", root.display()))?;
@@ -41,6 +45,7 @@ pub(crate) async fn serve(stage: &Stage, city: City) -> Result<(), String> {
     let verifier = serve_verifier(stage, registry, &tasks, &stop).await?;
     // Before the invitation: who has read it may end the program.
     let asked = program::stop_on_signal().map_err(|failure| failure.message().to_owned())?;
+    chapters.begin("The pages, on this machine only");
     print_invitation(portal, verifier);
     asked.cancelled().await;
     stop.cancel();
@@ -90,10 +95,8 @@ async fn serve_portal(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<SocketAddr, String> {
-    let keys = SharedKeys::parse(stage.shared_keys()).map_err(|error| error.to_string())?;
-    let policy = Policy::new(&PolicyConfig::default()).map_err(|error| error.to_string())?;
     let settings = PortalSettings {
-        pseudonyms: CitizenPseudonyms::new(&keys, Suite::Hmac, policy),
+        pseudonyms: pseudonyms(stage)?,
         registry,
         page: PageConfig {
             zone: citizens::ZONE,
@@ -106,6 +109,20 @@ async fn serve_portal(
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tasks.spawn(portal.serve(listener, None, stop.clone()));
     Ok(address)
+}
+
+/// Source of the portal's pseudonyms: keys that it shares with the clinics, or key services.
+fn pseudonyms(stage: &Stage) -> Result<PseudonymSource, String> {
+    let policy = Policy::new(&PolicyConfig::default()).map_err(|error| error.to_string())?;
+    match &stage.keys {
+        KeyHolders::Clinics(shared) => {
+            let shared = SharedKeys::parse(shared).map_err(|error| error.to_string())?;
+            Ok(CitizenPseudonyms::new(&shared, Suite::Hmac, policy).into())
+        }
+        KeyHolders::Operators(operators) => {
+            Ok(KeyServices::new(operators.client()?, policy).into())
+        }
+    }
 }
 
 /// Serves the verifier page; returns its address.
@@ -135,7 +152,6 @@ async fn bind() -> Result<TcpListener, String> {
 }
 
 fn print_invitation(portal: SocketAddr, verifier: SocketAddr) {
-    print::heading("12. The pages, on this machine only");
     print::line(format!("  the city's portal:  http://{portal}/"));
     print::line(format!("  the verifier page:  http://{verifier}/"));
     print::line("\n  Type at the portal, for example:");

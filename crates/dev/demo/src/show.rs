@@ -17,7 +17,7 @@ pub(crate) async fn sample(stage: &Stage) -> Result<(), String> {
     let mut consumer =
         broker::consumer(&stage.queue, &stage.folder).map_err(|error| error.to_string())?;
     let batches = consumer
-        .receive(16, Duration::from_secs(10))
+        .receive(16, Duration::from_secs(60))
         .await
         .map_err(|error| error.to_string())?;
     for batch in &batches {
@@ -110,7 +110,8 @@ fn subject(fact: &StoredFact) -> String {
     )
 }
 
-fn describe(fact: &StoredFact) -> String {
+/// Words for a fact.
+pub(crate) fn describe(fact: &StoredFact) -> String {
     match &fact.fact {
         None => format!("{}: withdrawn", fact.kind.as_str()),
         Some(Fact::Vaccination {

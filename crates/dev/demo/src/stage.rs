@@ -2,8 +2,6 @@
 //! from.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,10 +11,12 @@ use clock::{Clock, SystemClock};
 use contract::{PrivateKey, ReceiptSigner};
 use pseudonym::KeyRing;
 use registry::{ConsumeConfig, Keys, Reader, Registry, SecondLayerKey, StoreConfig};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use toml::{Table, Value};
 
 use crate::arguments::Arguments;
+use crate::files::{cannot, make_private_folder, write_secret};
+use crate::operators::Operators;
 
 const FSB_TWIN: &str = include_str!("../../../../config/clinics/fsb-polyclinic-sqlite.toml");
 const FSO: &str = include_str!("../../../../config/clinics/fso-polyclinic.toml");
@@ -33,10 +33,19 @@ pub(crate) struct Stage {
     pub queue: QueueConfig,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Who holds the keys of pseudonyms.
+    pub keys: KeyHolders,
     receipt_key: String,
     queue_table: Table,
-    shared: SecretString,
     _temporary: Option<tempfile::TempDir>,
+}
+
+/// Who holds the keys of pseudonyms.
+pub(crate) enum KeyHolders {
+    /// Every clinic and the portal hold these: the embedded default.
+    Clinics(SecretString),
+    /// Operators of key services, and no clinic: strong mode.
+    Operators(Box<Operators>),
 }
 
 impl Stage {
@@ -65,43 +74,40 @@ impl Stage {
             Arc::clone(&clock),
         )
         .map_err(|error| format!("registry: {error}"))?;
-        let shared = KeyRing::generate().shared().to_text();
+        let keys = if arguments.strong {
+            let operators = Operators::start(&folder, clock.now()).await?;
+            KeyHolders::Operators(Box::new(operators))
+        } else {
+            KeyHolders::Clinics(KeyRing::generate().shared().to_text())
+        };
         Ok(Self {
             folder,
             registry,
             private,
             queue,
             clock,
+            keys,
             receipt_key,
             queue_table,
-            shared,
             _temporary: temporary,
         })
     }
 
-    /// Pseudonym keys that the clinics and the portal share.
-    pub(crate) const fn shared_keys(&self) -> &SecretString {
-        &self.shared
+    /// The operators of key services; an error where there are none.
+    pub(crate) fn operators(&mut self) -> Result<&mut Operators, String> {
+        match &mut self.keys {
+            KeyHolders::Operators(operators) => Ok(operators),
+            KeyHolders::Clinics(_) => Err("the clinics hold the keys of pseudonyms".to_owned()),
+        }
     }
 
     /// Writes a clinic's folder: its key ring, and its example configuration with this stage's
     /// addresses.
     pub(crate) fn clinic(&self, example: Example, address: &str) -> Result<LoadedConfig, String> {
         let folder = self.folder.join(example.name());
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .map_err(|error| cannot(&folder, &error))?;
-        let shared =
-            pseudonym::SharedKeys::parse(&self.shared).map_err(|error| error.to_string())?;
-        write_secret(
-            &folder.join("keys"),
-            &KeyRing::from_shared(shared).to_text(),
-        )?;
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(folder.join("state"))
-            .map_err(|error| cannot(&folder, &error))?;
+        make_private_folder(&folder)?;
+        write_secret(&folder.join("keys"), &self.new_ring()?.to_text())?;
+        make_private_folder(&folder.join("state"))?;
 
         let mut table: Table = example
             .text()
@@ -113,6 +119,10 @@ impl Stage {
             "ring",
             toml::toml! { file = "keys" }.into(),
         );
+        if let KeyHolders::Operators(operators) = &self.keys {
+            set(&mut table, &["keys"], "suite", "voprf".into());
+            set(&mut table, &["keys"], "services", operators.section());
+        }
         set(
             &mut table,
             &["registry"],
@@ -145,6 +155,20 @@ impl Stage {
         fs::write(&path, table.to_string()).map_err(|error| cannot(&path, &error))?;
         config::load(&path).map_err(|error| error.to_string())
     }
+
+    /// Key ring of a clinic: a record key of its own, and the city's pseudonym keys where clinics
+    /// hold them.
+    fn new_ring(&self) -> Result<KeyRing, String> {
+        match &self.keys {
+            KeyHolders::Clinics(shared) => {
+                let shared = pseudonym::SharedKeys::parse(shared);
+                shared
+                    .map(KeyRing::from_shared)
+                    .map_err(|error| error.to_string())
+            }
+            KeyHolders::Operators(_) => Ok(KeyRing::record_only()),
+        }
+    }
 }
 
 /// The example clinics.
@@ -175,11 +199,7 @@ impl Example {
 fn folder(arguments: &Arguments) -> Result<(PathBuf, Option<tempfile::TempDir>), String> {
     match &arguments.keep {
         Some(path) => {
-            fs::DirBuilder::new()
-                .recursive(false)
-                .mode(0o700)
-                .create(path)
-                .map_err(|error| cannot(path, &error))?;
+            make_private_folder(path)?;
             Ok((
                 path.canonicalize().map_err(|error| cannot(path, &error))?,
                 None,
@@ -264,18 +284,4 @@ fn section<'a>(table: &'a mut Table, path: &[&str]) -> &'a mut Table {
 
 fn set(table: &mut Table, path: &[&str], key: &str, value: Value) {
     section(table, path).insert(key.to_owned(), value);
-}
-
-fn write_secret(path: &Path, secret: &SecretString) -> Result<(), String> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(secret.expose_secret().as_bytes()))
-        .map_err(|error| cannot(path, &error))
-}
-
-fn cannot(path: &Path, error: &std::io::Error) -> String {
-    format!("{} cannot be made: {error}", path.display())
 }

@@ -14,8 +14,8 @@ use contract::{
     Verdict,
 };
 use registry::{
-    ConsumeConfig, ConsumeStep, GroupOutcome, Keys, Reader, Registry, SecondLayerKey, SqliteConfig,
-    StoreConfig,
+    ConsumeConfig, ConsumeError, ConsumeStep, GroupOutcome, Keys, Reader, Registry, SecondLayerKey,
+    SqliteConfig, StoreConfig,
 };
 
 use crate::servers::{PASSWORD, PASSWORD_FILE, REGISTRY, Servers};
@@ -23,6 +23,10 @@ use crate::{Account, Outcome};
 
 /// Longest wait for a receipt that was sent.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Most failures of the registry in one piece of work, and the wait after each.
+const MOST_FAILURES: u32 = 20;
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// File of the registry's SQLite database, in the city's folder.
 pub const DATABASE: &str = "registry.sqlite";
@@ -152,30 +156,45 @@ impl City {
     /// Lets the registry work until the queue is empty.
     ///
     /// # Errors
-    /// The first failure of a step.
+    /// A failure that lasts.
     pub async fn work(&mut self) -> Outcome<GroupOutcome> {
-        let drained = self.registry.drain().await?;
-        self.dead += drained.1;
-        Ok(drained.0)
+        let mut failures = 0;
+        loop {
+            match self.registry.drain().await {
+                Ok(drained) => {
+                    self.dead += drained.1;
+                    return Ok(drained.0);
+                }
+                Err(error) => wait_after(error, &mut failures).await?,
+            }
+        }
     }
 
     /// Lets the registry do one step.
     ///
     /// # Errors
-    /// A step that failed.
+    /// A failure that lasts.
     pub async fn work_once(&mut self) -> Outcome<()> {
-        if let ConsumeStep::Done { dead, .. } = self.registry.consume_once(now()).await? {
-            self.dead += dead;
+        let mut failures = 0;
+        loop {
+            match self.registry.consume_once(now()).await {
+                Ok(ConsumeStep::Done { dead, .. }) => {
+                    self.dead += dead;
+                    return Ok(());
+                }
+                Ok(_) => return Ok(()),
+                Err(error) => wait_after(error, &mut failures).await?,
+            }
         }
-        Ok(())
     }
 
     /// Lets the registry work while something else is done, and then until the queue is empty.
     ///
     /// # Errors
-    /// A step that failed, or a failure of what is done.
+    /// A failure that lasts, or one of what is done.
     pub async fn work_beside<T>(&mut self, beside: impl Future<Output = Outcome<T>>) -> Outcome<T> {
         let mut beside = std::pin::pin!(beside);
+        let mut failures = 0;
         let done = loop {
             // A step is not cancelled midway; what is done beside goes on during it.
             let step = self.registry.consume_ahead(now());
@@ -183,12 +202,14 @@ impl City {
             let mut done = None;
             let step = loop {
                 tokio::select! {
-                    step = &mut step => break step?,
+                    step = &mut step => break step,
                     result = &mut beside, if done.is_none() => done = Some(result?),
                 }
             };
-            if let ConsumeStep::Done { dead, .. } = step {
-                self.dead += dead;
+            match step {
+                Ok(ConsumeStep::Done { dead, .. }) => self.dead += dead,
+                Ok(_) => {}
+                Err(error) => wait_after(error, &mut failures).await?,
             }
             if let Some(done) = done {
                 break done;
@@ -234,6 +255,20 @@ impl City {
         }
         Ok(())
     }
+}
+
+/// Waits after a failure that may pass, such as that of a server that is slow on a busy machine: the
+/// registry's own program goes on as well.
+///
+/// # Errors
+/// The failure, where it is one too many in a row.
+async fn wait_after(error: ConsumeError, failures: &mut u32) -> Outcome<()> {
+    *failures += 1;
+    if *failures > MOST_FAILURES {
+        return Err(error.into());
+    }
+    tokio::time::sleep(AFTER_FAILURE).await;
+    Ok(())
 }
 
 /// Time at which all tests play: the last days of the facts' half year.

@@ -29,7 +29,10 @@ pub fn model<'e>(
             .pseudonyms()
             .iter()
             .map(|name| reader.second_layer(name));
-        let stated: Vec<CityPseudonym> = stated.collect();
+        // An event with a name that is none is refused.
+        let Some(stated) = stated.collect::<Option<Vec<CityPseudonym>>>() else {
+            continue;
+        };
         let asserted = Assertion::new(fact.clone(), stated);
         let facts = facts_of.entry(asserted.pseudonyms[0].value).or_default();
         facts.insert(event.record, (event.version, fact.clone()));
@@ -53,7 +56,8 @@ pub fn model<'e>(
         facts_by.extend(group.iter().map(|value| (*value, own.clone())));
     }
     let found = names.iter().map(|name| {
-        let facts = facts_by.get(&reader.second_layer(name).value);
+        let stored = reader.second_layer(name);
+        let facts = stored.and_then(|stored| facts_by.get(&stored.value));
         (*name, facts.cloned().unwrap_or_default())
     });
     Findings(found.collect())

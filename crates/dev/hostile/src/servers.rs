@@ -1,5 +1,7 @@
 //! Private servers that several cities of one test share, each with names of its own.
 
+use std::num::NonZeroU16;
+
 use broker::{AmqpConfig, QueueConfig};
 use registry::{PostgresConfig, StoreConfig, TlsMode};
 use testbed::postgres::Postgres;
@@ -62,6 +64,7 @@ impl Servers {
             url: format!("amqp://{user}@127.0.0.1:{port}/%2f"),
             password: Some(settings::SecretSource::File(PASSWORD_FILE.into())),
             declare: user == REGISTRY,
+            connect_timeout_seconds: CONNECT_SECONDS,
             ..AmqpConfig::default()
         })
     }
@@ -74,7 +77,7 @@ impl Servers {
         let url = Some(self.postgres.create_database(database).await?);
         Ok(StoreConfig::Postgres(Box::new(PostgresConfig {
             url,
-            tls: TlsMode::Off,
+            tls: Some(TlsMode::Off),
             ..PostgresConfig::default()
         })))
     }
@@ -89,6 +92,7 @@ impl Servers {
             queue: format!("{city}.facts.intake"),
             dead_letters: format!("{city}.facts.dead"),
             receipts: format!("{city}.receipts"),
+            connect_timeout_seconds: CONNECT_SECONDS,
             ..AmqpConfig::default()
         })
     }
@@ -114,6 +118,9 @@ impl Servers {
         }))
     }
 }
+
+/// Longest time that a connection takes on a machine that is busy: nobody tries again here.
+const CONNECT_SECONDS: NonZeroU16 = NonZeroU16::new(60).expect("more than 0");
 
 /// Commands that set up the broker of a city.
 const SETUP: &str = include_str!("../../../../config/rabbitmq-setup.sh");

@@ -18,7 +18,7 @@ mod settings_files;
 mod sql;
 
 pub use batch::{batch_content, batch_frame, sealed_batch};
-pub use fhir::fhir_bundle;
+pub use fhir::{fhir_bundle, fhir_export_file, fhir_folder, fhir_manifest};
 pub use identifiers::identifiers;
 pub use keys::keys;
 pub use passes::{
@@ -55,6 +55,21 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "fhir_bundle",
         run: fhir_bundle,
+        cost: 1,
+    },
+    Target {
+        name: "fhir_export_file",
+        run: fhir_export_file,
+        cost: 4,
+    },
+    Target {
+        name: "fhir_folder",
+        run: fhir_folder,
+        cost: 20,
+    },
+    Target {
+        name: "fhir_manifest",
+        run: fhir_manifest,
         cost: 1,
     },
     Target {

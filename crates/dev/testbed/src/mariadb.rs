@@ -1,7 +1,7 @@
 //! A private MariaDB (MySQL's protocol and dialect), reachable on a loopback port.
 
 use crate::error::Error;
-use crate::folder::{Folder, own_uid, write};
+use crate::folder::{Folder, make_dir, own_uid, write};
 use crate::process::{POLL, Process, ProcessSlot, ProcessSpec};
 use crate::template::{self, Template};
 use crate::tools;
@@ -16,8 +16,8 @@ const SERVER: &str = "MariaDB";
 const PACKAGE: &str = "mariadb-server";
 /// Number that rises when the options of mariadb-install-db below change.
 const TEMPLATE_REVISION: u32 = 1;
-const START_SECONDS: u64 = 60;
-const STOP_SECONDS: u64 = 30;
+const START_SECONDS: u64 = 300;
+const STOP_SECONDS: u64 = 120;
 
 /// A private MariaDB server; ended, and its data removed, on drop.
 #[derive(Debug)]
@@ -57,7 +57,10 @@ impl MariaDb {
         };
         template::clone(template, data.clone()).await?;
         let port = crate::ports::free_port();
-        write(&folder.path().join("my.cnf"), &configuration(&data, port))?;
+        let temporary = folder.path().join("tmp");
+        make_dir(&temporary, 0o700)?;
+        let configuration = configuration(&data, &temporary, port);
+        write(&folder.path().join("my.cnf"), &configuration)?;
         let mut server = Self {
             process: ProcessSlot::empty(SERVER),
             folder,
@@ -89,6 +92,11 @@ impl MariaDb {
     /// The data folder: tables, redo log and all.
     pub fn data_dir(&self) -> &Path {
         &self.data
+    }
+
+    /// The folder of the server's temporary files.
+    pub fn temporary_dir(&self) -> PathBuf {
+        self.folder.path().join("tmp")
     }
 
     /// The server's log.
@@ -170,14 +178,18 @@ impl MariaDb {
 
 // The socket's name is relative to the data folder: a full path may exceed the 107 bytes a socket
 // allows.
-fn configuration(data: &Path, port: u16) -> String {
+//
+// A server that starts deletes the temporary tables in its folder for them: those of another one, if
+// both had the same, and the other one then fails, or ends.
+fn configuration(data: &Path, temporary: &Path, port: u16) -> String {
     let user = if own_uid() == 0 { "user=root\n" } else { "" };
     format!(
-        "[mariadbd]\ndatadir={}\nsocket=server.sock\npid-file=server.pid\n\
+        "[mariadbd]\ndatadir={}\ntmpdir={}\nsocket=server.sock\npid-file=server.pid\n\
          bind-address=127.0.0.1\nport={port}\n\
          character-set-server=utf8mb4\nskip-name-resolve\ninnodb_buffer_pool_size=32M\n\
          innodb_log_file_size=16M\n{user}",
-        data.display()
+        data.display(),
+        temporary.display()
     )
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 const SERVER: &str = "PgBouncer";
 const PACKAGE: &str = "pgbouncer";
-const START_SECONDS: u64 = 30;
+const START_SECONDS: u64 = 300;
 
 /// A private PgBouncer; ended on drop.
 #[derive(Debug)]

@@ -26,8 +26,8 @@ const INITDB: [&str; 6] = [
 ];
 /// The superuser needs no password; every other role does, so that wrong credentials are refused.
 const HBA: &str = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
-const START_SECONDS: u64 = 60;
-const STOP_SECONDS: u64 = 30;
+const START_SECONDS: u64 = 300;
+const STOP_SECONDS: u64 = 120;
 
 /// A private PostgreSQL server; ended, and its data removed, on drop.
 #[derive(Debug)]
@@ -237,8 +237,7 @@ impl Postgres {
         loop {
             let process = self.process.insert(self.spawn()?);
             match until_ready(process, &self.data).await {
-                // Children of a killed server live a moment longer and hold its shared memory.
-                Err(Error::Ended { log, .. }) if log.contains("is still in use") => {
+                Err(Error::Ended { log, .. }) if is_held_by_former_children(&log) => {
                     sleep(POLL * 5).await
                 }
                 other => return other,
@@ -272,6 +271,12 @@ impl Postgres {
             end_signal: "QUIT",
         })
     }
+}
+
+/// Whether a server could not start since children of the one before, which was killed, live a
+/// moment longer: they hold its shared memory, and its port until they have closed it.
+fn is_held_by_former_children(log: &str) -> bool {
+    log.contains("is still in use") || log.contains("could not create any TCP/IP sockets")
 }
 
 /// `postmaster.pid` names the process on its first line and says `ready` on its eighth: what pg_ctl

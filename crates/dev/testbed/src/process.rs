@@ -15,6 +15,9 @@ use tokio::time::{sleep, timeout};
 /// Interval at which a server is asked whether it is ready or gone.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
 
+/// Number of times that a process which was sent a signal is looked at, [`POLL`] apart: 60 s.
+const SIGNAL_POLLS: u32 = 3000;
+
 type Job = (Command, mpsc::Sender<std::io::Result<Child>>);
 
 /// Program to run, and the signal to end it.
@@ -127,6 +130,19 @@ impl Process {
         })
     }
 
+    /// Waits until the kernel has stopped every thread, after SIGSTOP. `kill` returns before that: one
+    /// thread takes the signal and stops the others, and on a busy machine they run on until it is
+    /// scheduled.
+    fn wait_until_stopped(&self) -> Result<(), Error> {
+        for _ in 0..SIGNAL_POLLS {
+            if threads_are_stopped(self.id()).map_err(Error::io("read the threads' states"))? {
+                return Ok(());
+            }
+            std::thread::sleep(POLL);
+        }
+        Err(self.too_slow("paused", (POLL * SIGNAL_POLLS).as_secs()))
+    }
+
     /// SIGKILL, and reaps the child.
     pub(crate) fn kill(&mut self) {
         // Both fail only when the child is gone already.
@@ -166,7 +182,7 @@ impl Drop for Process {
             // PostgreSQL removes its shared memory segment on SIGQUIT, and cannot on SIGKILL.
             let _ = self.signal("CONT");
             let _ = self.signal(self.end_signal);
-            for _ in 0..100 {
+            for _ in 0..SIGNAL_POLLS {
                 if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
                     return;
                 }
@@ -216,8 +232,11 @@ impl ProcessSlot {
         }
     }
 
+    /// Stops the process and returns when none of its threads runs any more.
     pub(crate) fn pause(&self) -> Result<(), Error> {
-        self.running()?.signal("STOP")
+        let process = self.running()?;
+        process.signal("STOP")?;
+        process.wait_until_stopped()
     }
 
     pub(crate) fn resume(&self) -> Result<(), Error> {
@@ -230,6 +249,25 @@ impl ProcessSlot {
             server: self.server,
         })
     }
+}
+
+/// Whether each thread of a process is stopped or has ended, by the third field of its `stat`
+/// (proc_pid_stat(5)). The field before it, the name, may hold spaces and brackets.
+fn threads_are_stopped(process: u32) -> std::io::Result<bool> {
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let stat = match std::fs::read_to_string(task?.path().join("stat")) {
+            Ok(stat) => stat,
+            // The thread has ended since the folder was listed.
+            Err(_) => continue,
+        };
+        let state = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.trim_start().chars().next());
+        if !matches!(state, Some('T' | 't' | 'Z' | 'X')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 // The kernel sends the parent-death signal when the *thread* that forked ends, and a test's thread

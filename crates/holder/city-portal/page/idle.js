@@ -6,7 +6,8 @@ export const FORGET_AFTER = 10 * 60_000;
 /** Time between two looks, in milliseconds. */
 const LOOK_EVERY = 1_000;
 
-const USES = ["pointerdown", "keydown", "input", "scroll"];
+// Not "scroll": the page scrolls by itself where it becomes shorter, as when a code's day is over.
+const USES = ["pointerdown", "keydown", "input", "wheel", "touchmove"];
 
 /** Calls `forget` once nothing was done for so long, and `look` again and again. */
 export function watchUse(forget, look) {

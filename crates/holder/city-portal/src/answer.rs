@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::citizen::FormFault;
 use crate::outcome::RequestOutcome;
+use crate::pseudonyms::KeyServiceFault;
 use crate::registry::{
     CoveredDays, EligibilityReply, RegistryFault, RegistryFaultKind, RegistryReason,
 };
@@ -223,6 +224,17 @@ impl PageAnswer {
             sentence: fault.kind.sentence(),
             retry_after_seconds: fault.retry_after_seconds,
             outcome,
+        })
+    }
+
+    /// Answer where the key services gave no evaluation.
+    pub(crate) fn of_key_service_fault(fault: &KeyServiceFault) -> Self {
+        let kind = fault.kind();
+        Self::Problem(CitizenProblem {
+            code: kind.as_str(),
+            sentence: kind.sentence(),
+            retry_after_seconds: fault.retry_after().map(|wait| wait.as_secs()),
+            outcome: RequestOutcome::KeyService,
         })
     }
 }

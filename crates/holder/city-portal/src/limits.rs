@@ -27,6 +27,14 @@ pub(crate) const MAX_REASONS: usize = 32;
 /// Most characters of a sentence of the registry.
 pub(crate) const MAX_SENTENCE_CHARS: usize = 600;
 
+/// Most time that the key services together may take for one citizen; what is evaluated by then is
+/// thrown away. A connection lives longer, whatever `timeout_seconds` of each service says.
+pub(crate) const EVALUATION_TIME: Duration = Duration::from_secs(60);
+
+/// Elements that one question about a citizen takes of each key service's ceiling in each open
+/// epoch: the smaller size of a request, fill included.
+pub const ELEMENTS_OF_A_QUESTION: u64 = 16;
+
 /// Most requests that are made of one question: a lost answer is asked for again under the same
 /// Idempotency-Key.
 pub(crate) const MOST_TRIES: u32 = 3;

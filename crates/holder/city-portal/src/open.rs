@@ -4,16 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clock::Clock;
+use key_client::{KeyClient, KeyConfigMistake};
 use pseudonym::{CitizenPseudonyms, KeyError, Policy, PolicyConfig, PolicyError, SharedKeys};
 
 use crate::access::AccessMistake;
-use crate::config::Config;
+use crate::config::{Config, KeysMistake, NamedKeys};
 use crate::portal::{CityPortal, PortalSettings};
+use crate::pseudonyms::{KeyServices, PseudonymSource};
 use crate::registry::RegistryClient;
 
 /// Mistake in the configuration, or in a file that it names.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenPortalError {
+    /// Mistake in `[keys]` as a whole.
+    #[error(transparent)]
+    KeysSection(#[from] KeysMistake),
+    /// Key services that are misconfigured.
+    #[error("keys.services: {0}")]
+    KeyServices(#[from] KeyConfigMistake),
     /// Keys that cannot be read.
     #[error("keys.shared: {0}")]
     Secret(#[from] settings::SecretError),
@@ -30,8 +38,8 @@ pub enum OpenPortalError {
     Access(#[from] AccessMistake),
 }
 
-/// Reads the keys that a configuration names, and makes the portal. Relative paths
-/// start from `base`.
+/// Reads the keys or the certificates for key services that a configuration names, and makes the
+/// portal. Asks nobody. Relative paths start from `base`.
 ///
 /// # Errors
 /// [`OpenPortalError`], which says what to change.
@@ -41,13 +49,21 @@ pub fn open_portal(
     registry: Arc<RegistryClient>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<CityPortal>, OpenPortalError> {
-    let keys = SharedKeys::parse(&config.keys.shared.read(base)?)?;
     let policy = Policy::new(&PolicyConfig {
         identifiers: config.identifiers,
         ..PolicyConfig::default()
     })?;
+    let pseudonyms: PseudonymSource = match config.keys.named()? {
+        NamedKeys::Shared(source, suite) => {
+            let keys = SharedKeys::parse(&source.read(base)?)?;
+            CitizenPseudonyms::new(&keys, suite, policy).into()
+        }
+        NamedKeys::Services(services) => {
+            KeyServices::new(KeyClient::new(services, base)?, policy).into()
+        }
+    };
     let settings = PortalSettings {
-        pseudonyms: CitizenPseudonyms::new(&keys, config.keys.suite, policy),
+        pseudonyms,
         registry,
         page: config.portal.clone(),
     };

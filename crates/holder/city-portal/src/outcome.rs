@@ -19,6 +19,8 @@ pub(crate) enum RequestOutcome {
     Fields,
     /// The registry gave no answer.
     Registry,
+    /// The key services gave no evaluation.
+    KeyService,
     /// No such address.
     NotFound,
     /// Method that the address does not have.
@@ -43,13 +45,14 @@ pub(crate) enum RequestOutcome {
 
 impl RequestOutcome {
     /// All outcomes.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Answered,
         Self::Issued,
         Self::Refused,
         Self::Exhausted,
         Self::Fields,
         Self::Registry,
+        Self::KeyService,
         Self::NotFound,
         Self::Method,
         Self::OtherSite,
@@ -71,6 +74,7 @@ impl RequestOutcome {
             Self::Exhausted => "exhausted",
             Self::Fields => "fields",
             Self::Registry => "registry",
+            Self::KeyService => "key-service",
             Self::NotFound => "not-found",
             Self::Method => "method",
             Self::OtherSite => "other-site",
@@ -89,7 +93,7 @@ impl RequestOutcome {
         match self {
             Self::Answered | Self::Issued | Self::Refused | Self::Exhausted => StatusCode::OK,
             Self::Fields => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Registry => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Registry | Self::KeyService => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::OtherSite => StatusCode::FORBIDDEN,

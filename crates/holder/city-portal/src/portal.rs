@@ -14,7 +14,6 @@ use pass::claims::Claims;
 use pass::container::{Envelope, from_text};
 use pass::holder::HolderAttributes;
 use pass::qr::{PaperSheet, QrCode};
-use pseudonym::CitizenPseudonyms;
 
 use crate::access::{Access, AccessMistake, read_origin};
 use crate::answer::{
@@ -27,6 +26,7 @@ use crate::fault_log::note;
 use crate::metrics::count_fault;
 use crate::outcome::RequestOutcome;
 use crate::pdf::pdf;
+use crate::pseudonyms::{KeyServiceFault, PseudonymSource};
 use crate::registry::{
     IdempotencyKey, IssuedPass, PassKind, PassOrder, PassesReply, RegistryClient, RegistryFault,
     RegistryFaultKind,
@@ -34,8 +34,8 @@ use crate::registry::{
 
 /// Parts that a portal is made of.
 pub struct PortalSettings {
-    /// Keyed states of the city's pseudonyms.
-    pub pseudonyms: CitizenPseudonyms,
+    /// Source of the citizens' pseudonyms: shared keys, or key services.
+    pub pseudonyms: PseudonymSource,
     /// Client of the city's registry.
     pub registry: Arc<RegistryClient>,
     /// The page: origin, zone, ceiling. Address and TLS are the caller's.
@@ -46,7 +46,7 @@ pub struct PortalSettings {
 pub struct CityPortal {
     pub(crate) access: Access,
     pub(crate) clock: Arc<dyn Clock>,
-    pseudonyms: CitizenPseudonyms,
+    pseudonyms: PseudonymSource,
     registry: Arc<RegistryClient>,
     zone: Tz,
     ceiling: Mutex<Ceiling>,
@@ -85,6 +85,26 @@ impl CityPortal {
         looked.inspect_err(|fault| count_fault(fault.kind))
     }
 
+    /// Looks whether the key services answer this portal, have the pinned keys, and have room for
+    /// a question below their ceilings; the log is told where that changes. Shared keys need
+    /// nobody.
+    ///
+    /// # Errors
+    /// [`KeyServiceFault`] of the first service that fails, which says what to change.
+    pub async fn look_at_key_services(&self) -> Result<(), KeyServiceFault> {
+        match &self.pseudonyms {
+            PseudonymSource::SharedKeys(_) => Ok(()),
+            PseudonymSource::KeyServices(services) => services.look(self.clock.now()).await,
+        }
+    }
+
+    /// Shows the metrics of the key services at zero, where there are such.
+    pub fn register_key_service_metrics(&self) {
+        if let PseudonymSource::KeyServices(services) = &self.pseudonyms {
+            services.client().register_metrics();
+        }
+    }
+
     /// Counts a request of a client; returns the time until its ceiling is lifted.
     pub(crate) fn admit(&self, client: IpAddr) -> Result<(), Duration> {
         self.ceiling.lock().admit(client, self.clock.elapsed())
@@ -92,7 +112,7 @@ impl CityPortal {
 
     /// Status of a citizen.
     pub(crate) async fn status(&self, form: CitizenForm) -> Result<PageAnswer, PageAnswer> {
-        let citizen = self.citizen(form)?;
+        let citizen = self.citizen(form).await?;
         let found = self.registry.eligibility(&citizen.pseudonyms).await;
         let found = found.map_err(|fault| failed(&fault))?;
         Ok(PageAnswer::Status(Box::new(ShownStatus::of(
@@ -170,10 +190,13 @@ impl CityPortal {
         Ok(PageAnswer::Certificate(Box::new(certificate)))
     }
 
-    fn citizen(&self, form: CitizenForm) -> Result<Citizen, PageAnswer> {
+    /// Citizen of a form. Key services are asked only about a form without a fault.
+    async fn citizen(&self, form: CitizenForm) -> Result<Citizen, PageAnswer> {
         let today = self.clock.now().with_timezone(&self.zone).date_naive();
-        form.check(&self.pseudonyms, today)
-            .map_err(|fields| PageAnswer::Fields { fields })
+        let checked = form.check(&self.pseudonyms, today);
+        let checked = checked.map_err(|fields| PageAnswer::Fields { fields })?;
+        let citizen = checked.citizen().await;
+        citizen.map_err(|fault| PageAnswer::of_key_service_fault(&fault))
     }
 
     /// Passes that the registry issued, or what to answer where it issued none.
@@ -183,7 +206,7 @@ impl CityPortal {
         kind: PassKind,
         key: &IdempotencyKey,
     ) -> Result<IssuedPasses, PageAnswer> {
-        let citizen = self.citizen(form)?;
+        let citizen = self.citizen(form).await?;
         let holder = match kind.group() {
             None => citizen.holder,
             Some(_) => citizen.certificate_holder,

@@ -14,7 +14,9 @@ PROGRAMS = Path(os.environ["PORTAL_PROGRAMS"])
 
 
 class Portal:
-    def __init__(self, registry_port):
+    """`patience` is the number of seconds for which it waits for the registry: no pause of a busy machine reaches the usual one."""
+
+    def __init__(self, registry_port, patience=60):
         self.folder = tempfile.TemporaryDirectory(prefix="portal-test-")
         self.port = free_port()
         base = Path(self.folder.name)
@@ -24,7 +26,7 @@ class Portal:
         shared.write_text(f"pseudonym 1 {key}\n")
         (base / "city-portal.toml").write_text(
             f'[portal]\naddress = "127.0.0.1:{self.port}"\nrequests_per_hour = 100000\n'
-            f'[registry]\nbase_url = "http://127.0.0.1:{registry_port}"\ntimeout_seconds = 2\n'
+            f'[registry]\nbase_url = "http://127.0.0.1:{registry_port}"\ntimeout_seconds = {patience}\n'
             '[keys]\nshared = { file = "shared" }\n'
         )
         self.log = base / "log"

@@ -1,11 +1,14 @@
 """A double of the registry's interface, which signs passes with the code of the verifier page's tests, and misbehaves on request."""
 
+import contextlib
 import json
+import socket
 import threading
 import time
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from browser import free_port
 from passes import DAY, DOSE, HOUR, ISSUER, RECOVERY, TEST, City, entry_of, pass_id, text_of
 
 MOSCOW = timezone(timedelta(hours=3))
@@ -38,7 +41,8 @@ class Registry:
         self.behaviour = "entitled"
         self.requests = []
         self.number = 0
-        self.port = 0
+        self.port = free_port()
+        self.connections = []
         self.answers = {}
         self.hold = threading.Event()
         self.start()
@@ -72,18 +76,27 @@ class Registry:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
+            def get_request(self):
+                request = super().get_request()
+                registry.connections.append(request[0])
+                return request
+
             def handle_error(self, *_):
                 # The portal hung up.
                 pass
 
         self.server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def stop(self):
         self.hold.set()
         self.server.shutdown()
         self.server.server_close()
+        # Those that were kept would be answered on.
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.connections.clear()
 
     def answer(self, path, key, body):
         if isinstance(self.behaviour, tuple):

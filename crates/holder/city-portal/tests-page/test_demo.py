@@ -33,7 +33,7 @@ class Demo(unittest.TestCase):
     def end(self):
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def address(self, of):
         found = re.search(f"{of}: +({ADDRESS})", self.printed())

@@ -4,6 +4,7 @@ import unittest
 
 from browser import wait
 from portal_page import ENTER, OLGA, TAB, PortalTest
+from portal_program import Portal
 from registry_double import date
 
 
@@ -157,7 +158,6 @@ class Form(PortalTest):
             ((503, "store"), "cannot answer now", "не может ответить"),
             ((422, "epoch"), "do not understand each other", "не понимают друг друга"),
             ("nonsense", "do not understand each other", "не понимают друг друга"),
-            ("silent", "takes too long", "слишком долго"),
         ]
         for behaviour, english, russian in cases:
             self.registry.behaviour = behaviour
@@ -173,6 +173,17 @@ class Form(PortalTest):
         self.registry.start()
         self.assertIn("You are entitled", self.get_status())
         self.assertEqual(self.browser.text("#problem"), "")
+
+    def test_a_registry_that_says_nothing_is_told_in_words(self):
+        self.portal.close()
+        self.portal = Portal(self.registry.port, patience=1)
+        self.addCleanup(self.portal.close)
+        self.open()
+        self.registry.behaviour = "silent"
+        self.ask()
+        self.wait_for("#problem", "takes too long")
+        self.use("ru")
+        self.assertIn("слишком долго", self.browser.text("#problem"))
 
     def test_a_portal_that_is_away_is_told_and_a_repeat_works(self):
         self.get_status()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import urllib.error
 import urllib.request
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-PATIENCE = 30
+PATIENCE = 90
 
 # Stands in for the clock before the page loads; the page itself knows nothing of it.
 CLOCK = """{
@@ -146,10 +147,26 @@ def arguments(folder, video):
     return chosen + ([f"--use-file-for-fake-video-capture={video}"] if video else [])
 
 
+# Names of ports that were handed out, held until this process ends.
+RESERVED = []
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on 127.0.0.1 that nobody else gets: no client, since it lies below the range that clients are given ports from,
+    and no other test, since the Rust tests reserve theirs by the same name (crates/dev/testbed/src/ports.rs)."""
+    while True:
+        port = random.randint(10_001, 32_767)
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0testbed-port-{port}")
+            name.listen()
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            name.close()
+            continue
+        RESERVED.append(name)
+        return port
 
 
 def wait(is_so, what, patience=PATIENCE):

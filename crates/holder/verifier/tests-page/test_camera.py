@@ -28,12 +28,18 @@ class Camera(PageTest):
         self.browser.forget(self.site.origin)
         self.addCleanup(self.browser.open, "about:blank")
 
+    def page_with(self, verdict):
+        """What the page says while it shows this verdict; None at another one."""
+        return self.browser.run("""
+          const shown = document.querySelector('.card')?.dataset.verdict ?? null;
+          return shown === arguments[0] ? document.body.innerText : null;
+        """, verdict)
+
     def watch_a_round(self):
         """Follows valid, invalid, nothing; what the page says at each."""
         said = []
         for verdict in ("valid", "invalid", None):
-            wait(lambda: self.verdict() == verdict, f"{verdict} by the camera")
-            said.append(self.browser.text("body"))
+            said.append(wait(lambda: self.page_with(verdict), f"{verdict} by the camera"))
         return said
 
     def assert_round(self):

@@ -19,17 +19,17 @@ class Offline(PageTest):
         self.stop_site()
         self.open(START + HOUR)
         self.assertIn("NOT updated: no connection", self.outcome())
-        self.assertIn("Ready to work without network", self.browser.text("#offline"))
+        self.wait_for("#offline", "Ready to work without network")
         self.assertIn("Data is fresh", self.browser.text("#data-state"))
         self.assertEqual(self.check(self.city.text())[0], "valid")
         self.assertEqual(self.reason_of(self.city.text(strip(9))), "revoked")
         text = self.city.text(strip() | {4: START + 5 * DAY})
         self.open(START + DAY)
         self.assertEqual(self.check(text)[0], "stale")
-        self.assertIn("the data is old", self.browser.text("#offline"))
+        self.wait_for("#offline", "the data is old")
         self.open(START + 3 * DAY)
         self.assertEqual(self.check(text)[0], "cannot-tell")
-        self.assertIn("Not ready", self.browser.text("#offline"))
+        self.wait_for("#offline", "Not ready")
 
     def test_without_verified_data_it_is_not_ready(self):
         self.site.data["trust.cose"] = b"nothing"
@@ -44,7 +44,7 @@ class Offline(PageTest):
         self.open_ready()
         self.browser.run_async("await (await caches.open(self.PAGE_CACHE)).delete('verify.js')")
         self.refresh()
-        self.assertIn("Not ready", self.browser.text("#offline"))
+        self.wait_for("#offline", "Not ready")
 
     def test_the_data_is_never_answered_from_a_cache(self):
         self.open_ready()
@@ -69,7 +69,7 @@ class Offline(PageTest):
         self.open()
         self.assertEqual(self.browser.text("h1"), "Next check")
         self.assertEqual(self.check(self.city.text())[0], "valid")
-        self.assertEqual(self.browser.run_async("return caches.keys()"), ["page-next"])
+        wait(lambda: self.browser.run_async("return caches.keys()") == ["page-next"], "the end of the older version")
 
     def test_a_verdict_asks_for_nothing_and_stores_nothing(self):
         self.open_ready()

@@ -1,6 +1,8 @@
 //! Addresses on the command line: where a database, a FHIR server or a broker is, and the account
 //! there. A password is refused in them: other users of the machine see a command line.
 
+use std::net::IpAddr;
+
 use crate::Failure;
 
 /// Address of a server, in its parts.
@@ -26,9 +28,15 @@ impl Address {
     /// [`Failure::Usage`], with what to write.
     pub fn parse(text: &str, option: &str, secret: &str) -> Result<Self, Failure> {
         let wrong = |what: &str| Failure::Usage(format!("{option}: {what}"));
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or_else(|| wrong("write it as scheme://user@host:port/name"))?;
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| {
+            match text.starts_with(['/', '.']) {
+                true => wrong(
+                    "this is a path; write an address, scheme://user@host:port/name (--help names \
+                     the option for a folder or a file)",
+                ),
+                false => wrong("write it as scheme://user@host:port/name"),
+            }
+        })?;
         if rest.contains(['?', '#']) {
             return Err(wrong(
                 "nothing may follow a ? or #; TLS and further settings go into the file",
@@ -57,6 +65,31 @@ impl Address {
             port,
             path: text(path)?,
         })
+    }
+}
+
+impl Address {
+    /// Returns whether the server is on this machine, so that nothing travels in clear to another.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
+    /// Refuses a broker on another machine to which the password would travel in clear. `option` is
+    /// where the address stands.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`], with what to write.
+    pub fn refuse_clear_broker(&self, option: &str) -> Result<(), Failure> {
+        if self.scheme != "amqp" || self.is_here() {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "{option}: amqp:// to another machine would send it the password in clear, and the \
+             programs refuse it; write amqps://. Where something else encrypts the way, leave \
+             {option} out and write [queue.amqp] into the file, with allow_plain = true"
+        )))
     }
 }
 
@@ -122,6 +155,29 @@ mod tests {
             parts("mysql://mis"),
             (None, "mis".into(), None, String::new())
         );
+    }
+
+    #[test]
+    fn a_broker_elsewhere_is_not_named_without_tls() {
+        let refused = |text: &str| {
+            let address = parse(text).expect(text);
+            address.refuse_clear_broker("--queue").err()
+        };
+        for fine in [
+            "amqps://g@mq.city/registry",
+            "amqp://g@localhost/",
+            "amqp://g@127.0.0.1:5672/registry",
+            "amqp://g@[::1]/",
+        ] {
+            assert!(refused(fine).is_none(), "{fine}");
+        }
+        for clear in ["amqp://g@mq.city", "amqp://g@10.0.0.7/registry"] {
+            let told = refused(clear).expect(clear).to_string();
+            assert!(
+                told.contains("amqps://") && told.contains("allow_plain"),
+                "{told}"
+            );
+        }
     }
 
     #[test]

@@ -56,6 +56,18 @@ impl Failure {
         Self::Look(found.to_string())
     }
 
+    /// Makes a failure of the same kind, whose message begins with this sentence.
+    #[must_use]
+    pub fn after(self, sentence: &str) -> Self {
+        let worded = |message: String| format!("{sentence}: {message}");
+        match self {
+            Self::Later(message) => Self::Later(worded(message)),
+            Self::Usage(message) => Self::Usage(worded(message)),
+            Self::Look(message) => Self::Look(worded(message)),
+            Self::Change(message) => Self::Change(worded(message)),
+        }
+    }
+
     /// Message for the person who gave the command.
     #[must_use]
     pub fn message(&self) -> &str {

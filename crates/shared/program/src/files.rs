@@ -60,6 +60,28 @@ pub fn cannot_write(path: &Path, kind: ErrorKind) -> Failure {
     Failure::Change(format!("{} cannot be written: {reason}", path.display()))
 }
 
+/// Looks whether a folder that is missing can be made, in the nearest folder that is there, and
+/// returns a sentence on it.
+///
+/// # Errors
+/// [`Failure::Change`]: this user may not write there.
+pub fn can_be_made(folder: &Path) -> Result<String, Failure> {
+    // The last ancestor of a relative path is empty, and means the working folder.
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let parent = absolute.ancestors().skip(1).find(|above| above.exists());
+    let may_write = parent.is_some_and(|above| {
+        above.is_dir() && rustix::fs::access(above, rustix::fs::Access::WRITE_OK).is_ok()
+    });
+    if may_write {
+        return Ok(format!("{} is made at the first start", folder.display()));
+    }
+    let above = parent.unwrap_or(folder).display();
+    Err(Failure::Change(format!(
+        "{} cannot be made: this user may not write to {above}",
+        folder.display()
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

@@ -5,11 +5,14 @@
 //! how to add one.
 
 mod address;
+#[cfg(feature = "audit")]
+pub mod audit_log;
 mod check;
 mod config;
 mod core_dumps;
 mod failure;
 pub mod files;
+mod findings;
 mod run;
 mod signals;
 #[cfg(feature = "daemon")]
@@ -20,5 +23,6 @@ pub use address::{Address, quoted};
 pub use check::{CheckLayout, CheckRow, Severity, check_json, print_check};
 pub use config::{load, open};
 pub use failure::Failure;
+pub use findings::Findings;
 pub use run::run;
 pub use signals::{DaemonSignals, stop_on_signal};

@@ -43,11 +43,23 @@ pub(crate) fn explain(message: &str) -> (String, Option<String>) {
         "invalid socket address syntax" => {
             Some("write an address and a port, such as \"127.0.0.1:9464\"")
         }
+        _ if is_of_open_text(message) => Some(
+            "a text that begins with one quotation mark ends on its line; one of several lines \
+             begins and ends with \"\"\"",
+        ),
         "wanted string or table" => Some("write it in braces, { WORD = VALUE }"),
         _ if message.starts_with("wanted exactly 1 element") => Some("write one of the words only"),
         _ => None,
     };
     (without_values(message), help.map(str::to_owned))
+}
+
+/// Returns whether a sentence of the parser is what comes of a text whose quotation mark is not
+/// closed on its line: there, or at a line behind it that was to be part of the text.
+fn is_of_open_text(message: &str) -> bool {
+    message.starts_with("invalid basic string")
+        || message.starts_with("invalid literal string")
+        || message.starts_with("key with no value")
 }
 
 /// Suggests the known word nearest to an unknown one, if it is near enough.

@@ -147,6 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_several_lines_in_single_quotation_marks_is_told_how_to_write_it() {
+        for text in [
+            "query = \"\nSELECT id\nFROM visits\n\"\n",
+            "query = \"SELECT id\n  FROM visits\"\n",
+            "query = '\nSELECT id\n'\n",
+            "page_size = 3\nFROM visits\n",
+        ] {
+            let mistake = mistake_in(text);
+            let help = mistake.help.clone().unwrap_or_default();
+            assert!(help.contains("\"\"\""), "{text}: {mistake}");
+        }
+    }
+
+    #[test]
     fn a_key_like_none_other_is_told_what_is_known() {
         assert_eq!(
             mistake_in("colour = 1").help.as_deref(),

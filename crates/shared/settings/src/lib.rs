@@ -12,6 +12,7 @@ mod limits;
 mod loaded;
 mod regular;
 mod secret;
+mod server_url;
 mod shell;
 
 pub use error::{Mistake, SettingsError, mistake};
@@ -20,4 +21,5 @@ pub use limits::{MAX_FILE_BYTES, MAX_OPEN_BRACKETS, MAX_SECRET_BYTES};
 pub use loaded::Loaded;
 pub use regular::{FileError, read_regular_file};
 pub use secret::{SecretError, SecretSource, read_private_file};
+pub use server_url::may_be_asked;
 pub use shell::shell_quoted;

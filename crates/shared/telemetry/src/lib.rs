@@ -18,5 +18,5 @@ pub use disk::{Disk, DiskState};
 pub use endpoint::{Endpoint, ListenError, try_address};
 #[cfg(feature = "http")]
 pub use health::{Health, HealthPart};
-pub use listen::ListenConfig;
+pub use listen::{ListenConfig, shared_address_mistake};
 pub use logs::{LogConfig, LogError, LogFormat, init_logs};

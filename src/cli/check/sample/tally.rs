@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use connector_kit::{CheckReport, Feed, SampledRecord};
-use contract::Body;
 use pseudonym::{Pseudonymiser, RecordOutcome, RejectionReason};
 
 use super::values;
@@ -46,14 +45,12 @@ impl Tally {
         self.rows += 1;
         match pseudonymiser.apply(sampled.record, today) {
             RecordOutcome::OutOfScope(_) => self.out_of_scope += 1,
-            RecordOutcome::Draft(draft, warnings) => match draft.body {
-                Body::Asserted { .. } => {
-                    self.leave += 1;
-                    self.doses_dropped += usize::from(warnings.doses_dropped > 0);
-                }
-                Body::Withdrawn { .. } if draft.only_if_sent => self.no_facts += 1,
-                Body::Withdrawn { .. } => self.taken_back += 1,
-            },
+            RecordOutcome::Draft(draft, _) if draft.only_if_sent => self.no_facts += 1,
+            RecordOutcome::Draft(draft, _) if draft.body.withdraws() => self.taken_back += 1,
+            RecordOutcome::Draft(_, warnings) => {
+                self.leave += 1;
+                self.doses_dropped += usize::from(warnings.doses_dropped > 0);
+            }
             RecordOutcome::Rejected(rejection) => {
                 let refused = self.refused.entry(rejection.reason).or_default();
                 refused.rows += 1;
@@ -68,9 +65,12 @@ impl Tally {
     /// Says what the sample comes to: a warning where a row would be refused, or none would leave.
     pub(super) fn tell(&self, report: &mut CheckReport, feed: Feed, place: unknown::Place<'_>) {
         self.tell_counts(report, feed);
-        let refused = self.by_weight().into_iter();
-        let values = refused.map(|(_, refused)| refused.values.values());
-        values.for_each(|of_reason| values::tell(report, feed, place, &of_reason));
+        for (reason, refused) in self.by_weight() {
+            values::tell(report, feed, place, &refused.values.values());
+            if *reason == RejectionReason::StatusUnknown && refused.empty > 0 {
+                values::tell_empty_status(report, feed, place, refused.empty);
+            }
+        }
     }
 
     fn tell_counts(&self, report: &mut CheckReport, feed: Feed) {
@@ -79,23 +79,29 @@ impl Tally {
         }
         let refused = self.refused();
         let sentence = self.sentence();
+        if refused == 0 && self.leave > 0 {
+            report.good(format!("{feed}: {sentence}"));
+            return;
+        }
+        // A feed of which nothing leaves looks like one at rest.
+        let nothing = if self.leave == 0 {
+            "nothing would leave: "
+        } else {
+            ""
+        };
         if refused == 0 {
-            let nothing = self.leave == 0 && self.taken_back == 0;
-            match nothing {
-                false => report.good(format!("{feed}: {sentence}")),
-                true => report.warn(
-                    format!("{feed}: nothing would leave: {sentence}"),
-                    "look at the query's conditions, status_words and the codes of the policy",
-                ),
-            }
+            report.warn(
+                format!("{feed}: {nothing}{sentence}"),
+                "look at the query's conditions, status_words and the codes of the policy",
+            );
             return;
         }
         let head = if refused >= self.leave {
-            format!("{feed}: HALF OR MORE WOULD BE REFUSED: ")
+            "HALF OR MORE WOULD BE REFUSED: "
         } else {
-            format!("{feed}: ")
+            ""
         };
-        report.warn(format!("{head}{sentence}"), self.help());
+        report.warn(format!("{feed}: {head}{nothing}{sentence}"), self.help());
     }
 
     fn refused(&self) -> usize {

@@ -77,6 +77,13 @@ pub(super) fn tell(report: &mut CheckReport, feed: Feed, place: Place<'_>, value
     }
 }
 
+/// Tells where an empty status is to be mapped, which so many rows have.
+pub(super) fn tell_empty_status(report: &mut CheckReport, feed: Feed, place: Place<'_>, rows: u64) {
+    if let Some(help) = place.empty_status_help(feed.as_str()) {
+        report.warn(format!("{feed}: status (empty) × {rows}: not known"), help);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use connector_kit::Level;
@@ -124,6 +131,27 @@ mod tests {
         );
         let many = values((0..12).map(|_| ("Щука", 1)));
         assert!(listed(unknown, &many, 0).ends_with(", 2 more values)"));
+    }
+
+    #[test]
+    fn an_empty_status_is_a_finding_with_the_line_to_write() {
+        let told = |kind| {
+            let mut report = CheckReport::default();
+            let place = Place {
+                source: "mis",
+                kind,
+            };
+            tell_empty_status(&mut report, Feed::Tests, place, 12);
+            report.findings
+        };
+        let found = told("mysql").remove(0);
+        assert_eq!(found.what, "tests: status (empty) × 12: not known");
+        let help = found.help.expect("advice");
+        assert!(help.contains("\"\" = \"…\" in status_words of [source.mis.mysql.tests]"));
+        assert!(
+            told("fhir").is_empty(),
+            "no word of a clinic's is mapped there"
+        );
     }
 
     #[test]

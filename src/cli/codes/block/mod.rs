@@ -7,7 +7,7 @@ use program::terminal::counted;
 use pseudonym::{PolicyConfig, Pseudonymiser, UnknownValue, ValueTable};
 use serde_json::json;
 
-use crate::cli::unknown::{Place, TakenOut, Values, quoted};
+use crate::cli::unknown::{EMPTY_STATUS_LINE, Place, TakenOut, Values, quoted};
 
 /// Everything that is told of a source's values.
 pub(super) struct Block<'a> {
@@ -19,12 +19,18 @@ pub(super) struct Block<'a> {
     pub(super) refused: Values,
     /// Number of rows that are refused for an empty value, or for one that is not kept.
     pub(super) without_value: u64,
+    /// Number of those among them that are refused for their status, by feed.
+    pub(super) empty_status: BTreeMap<String, u64>,
+    /// True if nothing of the source was ever read.
+    pub(super) is_new: bool,
     /// Values that rows are refused for, and that the configuration maps by now.
     pub(super) known: TakenOut,
     /// Values of records that were read just now.
     pub(super) read: Option<Values>,
     /// Number of those records.
     pub(super) rows_read: u64,
+    /// Number of those without a word for their status, by feed.
+    pub(super) empty_status_read: BTreeMap<&'static str, u64>,
 }
 
 /// Tables that the policy has entries in.
@@ -40,6 +46,15 @@ pub(super) fn mapped_tables(policy: &PolicyConfig) -> BTreeSet<ValueTable> {
     .filter(|(_, is_empty)| !is_empty)
     .map(|(table, _)| table)
     .collect()
+}
+
+/// Rows without a word for their status.
+struct EmptyStatus<'v> {
+    feed: &'v str,
+    /// Section of the configuration that has the feed's `status_words`.
+    section: String,
+    refused: u64,
+    read: u64,
 }
 
 /// A value with the numbers of its rows.
@@ -83,13 +98,45 @@ impl Block<'_> {
         sections
     }
 
+    /// Feeds with rows that have no word for their status, where configuration can map that.
+    fn empty_statuses(&self) -> Vec<EmptyStatus<'_>> {
+        let feeds = self.empty_status.keys().map(String::as_str);
+        let feeds: BTreeSet<&str> = feeds
+            .chain(self.empty_status_read.keys().copied())
+            .collect();
+        let empty = feeds.into_iter().filter_map(|feed| {
+            Some(EmptyStatus {
+                feed,
+                section: self.place.table(ValueTable::Status, feed)?,
+                refused: self.empty_status.get(feed).copied().unwrap_or(0),
+                read: self.empty_status_read.get(feed).copied().unwrap_or(0),
+            })
+        });
+        empty.collect()
+    }
+
     /// The block, line by line.
     pub(super) fn lines(&self) -> Vec<String> {
-        let sections = self.sections();
+        let mut sections = self.sections();
+        let empty = self.empty_statuses();
+        for EmptyStatus { section, .. } in &empty {
+            let key = (ValueTable::Status, section.clone());
+            sections.entry(key).or_default();
+        }
         let mut lines = self.head(sections.is_empty());
         for ((table, section), entries) in &sections {
             lines.push(String::new());
             lines.extend(self.section_lines(*table, section, entries));
+            let of_section = |empty: &&EmptyStatus<'_>| {
+                *table == ValueTable::Status && empty.section == *section
+            };
+            for empty in empty.iter().filter(of_section) {
+                let counts = self.counts(empty.refused, empty.read).join("; ");
+                lines.push(format!(
+                    "# {counts}; the status is empty (NULL), or unreadable"
+                ));
+                lines.push(format!("# {EMPTY_STATUS_LINE}"));
+            }
         }
         let notes = self.notes();
         if !notes.is_empty() {
@@ -109,9 +156,18 @@ impl Block<'_> {
             ),
         };
         if is_empty {
-            return vec![format!(
-                "# Source {source}: no value {of} can be shown that nobody has mapped."
-            )];
+            let first = if self.is_new && self.read.is_none() {
+                format!("# Source {source}: nothing of it has been read yet, so no row is refused.")
+            } else {
+                format!("# Source {source}: no value {of} can be shown that nobody has mapped.")
+            };
+            let hint = self.read.is_none().then(|| {
+                format!(
+                    "# `clinic-gateway codes {source} --read` reads records for their values, and \
+                     stores and sends nothing."
+                )
+            });
+            return std::iter::once(first).chain(hint).collect();
         }
         vec![
             format!("# Source {source}: values {of} that nobody has mapped."),
@@ -169,24 +225,24 @@ impl Block<'_> {
     }
 
     fn entry_text(&self, entry: &Entry<'_>) -> String {
-        let mut parts = Vec::new();
-        if entry.refused > 0 {
-            parts.push(format!(
-                "× {} {} refused",
-                entry.refused,
-                if entry.refused == 1 { "row" } else { "rows" }
-            ));
-        }
-        if entry.read > 0 {
-            parts.push(format!(
-                "× {} of the {}",
-                entry.read,
-                counted(self.rows_read, "record read", "records read")
-            ));
-        }
+        let mut parts = self.counts(entry.refused, entry.read);
         let nearest = self.pseudonymiser.nearest_target(entry.value);
         parts.extend(nearest.map(|target| format!("nearest listed name: {target}")));
         parts.join("; ")
+    }
+
+    /// Numbers of rows in words, those that are not 0.
+    fn counts(&self, refused: u64, read: u64) -> Vec<String> {
+        let mut parts = Vec::new();
+        if refused > 0 {
+            let rows = if refused == 1 { "row" } else { "rows" };
+            parts.push(format!("× {refused} {rows} refused"));
+        }
+        if read > 0 {
+            let records = counted(self.rows_read, "record read", "records read");
+            parts.push(format!("× {read} of the {records}"));
+        }
+        parts
     }
 
     /// What is not in the block, and why.
@@ -211,11 +267,17 @@ impl Block<'_> {
                 .as_ref()
                 .and_then(|read| hidden(read, "records read")),
         );
-        if self.without_value > 0 {
+        let told = self
+            .empty_statuses()
+            .iter()
+            .map(|empty| empty.refused)
+            .sum();
+        let without_value = self.without_value.saturating_sub(told);
+        if without_value > 0 {
             notes.push(format!(
                 "{} for an empty value, or for one that is not kept; `clinic-gateway dead-letters \
                  retry --source {source} --reason …` reads such rows again and keeps their values",
-                counted(self.without_value, "row is refused", "rows are refused")
+                counted(without_value, "row is refused", "rows are refused")
             ));
         }
         if self.known.values > 0 {
@@ -258,6 +320,12 @@ impl Block<'_> {
             "not_shown_of_read": self.read.as_ref().map(hidden),
             "records_read": self.read.as_ref().map(|_| self.rows_read),
             "refused_without_value": self.without_value,
+            "empty_status": self.empty_statuses().iter().map(|empty| json!({
+                "feed": empty.feed,
+                "section": empty.section,
+                "refused": empty.refused,
+                "read": empty.read,
+            })).collect::<Vec<_>>(),
             "known_now": { "values": self.known.values, "rows": self.known.rows },
         })
     }

@@ -36,9 +36,12 @@ fn block(pseudonymiser: &Pseudonymiser, refused: Values) -> Block<'_> {
         mapped: BTreeSet::new(),
         refused,
         without_value: 0,
+        empty_status: BTreeMap::new(),
+        is_new: false,
         known: TakenOut::default(),
         read: None,
         rows_read: 0,
+        empty_status_read: BTreeMap::new(),
     }
 }
 
@@ -171,4 +174,57 @@ fn what_is_not_in_the_block_is_counted_without_being_shown() {
             .all(|line| line.is_empty() || line.starts_with('#'))
     );
     assert_eq!(block.json()["not_shown"][0]["values"], 12);
+}
+
+#[test]
+fn an_empty_status_has_its_line_beside_the_words() {
+    let pseudonymiser = pseudonymiser();
+    let block = Block {
+        without_value: 12,
+        empty_status: BTreeMap::from([("vaccinations".to_owned(), 9)]),
+        empty_status_read: BTreeMap::from([("tests", 4)]),
+        read: Some(Values::default()),
+        rows_read: 10,
+        ..block(&pseudonymiser, some())
+    };
+    let text = block.lines().join("\n");
+    for part in [
+        "# \"signed\" = \"…\"\n# × 9 rows refused; the status is empty (NULL), or unreadable\n\
+         # \"\" = \"…\"",
+        "# for status_words of [source.mis.postgres.tests]:",
+        "# × 4 of the 10 records read; the status is empty",
+        "3 rows are refused for an empty value",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert_eq!(block.json()["empty_status"][0]["feed"], "tests");
+    let fhir = Block {
+        place: Place {
+            source: "mis",
+            kind: "fhir",
+        },
+        ..block
+    };
+    let text = fhir.lines().join("\n");
+    assert!(!text.contains("# \"\" = "), "{text}");
+    assert!(
+        text.contains("12 rows are refused for an empty value"),
+        "{text}"
+    );
+}
+
+#[test]
+fn before_the_first_run_and_without_refused_values_reading_is_pointed_to() {
+    let pseudonymiser = pseudonymiser();
+    let mut block = block(&pseudonymiser, Values::default());
+    let refused_none = block.lines().join("\n");
+    assert!(refused_none.contains("no value of its dead letters"));
+    block.is_new = true;
+    let new = block.lines().join("\n");
+    assert!(new.contains("nothing of it has been read yet"), "{new}");
+    for text in [refused_none, new] {
+        assert!(text.contains("`clinic-gateway codes mis --read`"), "{text}");
+    }
+    block.read = Some(Values::default());
+    assert!(!block.lines().join("\n").contains("--read"));
 }

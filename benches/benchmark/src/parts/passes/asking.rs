@@ -97,7 +97,8 @@ impl Round {
         let nobody = vec![name(NOBODY + self.key.len() as u64, Scheme::Snils)];
         let one = if is_nobody { &nobody } else { one };
         let other = if is_nobody { &nobody } else { other };
-        let value = city.reader.second_layer(&one[0]).value;
+        let stored = city.reader.second_layer(&one[0]);
+        let value = stored.expect("every value is a digest's").value;
         let begun = clock.elapsed();
         let found: Option<i64> =
             sqlx::query_scalar("SELECT subject_id FROM pseudonym WHERE value = $1")

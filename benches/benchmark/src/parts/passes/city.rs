@@ -50,7 +50,7 @@ impl City {
         );
         let config = PostgresConfig {
             url: Some(url.clone()),
-            tls: TlsMode::Off,
+            tls: Some(TlsMode::Off),
             ..PostgresConfig::default()
         };
         let store = StoreConfig::Postgres(Box::new(config));
@@ -145,7 +145,8 @@ pub(super) fn name(number: u64, scheme: Scheme) -> Pseudonym {
 fn tables_of(reader: &Reader, asked: &[(u64, Vec<Pseudonym>)]) -> String {
     let column = |names: &[Pseudonym], scheme| {
         let name = names.iter().find(|name| name.scheme == scheme);
-        let value = name.map(|name| reader.second_layer(name).value);
+        let value = name.and_then(|name| reader.second_layer(name));
+        let value = value.map(|name| name.value);
         value.map_or_else(
             || "\\N".to_owned(),
             |value| format!("\\\\x{}", hex::encode(value)),

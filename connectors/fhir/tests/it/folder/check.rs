@@ -85,7 +85,7 @@ async fn everything_that_is_odd_is_said_in_one_go() {
     for (level, word) in [
         (Level::Good, "4 files of an export"),
         (Level::Good, "1 resources are there more than once"),
-        (Level::Warning, "1 Bundles are not read"),
+        (Level::Warning, "1 Bundles are no lists of what was deleted"),
         (
             Level::Warning,
             "1 lines of the files of Patient cannot be read",

@@ -48,8 +48,13 @@ impl Export {
 
     /// Writes a file with this text.
     pub(crate) fn put_text(&mut self, name: &str, text: &str) {
+        self.put_bytes(name, text.as_bytes());
+    }
+
+    /// Writes a file with these bytes.
+    pub(crate) fn put_bytes(&mut self, name: &str, bytes: &[u8]) {
         fs::create_dir_all(self.path()).unwrap();
-        fs::write(self.path().join(name), text).unwrap();
+        fs::write(self.path().join(name), bytes).unwrap();
         self.changes += 1;
         self.set_time(name, self.time());
     }

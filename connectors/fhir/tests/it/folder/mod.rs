@@ -3,7 +3,9 @@
 mod bounds;
 mod changes;
 mod check;
+mod deleted;
 mod export;
+mod packed;
 mod persons;
 mod settled;
 mod subject;

@@ -124,6 +124,33 @@ async fn a_folder_that_shows_none_of_the_patients_stops_the_feed() {
 }
 
 #[tokio::test]
+async fn who_is_in_no_file_is_not_taken_for_gone() {
+    let mut export = Export::new();
+    let of_both = [dose("a", "p"), dose("b", "q")];
+    export.put("Immunization.ndjson", &of_both);
+    export.put("Patient.ndjson", &[patient("p", "one")]);
+    let found = run(&export.doses(), FEED, None).await.unwrap();
+    assert_eq!(
+        statuses(&found.records),
+        [RecordStatus::Final, RecordStatus::PersonHidden]
+    );
+    // The other of two parts comes.
+    export.put("Patient.2.ndjson", &[patient("q", "two")]);
+    let found = run(&export.doses(), FEED, None).await.unwrap();
+    assert_eq!(statuses(&found.records), [RecordStatus::Final; 2]);
+    assert_eq!(values(&found.records[1]), ["two"]);
+    // The person whom a merge leads to is in no file.
+    let mut merged = patient("q", "two");
+    merged["link"] = json!([{"type": "replaced-by", "other": {"reference": "Patient/r"}}]);
+    export.put("Patient.2.ndjson", &[merged]);
+    let found = run(&export.doses(), FEED, None).await.unwrap();
+    assert_eq!(
+        statuses(&found.records),
+        [RecordStatus::Final, RecordStatus::PersonHidden]
+    );
+}
+
+#[tokio::test]
 async fn while_a_patients_line_cannot_be_read_nobody_is_taken_for_gone() {
     let mut export = Export::new();
     let lines = format!("{}\n{{\"resourceType\":\n", patient("p", "one"));

@@ -206,6 +206,6 @@ impl Subject for FolderSubject {
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_secs(10)
+        Duration::from_secs(300)
     }
 }

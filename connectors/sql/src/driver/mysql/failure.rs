@@ -49,6 +49,8 @@ fn cause(number: u16, state: &str) -> Cause {
         (1969 | 3024 | 1317, _) => Cause::Time,
         // Of a damaged table rows may be missing, too.
         (number, _) if is_of_damage(number) => Cause::Elsewhere,
+        // A routine can signal them, too.
+        (number, "HY") if is_of_files(number) => Cause::Unclear,
         (1040 | 1053 | 1203 | 1226 | 1927, _) | (_, "08") => Cause::Elsewhere,
         // Characters that a column's set does not have.
         (1267 | 1270 | 1271, _) => Cause::Values,
@@ -172,16 +174,29 @@ fn of_moment(error: &dyn DatabaseError, number: u16, shown: &str) -> Failure {
         1040 | 1203 | 1226 => {
             Failure::retry(format!("the server has no free connection (error {shown})"))
         }
-        _ => match error.code().as_deref().and_then(|state| state.get(..2)) {
-            Some("42") => wrong("the query fails", RUN_IT, shown),
-            _ if cause(number, &error.code().unwrap_or_default()) == Cause::Values => {
-                wrong("the query fails", RUN_IT, shown)
-            }
-            _ => Failure::retry(format!(
-                "the server is not able to answer now (error {shown})"
-            )),
-        },
+        _ if is_of_files(number) && has_state(error, "HY") => Failure::retry(format!(
+            "the server cannot use files of its own, such as temporary ones (error {shown}); its \
+             administrator finds which in its log"
+        )),
+        _ if has_state(error, "42") => wrong("the query fails", RUN_IT, shown),
+        _ if cause(number, &error.code().unwrap_or_default()) == Cause::Values => {
+            wrong("the query fails", RUN_IT, shown)
+        }
+        _ => Failure::retry(format!(
+            "the server is not able to answer now (error {shown})"
+        )),
     }
+}
+
+/// True for an error whose state is of this class.
+fn has_state(error: &dyn DatabaseError, class: &str) -> bool {
+    error.code().is_some_and(|state| state.starts_with(class))
+}
+
+/// True for a number by which the server's own library says that it cannot make, read or write a
+/// file. The server's messages begin at 1000.
+const fn is_of_files(number: u16) -> bool {
+    number < 1000
 }
 
 /// Numbers by which storage engines say that a table's files are damaged.
@@ -231,6 +246,14 @@ mod tests {
         for made_up in [0, 112, 999, 2100, 4300, 11223, u16::MAX] {
             assert_eq!(shown(made_up), "of its own", "{made_up}");
         }
+    }
+
+    #[test]
+    fn what_the_server_says_of_its_own_files_may_pass_and_is_no_rows_fault() {
+        assert_eq!(cause(1, "HY000"), Cause::Unclear);
+        assert_eq!(cause(29, "HY000"), Cause::Unclear);
+        assert_eq!(cause(29, "45000"), Cause::Values, "a routine signals it");
+        assert_eq!(cause(127, "HY000"), Cause::Elsewhere);
     }
 
     #[test]

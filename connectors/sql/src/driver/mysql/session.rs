@@ -28,6 +28,9 @@ pub(super) struct MySqlSession {
     has_more_time: bool,
 }
 
+/// Bytes that GROUP_CONCAT may give at least: all that are read of a list.
+const MIN_LIST_BYTES: u32 = 1 << 20;
+
 impl MySqlSession {
     /// Connects, and sets the session's limits and modes.
     pub(super) async fn open(
@@ -62,10 +65,11 @@ impl MySqlSession {
         let limit = session.time_limit(statement_timeout);
         // Zero dates must survive the comparison with a key; under NO_ZERO_DATE the cast would make
         // NULL of them. TRADITIONAL goes as well: the server would read both out of it again. The
-        // modes it stands for besides are named.
+        // modes it stands for besides are named. MySQL cuts lists of identifiers at 1024 bytes.
         session
             .run(format!(
-                "SET SESSION {limit}, SESSION sql_mode = REPLACE(REPLACE(REPLACE(\
+                "SET SESSION {limit}, SESSION group_concat_max_len = \
+                 GREATEST(@@SESSION.group_concat_max_len, {MIN_LIST_BYTES}), SESSION sql_mode = REPLACE(REPLACE(REPLACE(\
                  @@SESSION.sql_mode, 'NO_ZERO_IN_DATE', ''), 'NO_ZERO_DATE', ''), 'TRADITIONAL', \
                  '')"
             ))

@@ -3,7 +3,7 @@
 use connector_kit::Feed;
 use connector_sql::Changes;
 
-use super::{feed, propose, records};
+use super::{feed, propose, records, system};
 use crate::clinic::Clinic;
 
 /// A laboratory whose results come to the patient's person over four tables, and to several others
@@ -116,7 +116,7 @@ async fn the_party_behind_a_patient_has_the_identifiers() {
         )
         .await;
     let proposal = propose(&clinic).await;
-    assert_eq!(proposal.system, Some("GNU Health"));
+    assert_eq!(system(&proposal), "GNU Health");
     assert_eq!(
         records(&clinic, feed(&proposal, Feed::Vaccinations)).await,
         ["4 Snils=112-233-445 95 Sputnik V Value(1) 2021-05-02"]
@@ -152,11 +152,7 @@ async fn a_fact_that_names_only_who_entered_it_has_no_person() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merged_persons_facts_are_those_of_the_surviving_row() {
-    for clinic in [
-        Clinic::sqlite(),
-        Clinic::postgres().await,
-        Clinic::mariadb().await,
-    ] {
+    for clinic in Clinic::of_each_database().await {
         clinic
             .run(
                 "CREATE TABLE patients (id INT PRIMARY KEY, last_name VARCHAR(20), snils VARCHAR(14),

@@ -4,7 +4,7 @@
 use connector_kit::Feed;
 use connector_sql::{Changes, StatusWord};
 
-use super::{feed, propose, records};
+use super::{feed, propose, records, system};
 use crate::clinic::Clinic;
 
 const OUTBREAK: &str = "
@@ -68,7 +68,7 @@ async fn an_outbreak_system_is_read_over_its_joined_tables() {
     let clinic = Clinic::postgres().await;
     clinic.run(OUTBREAK).await;
     let proposal = propose(&clinic).await;
-    assert_eq!(proposal.system, Some("SORMAS"));
+    assert_eq!(system(&proposal), "SORMAS");
 
     let vaccinations = feed(&proposal, Feed::Vaccinations);
     assert_eq!(

@@ -32,6 +32,8 @@ pub struct StoredVersion {
     pub owner: Option<StoredOwner>,
     /// Set of the person's names; `None` when withdrawn.
     pub name_set: Option<NameSetId>,
+    /// True where an operator has purged the record, and has not permitted newer versions since.
+    pub purged: bool,
 }
 
 impl StoredVersion {
@@ -47,6 +49,9 @@ impl StoredVersion {
     fn refuses(&self, event: &IncomingEvent) -> Option<RefusalReason> {
         if self.owner.is_some_and(|owner| owner != event.owner) {
             return Some(RefusalReason::NotTheOwner);
+        }
+        if self.purged {
+            return Some(RefusalReason::Purged);
         }
         (self.kind != event.kind).then_some(RefusalReason::KindChanged)
     }
@@ -67,6 +72,7 @@ impl From<&IncomingEvent> for StoredVersion {
             content: Some(event.content),
             owner: Some(event.owner),
             name_set: event.name_set(),
+            purged: false,
         }
     }
 }

@@ -80,12 +80,14 @@ fn stored(version: i64, kind: FactKind, content: u8) -> StoredVersion {
         content: Some([content; 16]),
         owner: Some(OWNER),
         name_set: None,
+        purged: false,
     }
 }
 
 fn batches(events: Vec<IncomingEvent>) -> Vec<OpenBatch> {
     vec![OpenBatch {
         id: BatchId([0; 16]),
+        name: None,
         events,
         refusals: Vec::new(),
     }]
@@ -164,6 +166,29 @@ fn a_record_can_be_changed_only_by_who_made_it() {
 }
 
 #[test]
+fn a_purged_record_takes_no_newer_version_and_others_learn_nothing_of_it() {
+    let purged = StoredVersion {
+        purged: true,
+        ..stored(4, FactKind::Test, 0)
+    };
+    let held = HashMap::from([([1; 32], purged)]);
+    let group = batches(vec![
+        asserted(1, 5, 1),
+        withdrawn(1, 4, FactKind::Test),
+        of_owner(OTHER_OWNER, withdrawn(1, 6, FactKind::Test)),
+    ]);
+    let chosen = choose_all(&group, &held);
+    assert!(chosen.write.is_empty() && chosen.set_changes.is_empty());
+    let reasons = chosen.refusals.iter().map(|refusal| refusal.reason);
+    let expected = [
+        RefusalReason::Purged,
+        RefusalReason::Purged,
+        RefusalReason::NotTheOwner,
+    ];
+    assert_eq!(reasons.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn the_first_to_arrive_claims_a_record_whatever_version_another_names() {
     let forged = of_owner(OTHER_OWNER, withdrawn(1, i64::MAX, FactKind::Test));
     let group = batches(vec![withdrawn(1, 2, FactKind::Test), forged]);
@@ -225,6 +250,7 @@ fn a_record_in_two_batches_is_answered_in_both() {
     let event = |content| of_content(content, withdrawn(1, 4, FactKind::Test));
     let of_id = |id, contents: [u8; 2]| OpenBatch {
         id: BatchId([id; 16]),
+        name: None,
         events: contents.map(event).to_vec(),
         refusals: Vec::new(),
     };

@@ -38,7 +38,7 @@ async fn main() -> BenchResult<()> {
             let url = Some(server.create_database("worst").await?);
             StoreConfig::Postgres(Box::new(PostgresConfig {
                 url,
-                tls: TlsMode::Off,
+                tls: Some(TlsMode::Off),
                 ..PostgresConfig::default()
             }))
         };

@@ -7,12 +7,14 @@ use broker::{BrokerError, LoopOutcome, Side};
 use chrono::{DateTime, Utc};
 use contract::ReceiptSigner;
 use pass::Product;
-use program::{CheckLayout, CheckRow, Failure, Severity};
+use program::{CheckLayout, Failure, Findings};
 use telemetry::Disk;
 
+use super::audit;
 use super::config_file::LoadedConfig;
 use super::disks::disks_in_use;
 use super::rules::read_rules;
+use crate::escrow_folder::open_folder;
 use crate::passes::{DatedKey, KeyProduct, KeyState, PassKeys, PassesConfig};
 use crate::portal::{Door, DoorError};
 use crate::store::plain_warning;
@@ -24,51 +26,21 @@ const NO_CERTIFICATES: &str = "no certificates are issued, as no key signs hcert
                                in an empty folder makes one";
 
 pub(super) async fn check(loaded: &LoadedConfig, now: DateTime<Utc>) -> Result<(), Failure> {
-    let mut printer = FindingPrinter::default();
+    let mut printer = Findings::new(CheckLayout::Rows);
     check_keys_and_store(loaded, &mut printer).await;
+    check_escrow(loaded, &mut printer);
     check_queue(loaded, &mut printer).await;
     check_passes(loaded, now, &mut printer).await;
     check_disks(loaded, &mut printer);
-    printer.outcome()
-}
-
-/// Printer of findings that remembers the gravest failure.
-#[derive(Default)]
-struct FindingPrinter {
-    gravest: Option<Failure>,
-}
-
-impl FindingPrinter {
-    fn good(&self, part: &str, text: impl Into<String>) {
-        print(part, Severity::Good, text.into());
+    match audit::check(loaded) {
+        Ok(text) => printer.good("audit", text),
+        Err(failure) => printer.failed("audit", failure),
     }
-
-    fn warning(&self, part: &str, text: impl Into<String>) {
-        print(part, Severity::Warning, text.into());
-    }
-
-    fn failed(&mut self, part: &str, failure: Failure) {
-        print(part, Severity::Error, failure.message().to_owned());
-        if !matches!(self.gravest, Some(Failure::Change(_))) {
-            self.gravest = Some(failure);
-        }
-    }
-
-    fn outcome(self) -> Result<(), Failure> {
-        match self.gravest {
-            None => Ok(()),
-            Some(Failure::Change(_)) => Err(Failure::Change(
-                "something has to be changed, see above".into(),
-            )),
-            Some(Failure::Later(_) | Failure::Usage(_) | Failure::Look(_)) => Err(Failure::Later(
-                "something does not answer, see above".into(),
-            )),
-        }
-    }
+    printer.outcome("something does not answer, see above")
 }
 
 /// Tells disks that are full or nearly so.
-fn check_disks(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
+fn check_disks(loaded: &LoadedConfig, printer: &mut Findings) {
     for disk in disks_in_use(loaded) {
         let Some(found) = disk.found(Disk::look_closely) else {
             continue;
@@ -81,17 +53,7 @@ fn check_disks(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
     }
 }
 
-/// Prints a finding as soon as it is known: a server that is away takes its time.
-fn print(part: &str, severity: Severity, text: String) {
-    let row = CheckRow {
-        severity,
-        text,
-        help: None,
-    };
-    program::print_check(CheckLayout::Rows, part, &[row]);
-}
-
-async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
+async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut Findings) {
     let keys = match Keys::read(&loaded.config.keys, &loaded.base) {
         Ok(keys) => keys,
         Err(error) => return printer.failed("keys", error.into()),
@@ -123,8 +85,32 @@ async fn check_keys_and_store(loaded: &LoadedConfig, printer: &mut FindingPrinte
     }
 }
 
+/// Opens the folder of the auditor's entries; whether its disk takes writes is seen with the disks.
+fn check_escrow(loaded: &LoadedConfig, printer: &mut Findings) {
+    let Some(escrow) = &loaded.config.escrow else {
+        return printer.good(
+            "escrow",
+            "nothing is laid down for an auditor, as there is no [escrow]",
+        );
+    };
+    match open_folder(escrow, &loaded.config.store, &loaded.base) {
+        Ok(folder) => match folder.check_room() {
+            Ok(()) => printer.good(
+                "escrow",
+                format!(
+                    "what batches state is laid down before it is stored, for the auditor {}; \
+                     compare the key with `auditor keys show`",
+                    escrow.public_key
+                ),
+            ),
+            Err(full) => printer.failed("escrow", Failure::change(full)),
+        },
+        Err(error) => printer.failed("escrow", Failure::by(error.may_pass(), error)),
+    }
+}
+
 /// Reads the rules and the keys of passes, and tries the portal's address.
-async fn check_passes(loaded: &LoadedConfig, now: DateTime<Utc>, printer: &mut FindingPrinter) {
+async fn check_passes(loaded: &LoadedConfig, now: DateTime<Utc>, printer: &mut Findings) {
     let Some(passes) = &loaded.config.passes else {
         return printer.good("passes", "none are issued, as there is no [passes]");
     };
@@ -152,7 +138,7 @@ fn check_pass_keys(
     passes: &PassesConfig,
     loaded: &LoadedConfig,
     now: DateTime<Utc>,
-    printer: &mut FindingPrinter,
+    printer: &mut Findings,
 ) {
     let keys = match PassKeys::read(passes, &loaded.base) {
         Ok(keys) => keys,
@@ -187,7 +173,7 @@ fn check_pass_keys(
 }
 
 /// Prints until when the keys of a product suffice.
-fn print_key_state(name: &str, state: KeyState, printer: &mut FindingPrinter) {
+fn print_key_state(name: &str, state: KeyState, printer: &mut Findings) {
     match state {
         KeyState::None => {
             let what = format!("no key signs {name} now; add one to [[passes.keys]]");
@@ -216,7 +202,7 @@ fn print_key_state(name: &str, state: KeyState, printer: &mut FindingPrinter) {
     }
 }
 
-async fn check_queue(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
+async fn check_queue(loaded: &LoadedConfig, printer: &mut Findings) {
     if let Some(warning) = loaded.config.queue.plain_warning() {
         printer.warning("queue", warning);
     }
@@ -227,10 +213,7 @@ async fn check_queue(loaded: &LoadedConfig, printer: &mut FindingPrinter) {
     }
 }
 
-async fn look_at_queue(
-    loaded: &LoadedConfig,
-    printer: &mut FindingPrinter,
-) -> Result<(), BrokerError> {
+async fn look_at_queue(loaded: &LoadedConfig, printer: &mut Findings) -> Result<(), BrokerError> {
     let queue = &loaded.config.queue;
     for finding in broker::check(queue, &loaded.base).await? {
         printer.good("queue", finding);
@@ -256,12 +239,12 @@ async fn look_at_queue(
     if verifiers.is_empty() {
         return Ok(());
     }
-    let outcome = broker::check_loop(queue, &loaded.base, &key.public(), &verifiers).await?;
+    let outcome = broker::check_loop(queue, &loaded.base, &key.public(), &verifiers, None).await?;
     print_outcome(printer, outcome);
     Ok(())
 }
 
-fn print_outcome(printer: &FindingPrinter, outcome: LoopOutcome) {
+fn print_outcome(printer: &Findings, outcome: LoopOutcome) {
     let warning = match outcome {
         LoopOutcome::Answered => {
             return printer.good(

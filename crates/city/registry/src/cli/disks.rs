@@ -1,5 +1,5 @@
-//! Disks that the registry writes to by itself: under a store in a file, and under a queue in a
-//! directory. Those of servers show in the servers' own refusals.
+//! Disks that the registry writes to by itself: under a store in a file, under the auditor's folder,
+//! and under a queue in a directory. Those of servers show in the servers' own refusals.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// A disk that the registry writes to by itself.
 #[derive(Debug, Clone)]
 pub(super) struct DiskInUse {
-    /// `store` or `queue`, the label of its metrics.
+    /// `store`, `escrow` or `queue`, the label of its metrics.
     pub(super) name: &'static str,
     folder: PathBuf,
 }
@@ -33,6 +33,7 @@ impl DiskInUse {
     pub(super) fn trouble(&self, disk: Disk) -> Option<String> {
         let place = match self.name {
             "store" => "the disk under the store",
+            "escrow" => "the disk under the auditor's folder",
             _ => "the disk under the queue's directory",
         };
         let free = disk.free_bytes >> 10;
@@ -49,6 +50,12 @@ pub(super) fn disks_in_use(loaded: &LoadedConfig) -> Vec<DiskInUse> {
         disks.push(DiskInUse {
             name: "store",
             folder: folder.unwrap_or(Path::new(".")).to_owned(),
+        });
+    }
+    if let Some(escrow) = &loaded.config.escrow {
+        disks.push(DiskInUse {
+            name: "escrow",
+            folder: loaded.base.join(&escrow.folder),
         });
     }
     if let QueueConfig::Directory(directory) = &loaded.config.queue {

@@ -1,5 +1,6 @@
 //! Command line of `city-registry`: arguments and commands.
 
+mod audit;
 mod check;
 mod closing;
 mod config_file;
@@ -8,8 +9,11 @@ mod disks;
 mod failure;
 mod init;
 mod keys;
+mod name;
 mod persons;
 mod portal;
+mod purge;
+mod rekey;
 mod rules;
 mod run;
 mod show;
@@ -21,6 +25,9 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use clock::{Clock, SystemClock};
 use program::Failure;
+use program::audit_log::{AuditCommand, audit as verify_log};
+
+use self::audit::{audited, folder};
 
 /// Keeps the pseudonymised vaccination, recovery and test facts that clinics send: facts, but not
 /// who or from where.
@@ -43,8 +50,9 @@ struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 something failed and may succeed later (a server away), or nothing was \
 found; \
-2 wrong arguments; 65 the rules give other answers than the worked cases expect; 78 the \
-configuration, a key or an account has to be changed.";
+2 wrong arguments; 65 the rules give other answers than the worked cases expect, or the audit log \
+is damaged or does not hold the head that was kept; 78 the configuration, a key or an account has \
+to be changed, or the audit log is damaged or cannot be written.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -68,11 +76,20 @@ enum Command {
     /// Look at names that records disagree about, and decide whose they are.
     #[command(subcommand)]
     Persons(persons::PersonsCommand),
+    /// Withdraw the records of an auditor's list, because the account that stated them was
+    /// compromised. Goes on where it was stopped; registries and portals may run meanwhile.
+    Purge(purge::PurgeArguments),
+    /// Bring stored names of suite voprf under a new key of the key services, by the factors in
+    /// keys.rekeyed. Goes on where it was stopped; registries and portals may run meanwhile.
+    Rekey(rekey::RekeyArguments),
     /// Try the rules by which facts entitle to a pass.
     #[command(subcommand)]
     Rules(rules::RulesCommand),
     /// Look at a subject or at the counts.
     Show(show::ShowArguments),
+    /// Check the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
 }
 
 /// Parses the arguments, runs the command, and returns the exit code of the process.
@@ -89,21 +106,68 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Keys(command) => keys::keys(&command, &open()?),
         Command::Check => check::check(&open()?, clock.now()).await,
         Command::DeadLetters(command) => {
-            dead_letters::dead_letters(&command, &open()?, clock.now()).await
+            let loaded = open()?;
+            audited(command.audited(), &loaded, clock.as_ref(), async |counts| {
+                dead_letters::dead_letters(&command, &loaded, clock.now(), counts).await
+            })
+            .await
         }
-        Command::Persons(command) => persons::persons(&command, &open()?, clock.now()).await,
-        Command::Run(run) if run.ends_by_itself() => {
-            run::run(&run, &open()?, clock, program::stop_on_signal()?).await
+        Command::Persons(command) => {
+            let loaded = open()?;
+            audited(command.audited(), &loaded, clock.as_ref(), async |counts| {
+                persons::persons(&command, &loaded, clock.now(), counts).await
+            })
+            .await
         }
         Command::Run(run) => {
-            let signals = program::DaemonSignals::listen()?;
-            run::run(&run, &open()?, clock, signals.stop()?).await
+            let signals = match run.ends_by_itself() {
+                true => None,
+                false => Some(program::DaemonSignals::listen()?),
+            };
+            let loaded = open()?;
+            let stop = match signals {
+                Some(signals) => signals.stop()?,
+                None => program::stop_on_signal()?,
+            };
+            audited(Some("run"), &loaded, clock.as_ref(), async |counts| {
+                run::run(&run, &loaded, Arc::clone(&clock), stop, counts).await
+            })
+            .await
         }
         Command::Portal => {
             let signals = program::DaemonSignals::listen()?;
-            portal::portal(&open()?, clock, signals.stop()?).await
+            let loaded = open()?;
+            let stop = signals.stop()?;
+            audited(Some("portal"), &loaded, clock.as_ref(), async |_| {
+                portal::portal(&loaded, Arc::clone(&clock), stop).await
+            })
+            .await
         }
-        Command::Rules(command) => rules::rules(&command, &arguments.config, clock.now()).await,
-        Command::Show(show) => show::show(&show, &open()?).await,
+        Command::Purge(purge) => {
+            let loaded = open()?;
+            audited(
+                Some(purge.audited()),
+                &loaded,
+                clock.as_ref(),
+                async |counts| purge::purge(&purge, &loaded, clock.now(), counts).await,
+            )
+            .await
+        }
+        Command::Rekey(rekey) => {
+            let loaded = open()?;
+            audited(Some("rekey"), &loaded, clock.as_ref(), async |counts| {
+                rekey::rekey(&rekey, &loaded, clock.now(), counts).await
+            })
+            .await
+        }
+        Command::Rules(command) => rules::rules(&command, &arguments.config, clock.as_ref()).await,
+        Command::Show(show) => {
+            let loaded = open()?;
+            audited(show.audited(), &loaded, clock.as_ref(), async |counts| {
+                show::show(&show, &loaded, counts).await
+            })
+            .await
+        }
+        Command::Audit(command) => verify_log(&command, || Ok(folder(&open()?))),
     }
 }

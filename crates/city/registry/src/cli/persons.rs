@@ -3,14 +3,14 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use contract::Pseudonym;
 use linking::{CityPseudonym, Decision, NameSet};
 use program::Failure;
+use program::audit_log::Counts;
 use program::terminal::{print_json, print_line, print_table};
 use serde_json::{Value, json};
 
 use super::config_file::LoadedConfig;
-use super::show::pseudonym;
+use super::name::{NameArgument, name, printed};
 use crate::store::{ActionRow, Around, ContestRow, NameValue};
 use crate::{Keys, Reader};
 
@@ -41,8 +41,8 @@ pub(super) struct ListArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArguments {
-    /// The name as this program prints it, SUITE/SCHEME/EPOCH/HEX or its 64 hex characters alone;
-    /// or a person's pseudonym as a portal computes it.
+    /// The name as this program prints it, stored:SUITE/SCHEME/EPOCH/HEX or its 64 hex characters
+    /// alone; or a person's pseudonym as a portal computes it, SUITE/SCHEME/EPOCH/HEX.
     #[arg(value_parser = name, value_name = "NAME")]
     name: NameArgument,
     /// As JSON.
@@ -73,25 +73,16 @@ pub(super) struct JoinArguments {
     undo: bool,
 }
 
-/// Name as an operator gives it.
-#[derive(Debug, Clone, Copy)]
-enum NameArgument {
-    /// Value as the registry stores it.
-    Value(NameValue),
-    /// Either a name as the registry stores it, or a pseudonym as a portal computes it.
-    Pseudonym(Pseudonym),
-}
-
-/// Parses a name as an operator gives it.
-fn name(text: &str) -> Result<NameArgument, &'static str> {
-    let text = text.trim();
-    if text.contains('/') {
-        return pseudonym(text).map(NameArgument::Pseudonym);
-    }
-    let mut value = [0; 32];
-    match hex::decode_to_slice(text, &mut value) {
-        Ok(()) => Ok(NameArgument::Value(value)),
-        Err(_) => Err("write SUITE/SCHEME/EPOCH/HEX, or the 64 hex characters alone"),
+impl PersonsCommand {
+    /// Words of the command in the audit log: all of them show or decide about single persons.
+    pub(super) const fn audited(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Conflicts(_) => "persons conflicts",
+            Self::Show(_) => "persons show",
+            Self::Split(_) => "persons split",
+            Self::Join(_) => "persons join",
+            Self::Actions(_) => "persons actions",
+        })
     }
 }
 
@@ -99,23 +90,29 @@ pub(super) async fn persons(
     command: &PersonsCommand,
     loaded: &LoadedConfig,
     now: DateTime<Utc>,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     let mut reader = Reader::open(&loaded.config.store, keys, &loaded.base).await?;
     reader.store.set_rules(loaded.config.consume.link_rules());
     let done = match command {
-        PersonsCommand::Conflicts(arguments) => conflicts(&reader, arguments).await,
-        PersonsCommand::Show(arguments) => show(&reader, arguments).await,
-        PersonsCommand::Split(arguments) => split(&reader, arguments, now).await,
-        PersonsCommand::Join(arguments) => join(&reader, arguments, now).await,
-        PersonsCommand::Actions(arguments) => actions(&reader, arguments).await,
+        PersonsCommand::Conflicts(arguments) => conflicts(&reader, arguments, counts).await,
+        PersonsCommand::Show(arguments) => show(&reader, arguments, counts).await,
+        PersonsCommand::Split(arguments) => split(&reader, arguments, now, counts).await,
+        PersonsCommand::Join(arguments) => join(&reader, arguments, now, counts).await,
+        PersonsCommand::Actions(arguments) => actions(&reader, arguments, counts).await,
     };
     reader.close().await;
     done
 }
 
-async fn conflicts(reader: &Reader, arguments: &ListArguments) -> Result<(), Failure> {
+async fn conflicts(
+    reader: &Reader,
+    arguments: &ListArguments,
+    counts: &mut Counts,
+) -> Result<(), Failure> {
     let found = reader.contests(arguments.limit).await?;
+    counts.note_len("names", found.len());
     if arguments.json {
         let list: Vec<Value> = found.iter().map(contest_json).collect();
         print_json(&list.into());
@@ -141,8 +138,13 @@ fn kind_in_words(kind: &str) -> &'static str {
     }
 }
 
-async fn show(reader: &Reader, arguments: &ShowArguments) -> Result<(), Failure> {
+async fn show(
+    reader: &Reader,
+    arguments: &ShowArguments,
+    counts: &mut Counts,
+) -> Result<(), Failure> {
     let found = find(reader, arguments.name).await?;
+    counts.note_len("persons", found.around.persons.len());
     if arguments.json {
         print_json(&around_json(&found.around));
     } else {
@@ -155,9 +157,11 @@ async fn split(
     reader: &Reader,
     arguments: &SplitArguments,
     now: DateTime<Utc>,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let name = decided(reader, arguments.name, arguments.undo).await?;
     let done = decide(reader, Decision::Alone(name), !arguments.undo, now).await?;
+    counts.note("changed", u64::from(done));
     let name = hex::encode(name);
     if !done && arguments.undo {
         return Err(Failure::Later(format!(
@@ -176,6 +180,7 @@ async fn join(
     reader: &Reader,
     arguments: &JoinArguments,
     now: DateTime<Utc>,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let one = decided(reader, arguments.one, arguments.undo).await?;
     let other = decided(reader, arguments.other, arguments.undo).await?;
@@ -184,6 +189,7 @@ async fn join(
     }
     let decision = Decision::Together(one, other);
     let done = decide(reader, decision, !arguments.undo, now).await?;
+    counts.note("changed", u64::from(done));
     if !done && arguments.undo {
         return Err(Failure::Later(
             "nobody has decided that the two are one person's".to_owned(),
@@ -209,8 +215,13 @@ async fn decide(
     Ok(reader.decide(decision, holds, now).await?)
 }
 
-async fn actions(reader: &Reader, arguments: &ListArguments) -> Result<(), Failure> {
+async fn actions(
+    reader: &Reader,
+    arguments: &ListArguments,
+    counts: &mut Counts,
+) -> Result<(), Failure> {
     let found = reader.actions(arguments.limit).await?;
+    counts.note_len("decisions", found.len());
     if arguments.json {
         let list: Vec<Value> = found.iter().map(action_json).collect();
         print_json(&list.into());
@@ -238,13 +249,7 @@ struct Found {
 }
 
 async fn find(reader: &Reader, name: NameArgument) -> Result<Found, Failure> {
-    let values = match name {
-        NameArgument::Value(value) => vec![value],
-        NameArgument::Pseudonym(pseudonym) => {
-            vec![pseudonym.value, reader.second_layer(&pseudonym).value]
-        }
-    };
-    for value in values {
+    for value in name.values(reader) {
         if let Some(around) = reader.around(&value).await? {
             return Ok(Found { value, around });
         }
@@ -296,17 +301,6 @@ fn print_around(around: &Around) {
     if around.is_cut {
         print_line("more is connected with it than is shown here");
     }
-}
-
-fn printed(name: &CityPseudonym) -> String {
-    let CityPseudonym {
-        scheme,
-        suite,
-        epoch,
-        value,
-    } = name;
-    let value = hex::encode(value);
-    format!("{}/{}/{epoch}/{value}", suite.as_str(), scheme.as_str())
 }
 
 /// Scheme and first characters of a name, enough to find it among the persons' names above.

@@ -12,14 +12,8 @@ use super::closing::close_in_time;
 use super::config_file::LoadedConfig;
 use super::rules::{passes_config, read_rules};
 use crate::passes::{PassError, PassKeys, Passes};
-use crate::portal::{Door, DoorError, Portal, register_metrics};
+use crate::portal::{Door, Portal, register_metrics};
 use crate::{Keys, Reader};
-
-impl From<DoorError> for Failure {
-    fn from(error: DoorError) -> Self {
-        Self::change(error)
-    }
-}
 
 pub(super) async fn portal(
     loaded: &LoadedConfig,
@@ -31,7 +25,9 @@ pub(super) async fn portal(
     let tasks = TaskTracker::new();
     let endpoint = Endpoint::open(config.listen.as_ref(), &health).await?;
     register_metrics();
-    let door = Door::open(config, &loaded.base).await?;
+    let door = Door::open(config, &loaded.base)
+        .await
+        .map_err(Failure::change)?;
     let reader = open_reader(loaded).await?;
     let passes = open_passes(loaded, reader.clone())?;
     if let Some(endpoint) = endpoint {

@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use clock::Clock;
 use contract::{Epoch, Pseudonym};
 use eligibility::{Cases, Eligibility, Language, Rules, run_cases};
 use program::Failure;
+use program::audit_log::Counts;
 use program::terminal::{print_json, print_line};
 use serde_json::{Value, json};
 use settings::read_regular_file;
 
+use super::audit::audited;
 use super::config_file::{self, LoadedConfig};
-use super::show::pseudonym;
+use super::name::pseudonym;
 use crate::passes::{PassesConfig, eligibility};
 use crate::{Keys, Reader};
 
@@ -53,14 +56,29 @@ pub(super) struct ApplyArguments {
     json: bool,
 }
 
+impl RulesCommand {
+    /// Words of the command in the audit log: of the one that asks about a person.
+    pub(super) const fn audited(&self) -> Option<&'static str> {
+        match self {
+            Self::Test(_) => None,
+            Self::Apply(_) => Some("rules apply"),
+        }
+    }
+}
+
 pub(super) async fn rules(
     command: &RulesCommand,
     config: &Path,
-    now: DateTime<Utc>,
+    clock: &dyn Clock,
 ) -> Result<(), Failure> {
     match command {
         RulesCommand::Test(arguments) => test(arguments),
-        RulesCommand::Apply(arguments) => apply(arguments, config, now).await,
+        RulesCommand::Apply(arguments) => {
+            let loaded = config_file::open(config)?;
+            let work =
+                async |counts: &mut Counts| apply(arguments, &loaded, clock.now(), counts).await;
+            audited(command.audited(), &loaded, clock, work).await
+        }
     }
 }
 
@@ -89,16 +107,17 @@ fn test(arguments: &TestArguments) -> Result<(), Failure> {
 
 async fn apply(
     arguments: &ApplyArguments,
-    config: &Path,
+    loaded: &LoadedConfig,
     now: DateTime<Utc>,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let rules = read_rules(&arguments.rules)?;
-    let loaded = config_file::open(config)?;
     check_epochs(&arguments.subject, &loaded.config.keys.pseudonym_epochs)?;
     let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     let reader = Reader::open(&loaded.config.store, keys, &loaded.base).await?;
     let answer = eligibility(&reader, &rules, &arguments.subject, now).await?;
     reader.close().await;
+    counts.note("persons", 1);
     if arguments.json {
         print_json(&answer_json(&answer));
     } else {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use circuit::Circuit;
 use clap::Args;
 use clock::Clock;
+use program::audit_log::Counts;
 use program::terminal::print_line;
 use program::{Failure, systemd};
 use telemetry::{Endpoint, Health, HealthPart};
@@ -54,11 +55,12 @@ pub(super) async fn run(
     loaded: &LoadedConfig,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     if arguments.ends_by_itself() {
         return tokio::select! {
             biased;
-            ended = run_to_end(arguments.once, loaded, clock) => ended,
+            ended = run_to_end(arguments.once, loaded, clock, counts) => ended,
             () = stopped_for(&stop, FINISH_LIMIT) => Err(Failure::Later(
                 "asked to stop before the end; what is not stored waits in the queue".into(),
             )),
@@ -113,6 +115,7 @@ async fn run_to_end(
     once: bool,
     loaded: &LoadedConfig,
     clock: Arc<dyn Clock>,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let mut registry = Registry::open(&loaded.config, &loaded.base, Arc::clone(&clock)).await?;
     let (outcome, dead) = if once {
@@ -125,6 +128,9 @@ async fn run_to_end(
     };
     registry.close().await;
     registry.reader().close().await;
+    counts.note_len("applied", outcome.applied);
+    counts.note_len("refused", outcome.refused);
+    counts.note_len("dead-lettered", dead);
     print_line(format!(
         "{} applied, {} unchanged, {} superseded, {} refused; {dead} batches to the dead letters",
         outcome.applied, outcome.unchanged, outcome.superseded, outcome.refused

@@ -1,21 +1,25 @@
 //! `city-registry show`: prints the facts of a subject, or counts over the store.
 
 use clap::Args;
-use contract::{Fact, Pseudonym};
+use contract::Fact;
 use program::Failure;
+use program::audit_log::Counts;
 use program::terminal::{print_json, print_line};
 use serde_json::{Value, json};
 
 use super::config_file::LoadedConfig;
+use super::name::{NameArgument, name, printed};
+use crate::view::find_subjects;
 use crate::{CityPseudonym, Keys, Reader, Stats, StoredFact, SubjectView};
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(super) struct ShowArguments {
     /// A person's pseudonym as a portal computes it, SUITE/SCHEME/EPOCH/HEX, such as hmac/snils/1/…
-    /// (64 hex characters). May be given several times for one person.
-    #[arg(long, group = "what", value_parser = pseudonym, value_name = "PSEUDONYM")]
-    subject: Vec<Pseudonym>,
+    /// (64 hex characters); or a name as this program prints it, stored:SUITE/SCHEME/EPOCH/HEX. May
+    /// be given several times for one person.
+    #[arg(long, group = "what", value_parser = name, value_name = "NAME")]
+    subject: Vec<NameArgument>,
     /// Counts over the whole store.
     #[arg(long, group = "what")]
     stats: bool,
@@ -24,7 +28,23 @@ pub(super) struct ShowArguments {
     json: bool,
 }
 
-pub(super) async fn show(arguments: &ShowArguments, loaded: &LoadedConfig) -> Result<(), Failure> {
+impl ShowArguments {
+    /// Returns whether facts of a person are asked for.
+    pub(super) const fn is_about_a_person(&self) -> bool {
+        !self.subject.is_empty()
+    }
+
+    /// Words of the command in the audit log: of one that shows a person, not counts alone.
+    pub(super) fn audited(&self) -> Option<&'static str> {
+        self.is_about_a_person().then_some("show subject")
+    }
+}
+
+pub(super) async fn show(
+    arguments: &ShowArguments,
+    loaded: &LoadedConfig,
+    counts: &mut Counts,
+) -> Result<(), Failure> {
     let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     let reader = Reader::open(&loaded.config.store, keys, &loaded.base).await?;
     if arguments.stats {
@@ -35,16 +55,17 @@ pub(super) async fn show(arguments: &ShowArguments, loaded: &LoadedConfig) -> Re
             print_stats(&stats);
         }
     }
-    if !arguments.subject.is_empty() {
-        let subjects = reader.subjects_by(&arguments.subject).await?;
+    if arguments.is_about_a_person() {
+        let names = arguments.subject.iter();
+        let values: Vec<_> = names.flat_map(|name| name.values(&reader)).collect();
+        let subjects = find_subjects(&reader.store, &values).await?;
+        counts.note_len("subjects", subjects.len());
         if arguments.json {
             let list: Vec<Value> = subjects.iter().map(subject_json).collect();
             print_json(&list.into());
         }
         if subjects.is_empty() {
-            return Err(Failure::Later(
-                "nobody is known under these pseudonyms".into(),
-            ));
+            return Err(Failure::Later("nobody is known under these names".into()));
         }
         if !arguments.json {
             subjects.iter().for_each(print_subject);
@@ -90,19 +111,8 @@ fn print_subject(subject: &SubjectView) {
         subject.pseudonyms.len(),
         subject.facts.len()
     ));
-    for CityPseudonym {
-        scheme,
-        suite,
-        epoch,
-        value,
-    } in &subject.pseudonyms
-    {
-        print_line(format!(
-            "  {}/{}/{epoch}/{}",
-            suite.as_str(),
-            scheme.as_str(),
-            hex::encode(value)
-        ));
+    for name in &subject.pseudonyms {
+        print_line(format!("  {}", printed(name)));
     }
     for StoredFact {
         record,
@@ -208,48 +218,4 @@ fn fact_json(stored: &StoredFact) -> Value {
         "kind": stored.kind.as_str(),
         "fact": fact,
     })
-}
-
-/// Parses `SUITE/SCHEME/EPOCH/HEX`.
-pub(super) fn pseudonym(text: &str) -> Result<Pseudonym, &'static str> {
-    let shape = "write SUITE/SCHEME/EPOCH/HEX, such as hmac/snils/1/ and 64 hex characters";
-    let parts: Vec<&str> = text.trim().split('/').collect();
-    let [suite, scheme, epoch, digits] = parts.as_slice() else {
-        return Err(shape);
-    };
-    let mut value = [0; 32];
-    hex::decode_to_slice(digits, &mut value).map_err(|_| shape)?;
-    Ok(Pseudonym {
-        scheme: scheme.parse().map_err(|_| "unknown scheme")?,
-        suite: suite.parse().map_err(|_| "unknown suite")?,
-        epoch: epoch.parse().map_err(|_| shape)?,
-        value,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use contract::{Scheme, Suite};
-
-    #[test]
-    fn a_pseudonym_is_read_as_a_portal_writes_it() {
-        let text = format!("hmac/passport-ru/2/{}", "ab".repeat(32));
-        let expected = Pseudonym {
-            scheme: Scheme::PassportRu,
-            suite: Suite::Hmac,
-            epoch: 2,
-            value: [0xab; 32],
-        };
-        assert_eq!(pseudonym(&text), Ok(expected));
-        for bad in [
-            "",
-            "hmac/snils/1",
-            "hmac/snils/1/abcd",
-            "md5/snils/1/00",
-            &format!("{text}/x"),
-        ] {
-            assert!(pseudonym(bad).is_err(), "{bad}");
-        }
-    }
 }

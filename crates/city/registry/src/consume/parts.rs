@@ -20,6 +20,7 @@ pub(super) struct StoredParts {
 pub(super) fn part(batch: &OpenBatch, events: Range<usize>) -> OpenBatch {
     OpenBatch {
         id: batch.id,
+        name: batch.name,
         refusals: if events.start == 0 {
             batch.refusals.clone()
         } else {
@@ -99,6 +100,7 @@ mod tests {
         };
         let batch = OpenBatch {
             id,
+            name: None,
             events: Vec::new(),
             refusals: vec![refusal],
         };

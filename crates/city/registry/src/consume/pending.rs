@@ -259,6 +259,7 @@ mod tests {
         };
         BatchContent::Facts(OpenBatch {
             id: ID,
+            name: None,
             events: Vec::new(),
             refusals: vec![refusal; events],
         })

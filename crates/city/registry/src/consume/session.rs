@@ -34,6 +34,8 @@ pub(super) struct QueueSession {
     /// Way out for receipts; absent where the registry has no key for them.
     receipts: Option<Arc<ReceiptSender>>,
     keys: Arc<Keys>,
+    /// True where what batches state is laid down for an auditor.
+    names_batches: bool,
     settings: ConsumeConfig,
     clock: Arc<dyn Clock>,
     budget: DeadLetterBudget,
@@ -62,6 +64,7 @@ impl QueueSession {
             consumer: context.consumer()?,
             receipts: context.receipts.clone(),
             keys: Arc::clone(&context.reader.keys),
+            names_batches: context.reader.store.has_escrow(),
             settings: context.settings.clone(),
             clock: Arc::clone(&context.clock),
             budget: DeadLetterBudget::new(context.clock.elapsed()),
@@ -113,7 +116,12 @@ impl QueueSession {
 
     /// Begins to open deliveries.
     pub(super) fn open(&mut self, deliveries: Vec<Delivery>, now: DateTime<Utc>) {
-        self.opening = Some(Opening::start(deliveries, Arc::clone(&self.keys), now));
+        self.opening = Some(Opening::start(
+            deliveries,
+            Arc::clone(&self.keys),
+            self.names_batches,
+            now,
+        ));
     }
 
     /// Number of batches to take: as many as fill a transaction, judged by those before.

@@ -91,7 +91,10 @@ impl Passes {
         holder: HolderAttributes,
         now: DateTime<Utc>,
     ) -> Result<Issued, PassError> {
-        let Some(name) = person.name.filter(|_| !windows.is_empty()) else {
+        if windows.is_empty() {
+            return Ok(Issued::Refused(eligibility.reasons));
+        }
+        let Some(name) = person.pass_name(&self.reader).await? else {
             return Ok(Issued::Refused(eligibility.reasons));
         };
         // Before anything is counted: a pass that no verifier would take is not issued.

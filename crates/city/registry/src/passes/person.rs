@@ -11,8 +11,9 @@ use crate::view::foreign_fact;
 /// Person behind the names that were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Person {
-    /// Strongest of the names given that is stored; passes are counted under it.
-    pub(super) name: Option<NameValue>,
+    /// Strongest of the names given that is stored. Passes are counted under it, or under what it
+    /// was called before it followed a new key: [`Person::pass_name`].
+    name: Option<NameValue>,
     /// Asserted facts of the one subject, as many as the rules look at and one more; none where it
     /// is unknown.
     facts: Vec<Fact>,
@@ -21,11 +22,11 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// Finds the person behind pseudonyms as a portal computes them. Whoever is unknown costs the
+    /// Finds the person behind pseudonyms as a portal computes them; a value that its suite cannot
+    /// have names nobody. Whoever is unknown costs the
     /// store the same statement as whoever is known and has no facts.
     pub(super) async fn find(reader: &Reader, given: &[Pseudonym]) -> Result<Self, StoreError> {
-        let mut names: Vec<_> = given.iter().map(|one| reader.second_layer(one)).collect();
-        names.sort_unstable_by_key(linking::CityPseudonym::strength);
+        let names = reader.stored_names(given).await?;
         let values: Vec<NameValue> = names.iter().map(|name| name.value).collect();
         let asked = reader.store.asked_person(&values, MAX_FACTS + 1).await?;
         let name = asked.first_stored.and_then(|place| values.get(place));
@@ -34,8 +35,29 @@ impl Person {
 
     /// Finds the person behind a name that passes are counted under.
     pub(super) async fn by_name(reader: &Reader, name: NameValue) -> Result<Self, StoreError> {
-        let asked = reader.store.asked_person(&[name], MAX_FACTS + 1).await?;
-        Self::new(Some(name), &asked)
+        let store = &reader.store;
+        let mut present = store.present_name(name).await?;
+        loop {
+            let asked = store.asked_person(&[present], MAX_FACTS + 1).await?;
+            // All names may change between two statements; a name that is stored has not.
+            let again = match asked.first_stored {
+                Some(_) => present,
+                None => store.present_name(name).await?,
+            };
+            if again == present {
+                return Self::new(Some(present), &asked);
+            }
+            present = again;
+        }
+    }
+
+    /// Name that the person's passes are counted under, and that their ids follow from; `None`
+    /// where the person is unknown.
+    pub(super) async fn pass_name(&self, reader: &Reader) -> Result<Option<NameValue>, StoreError> {
+        match self.name {
+            Some(name) => reader.store.pass_name(name).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn new(name: Option<NameValue>, asked: &AskedPerson) -> Result<Self, StoreError> {

@@ -73,6 +73,7 @@ impl Passes {
         let store = &self.reader.store;
         store.prune_passes(now - KEPT_AFTER_END).await?;
         store.prune_issue_counts(now - KEPT_AFTER_END).await?;
+        store.prune_former_names(now).await?;
         let is_watched = store.is_watched().await?;
         let mut newly_ended = 0;
         if !is_watched || self.is_whole_look_due(now) {

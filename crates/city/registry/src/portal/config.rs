@@ -2,10 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 
+use client_door::{SettingNames, TlsConfig, open_address_mistake};
 use serde::{Deserialize, Serialize};
-use telemetry::ListenConfig;
+use telemetry::{ListenConfig, shared_address_mistake};
 
 /// Port that is taken where `[portal]` names no address.
 const DEFAULT_PORT: u16 = 9467;
@@ -38,33 +38,21 @@ impl Default for PortalConfig {
     }
 }
 
-/// `[portal.tls]`: the server's certificate, and the authority of the clients' certificates.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsConfig {
-    /// PEM file of the server's certificate, followed by those of intermediate authorities.
-    pub certificate_file: PathBuf,
-    /// Key of the server's certificate, PKCS #8, PKCS #1 or SEC 1 in PEM: a file readable by this
-    /// program's user only.
-    pub key_file: PathBuf,
-    /// PEM file of the authorities whose certificates clients have to show.
-    pub client_ca_file: PathBuf,
-}
+/// Names of the settings of the interface's address, for messages.
+pub(super) const SETTING_NAMES: SettingNames = SettingNames {
+    address: "portal.address",
+    tls: "portal.tls",
+};
 
 impl PortalConfig {
     /// Mistake in the section as a whole, with what to write instead.
     #[must_use]
-    pub fn mistake(&self) -> Option<(String, &'static str)> {
-        if self.tls.is_some() || self.address.ip().is_loopback() {
-            return None;
-        }
-        let what = format!(
-            "portal.address is {}, which other machines reach, and there is no [portal.tls]",
-            self.address
-        );
-        Some((
-            what,
-            "write [portal.tls], or a loopback address such as 127.0.0.1:9467",
-        ))
+    pub fn mistake(&self) -> Option<(String, String)> {
+        open_address_mistake(self.address, self.tls.as_ref(), SETTING_NAMES).or_else(|| {
+            let listen = self.listen.as_ref();
+            let name = SETTING_NAMES.address;
+            shared_address_mistake(listen, "portal.listen.address", self.address, name)
+                .map(|(what, help)| (what, help.to_owned()))
+        })
     }
 }

@@ -7,9 +7,12 @@ mod config;
 #[cfg(feature = "portal")]
 mod interface;
 
-pub use config::{PortalConfig, TlsConfig};
+pub use client_door::TlsConfig;
+#[cfg(feature = "portal")]
+pub use client_door::{DoorError, MOST_CONNECTIONS, MOST_HANDSHAKES, TlsError};
+pub use config::PortalConfig;
 #[cfg(feature = "portal")]
 pub use interface::{
-    Door, DoorError, KEPT_FOR, LOOK_EVERY, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY, MOST_CONNECTIONS,
-    MOST_HANDSHAKES, PUBLISH_EVERY, Portal, TlsError, register_metrics,
+    Door, KEPT_FOR, LOOK_EVERY, MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY, PUBLISH_EVERY, Portal,
+    register_metrics,
 };

@@ -1,14 +1,16 @@
 //! Script of a transaction: writes a group of batches as sets. Both kinds of database follow it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use contract::{Epoch, Suite};
 use fault::Point;
 use linking::{
     Chosen, EventRefusal, GroupOutcome, IncomingEvent, LinkRules, OpenBatch, StoredRecord,
     StoredVersion, choose,
 };
 
+use super::batch_escrow::{BatchEscrow, stated};
 use super::error::StoreError;
 use super::marks::NewMarks;
 use super::persons::{Linking, relink};
@@ -19,10 +21,12 @@ pub(super) async fn apply(
     transaction: &mut dyn StoreTransaction,
     batches: &[&OpenBatch],
     rules: &LinkRules,
+    escrow: Option<&BatchEscrow>,
     attempt: Attempt,
     now: DateTime<Utc>,
 ) -> Result<Applied, Abort> {
     transaction.lock_writers(attempt.exclusive).await?;
+    refuse_changed_names(transaction, batches).await?;
     let stored = if attempt.blind {
         HashMap::new()
     } else {
@@ -40,6 +44,7 @@ pub(super) async fn apply(
     let persons = relink(transaction, &chosen.set_changes, linking, &mut marks).await?;
     marks.add_facts(&chosen.write);
     marks.write(transaction, now).await?;
+    let entries = escrow.map(|_| stated(batches, &chosen.write));
     let Chosen {
         write,
         refusals,
@@ -57,12 +62,43 @@ pub(super) async fn apply(
         transaction.add_refusals(&all_refusals, now).await?;
     }
     fault::check::<StoreError>(Point::RegistryStored)?;
+    // Last before the commit: what is committed always has its entry. An entry of a transaction
+    // that fails names a version that is not stored, which purges nothing.
+    if let (Some(escrow), Some(entries)) = (escrow, entries) {
+        escrow.lay_down(entries?, now).await?;
+    }
     let outcome = GroupOutcome {
         conflicts: persons.contests,
         merged: persons.ended,
         ..outcome
     };
     Ok(Applied { outcome, answers })
+}
+
+/// Gives up where a batch states names of an epoch whose names have changed. They change alone
+/// among the writers, so that it stays true until the transaction ends.
+async fn refuse_changed_names(
+    transaction: &mut dyn StoreTransaction,
+    batches: &[&OpenBatch],
+) -> Result<(), Abort> {
+    let epochs = epochs_of_elements(batches);
+    if epochs.is_empty() {
+        return Ok(());
+    }
+    let changed = transaction.rekeyed_epochs().await?;
+    if changed.iter().any(|epoch| epochs.contains(epoch)) {
+        return Err(Abort::Rekeyed);
+    }
+    Ok(())
+}
+
+/// Epochs of the names of suite `voprf` that the batches state.
+pub(super) fn epochs_of_elements(batches: &[&OpenBatch]) -> BTreeSet<Epoch> {
+    let events = batches.iter().flat_map(|batch| &batch.events);
+    let asserted = events.filter_map(|event| event.asserted.as_ref());
+    let names = asserted.flat_map(|asserted| &asserted.pseudonyms);
+    let elements = names.filter(|name| name.suite == Suite::Voprf);
+    elements.map(|name| name.epoch).collect()
 }
 
 /// Writes the facts, new ones and new versions.

@@ -12,11 +12,14 @@ use linking::{
 use sqlx::Error;
 
 use super::asked::AskedPerson;
+use super::batch_escrow::BatchEscrow;
 use super::certificates::IssueCounts;
 use super::marks::Mark;
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged};
+use super::purge::{ListedRecord, PurgeManner, PurgedPart};
+use super::rekey::RekeyStore;
 use super::rows::{ActionRow, ContestRow, FactRow};
 use super::stats::CountRow;
 use super::transaction::{Abort, Applied, Attempt};
@@ -27,15 +30,17 @@ pub(crate) type MessageKey = [u8; 16];
 /// Database that holds pseudonyms and facts. Errors are the driver's; the store makes
 /// them its own.
 #[async_trait]
-pub(super) trait Backend: IssueCounts + fmt::Debug + Send + Sync {
+pub(super) trait Backend: IssueCounts + RekeyStore + fmt::Debug + Send + Sync {
     /// Name of the kind of database, for the operator.
     fn name(&self) -> &'static str;
 
-    /// Applies the batches in one transaction and commits it.
+    /// Applies the batches in one transaction and commits it. With `escrow`, what it writes is laid
+    /// down for the auditor before the commit.
     async fn apply(
         &self,
         batches: &[&OpenBatch],
         rules: &LinkRules,
+        escrow: Option<&BatchEscrow>,
         attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort>;
@@ -53,6 +58,18 @@ pub(super) trait Backend: IssueCounts + fmt::Debug + Send + Sync {
         rules: &LinkRules,
         now: DateTime<Utc>,
     ) -> Result<Option<PersonsChanged>, Abort>;
+
+    /// Withdraws listed records in one transaction.
+    async fn purge(
+        &self,
+        records: &[ListedRecord],
+        rules: &LinkRules,
+        manner: PurgeManner,
+        now: DateTime<Utc>,
+    ) -> Result<PurgedPart, Abort>;
+
+    /// Has newer versions of purged records taken again, in one transaction; returns their number.
+    async fn permit(&self, records: &[StoredRecord]) -> Result<u64, Abort>;
 
     /// Reads what is connected with a name; `None` where it is not stored.
     async fn around(&self, name: &NameValue) -> Result<Option<Around>, Abort>;

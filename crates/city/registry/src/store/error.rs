@@ -11,7 +11,7 @@ use tls_fault::TlsFault;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Store that does not answer, or not now. Nothing is lost: try again.
-    #[error("the store does not answer ({code}); nothing is acknowledged, it will be tried again")]
+    #[error("the store does not answer ({code}); nothing is lost by it, and another try may do")]
     Unavailable {
         /// SQLSTATE, SQLite code, or the kind of the failure.
         code: String,
@@ -38,6 +38,13 @@ pub enum StoreError {
     /// Batch over which the program panicked; a mistake of the program.
     #[error("the program panicked over a transaction; it will be tried again by itself")]
     Panicked,
+    /// Folder of the auditor's entries that cannot be written. Nothing is lost, and nothing is
+    /// stored meanwhile.
+    #[error("nothing is stored until it can be laid down for the auditor: {what}")]
+    Escrow {
+        /// Sentence that says what is wrong and what to change.
+        what: String,
+    },
     /// Rows that the store refuses; another try will not help.
     #[error("the store refuses the rows ({code})")]
     Refused {
@@ -67,11 +74,12 @@ impl StoreError {
             Self::Refused { .. } => "refused",
             Self::Panicked => "panicked",
             Self::TooMuch => "too-much",
+            Self::Escrow { .. } => "escrow",
         }
     }
 
     /// Words of [`StoreError::kind`].
-    pub const KINDS: [&str; 7] = [
+    pub const KINDS: [&str; 8] = [
         "unavailable",
         "disk-full",
         "misconfigured",
@@ -79,6 +87,7 @@ impl StoreError {
         "refused",
         "panicked",
         "too-much",
+        "escrow",
     ];
 
     /// Returns whether the store has no room on its disk.
@@ -91,7 +100,7 @@ impl StoreError {
     pub(crate) fn may_be_of_the_rows(&self) -> bool {
         match self {
             Self::Unavailable { .. } => !self.is_disk_full(),
-            Self::Misconfigured { .. } => false,
+            Self::Misconfigured { .. } | Self::Escrow { .. } => false,
             Self::TooSlow { .. } | Self::Refused { .. } | Self::Panicked | Self::TooMuch => true,
         }
     }
@@ -144,6 +153,14 @@ impl From<&Error> for StoreError {
                 None if is_of_name(io) => broken_down("its host name cannot be resolved"),
                 None => broken_down(format!("{:?}", io.kind())),
             },
+            // Words of the driver: it has no kind for it.
+            Error::Tls(cause) if cause.to_string() == "server does not support TLS" => {
+                misconfigured(
+                    "the database server offers no TLS",
+                    "switch TLS on at the server, or write tls = \"off\" under [store.postgres] \
+                     where it is this machine (another: docs/operations.md, allow_plain)",
+                )
+            }
             Error::Tls(_) => misconfigured(
                 "the TLS handshake with the database failed",
                 "check tls, ca_file and the server's certificate",

@@ -2,7 +2,9 @@
 
 mod apply;
 mod asked;
+mod attempts;
 mod backend;
+mod batch_escrow;
 mod certificates;
 mod columns;
 mod error;
@@ -15,8 +17,10 @@ mod person_statements;
 mod persons;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod purge;
 mod refusals;
 mod rehearsal;
+mod rekey;
 mod rows;
 mod sql;
 mod sqlite;
@@ -26,22 +30,25 @@ mod tests;
 mod transaction;
 mod upgrade;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
+use contract::Epoch;
 use linking::{
-    CityPseudonym, Decision, LinkRules, OpenBatch, SecondLayerKey, StoredRecord, StoredVersion,
+    CityPseudonym, Decision, LinkRules, Rekeying, SecondLayerKey, StoredRecord, StoredVersion,
     SubjectId,
 };
+use parking_lot::Mutex;
 
 use crate::config::StoreConfig;
 pub(crate) use asked::AskedPerson;
+pub(crate) use attempts::lacks_rekeying;
 use backend::Backend;
 pub(crate) use backend::MessageKey;
+pub(crate) use batch_escrow::BatchEscrow;
 pub(crate) use certificates::{CertificateCount, CertificateKey};
 pub use error::StoreError;
 use error::{is_race, unavailable};
@@ -49,12 +56,14 @@ pub(crate) use passes::{PassCount, PassKey};
 pub(crate) use person_statements::NameValue;
 pub(crate) use persons::PersonsChanged;
 pub use persons::{Around, PersonAround};
+pub use purge::Purged;
 use refusals::AddedRefusals;
+pub use rekey::{RekeyProgress, Rekeyed};
 pub(crate) use rows::FactRow;
 pub use rows::{ActionRow, ContestRow};
 pub use stats::Stats;
+use transaction::Abort;
 pub(crate) use transaction::Applied;
-use transaction::{Abort, Attempt};
 
 /// Number of times that a transaction that lost a race is run again. From the third on it runs
 /// alone and cannot lose.
@@ -72,7 +81,13 @@ const APPLY_TIMEOUT_SECONDS: u64 = 120;
 pub(crate) struct Store {
     backend: Arc<dyn Backend>,
     rules: LinkRules,
+    /// Folder that what batches state is laid down in for the auditor, where there is one.
+    escrow: Option<Arc<BatchEscrow>>,
     added_refusals: Arc<AddedRefusals>,
+    /// Changes of names that this program knows the factors of, those of earlier epochs first.
+    rekeyings: Arc<[Arc<Rekeying>]>,
+    /// Epochs that batches were found to have changed names of.
+    changed_epochs: Arc<Mutex<BTreeSet<Epoch>>>,
 }
 
 /// Warning of a connection whose content travels in clear to another machine, as the configuration
@@ -91,7 +106,10 @@ impl<B: Backend + 'static> From<B> for Store {
         Self {
             backend: Arc::new(backend),
             rules: LinkRules::default(),
+            escrow: None,
             added_refusals: Arc::default(),
+            rekeyings: Arc::new([]),
+            changed_epochs: Arc::default(),
         }
     }
 }
@@ -120,74 +138,19 @@ impl Store {
         self.rules = rules;
     }
 
-    /// Applies batches in one transaction. A lost race runs again; the caller judges every other
-    /// failure.
-    pub(crate) async fn apply(
-        &self,
-        batches: &[&OpenBatch],
-        now: DateTime<Utc>,
-    ) -> Result<Applied, StoreError> {
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(5))
-            .with_max_delay(Duration::from_millis(500))
-            .with_jitter()
-            .with_max_times(ATTEMPTS)
-            .build();
-        let events: usize = batches.iter().map(|batch| batch.events.len()).sum();
-        let mut attempt = Attempt {
-            exclusive: false,
-            blind: self.backend.expects_new(events),
-            is_rehearsal: false,
-            drops_refusals: self.added_refusals.are_too_many(),
-            // A single event goes whole: what it can make be read is bounded.
-            is_bounded: events > 1,
-        };
-        let mut lost = 0;
-        loop {
-            match self.apply_in_time(batches, attempt, now).await {
-                Ok(applied) => {
-                    self.backend.note_all_new(applied.outcome.applied == events);
-                    self.bound_refusals(applied.outcome.refused, attempt).await;
-                    return Ok(applied);
-                }
-                Err(Abort::Raced) => {}
-                Err(Abort::Sql(error)) if is_race(&error) => {}
-                Err(Abort::Sql(error)) => return Err(error.into()),
-                Err(Abort::TooSlow) => {
-                    return Err(StoreError::TooSlow {
-                        code: format!("{APPLY_TIMEOUT_SECONDS} s"),
-                    });
-                }
-                Err(Abort::TooMuch) => return Err(StoreError::TooMuch),
-                Err(Abort::Injected(error)) => return Err(error),
-            }
-            // A blind attempt that lost is repeated with a look at once, and counts as no race.
-            if std::mem::take(&mut attempt.blind) {
-                continue;
-            }
-            lost += 1;
-            attempt.exclusive |= lost >= SHARED_ATTEMPTS;
-            metrics::counter!("registry_store_races_total").increment(1);
-            let Some(pause) = pauses.next() else {
-                return Err(unavailable(LOST_RACES));
-            };
-            tokio::time::sleep(pause).await;
-        }
+    /// Has what batches state laid down for the auditor.
+    pub(crate) fn set_escrow(&mut self, escrow: Arc<BatchEscrow>) {
+        self.escrow = Some(escrow);
     }
 
-    async fn apply_in_time(
-        &self,
-        batches: &[&OpenBatch],
-        attempt: Attempt,
-        now: DateTime<Utc>,
-    ) -> Result<Applied, Abort> {
-        let limit = Duration::from_secs(APPLY_TIMEOUT_SECONDS);
-        let applied = tokio::time::timeout(
-            limit,
-            self.backend.apply(batches, &self.rules, attempt, now),
-        )
-        .await;
-        applied.unwrap_or(Err(Abort::TooSlow))
+    /// True where what batches state is laid down for the auditor.
+    pub(crate) const fn has_escrow(&self) -> bool {
+        self.escrow.is_some()
+    }
+
+    /// Sets the changes of names that this program knows the factors of.
+    pub(crate) fn set_rekeyings(&mut self, rekeyings: Arc<[Arc<Rekeying>]>) {
+        self.rekeyings = rekeyings;
     }
 
     /// Brings the facts of a store from before links to where facts are now. Returns after the last
@@ -250,7 +213,9 @@ impl Store {
                     });
                 }
                 Err(Abort::TooMuch) => return Err(StoreError::TooMuch),
-                Err(Abort::Injected(error)) => return Err(error),
+                Err(Abort::Failed(error)) => return Err(error),
+                // Only batches state names.
+                Err(Abort::Rekeyed) => break,
             }
         }
         Err(unavailable(LOST_RACES))

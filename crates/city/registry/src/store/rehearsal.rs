@@ -27,13 +27,15 @@ impl Store {
         };
         let batch = invented();
         let batches = [&batch];
-        let rehearsed = self.backend.apply(&batches, &self.rules, attempt, now);
+        let rehearsed = self
+            .backend
+            .apply(&batches, &self.rules, None, attempt, now);
         let limit = Duration::from_secs(REHEARSAL_SECONDS);
         match tokio::time::timeout(limit, rehearsed).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(Abort::Sql(error))) => Err(error.into()),
-            Ok(Err(Abort::Injected(error))) => Err(error),
-            Ok(Err(Abort::Raced | Abort::TooSlow | Abort::TooMuch)) | Err(_) => {
+            Ok(Err(Abort::Failed(error))) => Err(error),
+            Ok(Err(Abort::Raced | Abort::TooSlow | Abort::TooMuch | Abort::Rekeyed)) | Err(_) => {
                 Err(StoreError::TooSlow {
                     code: format!("{REHEARSAL_SECONDS} s for one fact"),
                 })
@@ -96,6 +98,7 @@ fn invented() -> OpenBatch {
     };
     OpenBatch {
         id: batch,
+        name: None,
         events: vec![event],
         refusals: Vec::new(),
     }

@@ -135,7 +135,8 @@ pub(super) fn subject_pseudonym(
     Ok((subject, pseudonym.ok_or_else(|| undecodable("pseudonym"))?))
 }
 
-/// Columns of a stored version: record, version, kind, status, content, owner, name set.
+/// Columns of a stored version: record, version, kind, status, content, owner, name set,
+/// whether it is purged.
 pub(super) type VersionColumns = (
     Vec<u8>,
     i64,
@@ -144,13 +145,14 @@ pub(super) type VersionColumns = (
     Option<Vec<u8>>,
     Option<Vec<u8>>,
     Option<Vec<u8>>,
+    bool,
 );
 
 /// Stored version behind its columns, with its record.
 pub(super) fn record_version(
     columns: VersionColumns,
 ) -> Result<(StoredRecord, StoredVersion), Error> {
-    let (record, version, kind_name, status, content, owner, name_set) = columns;
+    let (record, version, kind_name, status, content, owner, name_set, purged) = columns;
     let half = |bytes: Option<Vec<u8>>, what| {
         let half = bytes.map(<[u8; 16]>::try_from).transpose();
         half.map_err(|_| undecodable(what))
@@ -162,6 +164,7 @@ pub(super) fn record_version(
         content: half(content, "content")?,
         owner: half(owner, "owner")?,
         name_set: half(name_set, "name set")?.map(NameSetId),
+        purged,
     };
     Ok((digest(&record)?, stored))
 }

@@ -208,10 +208,35 @@ macro_rules! replace_fact {
             occurred_on = excluded.occurred_on,
             occurred_earliest = excluded.occurred_earliest, content = excluded.content
         WHERE excluded.kind = fact.kind AND excluded.version > fact.version
-            AND (fact.owner IS NULL OR fact.owner = excluded.owner)"
+            AND (fact.owner IS NULL OR fact.owner = excluded.owner) AND NOT fact.purged"
     };
 }
 pub(super) use replace_fact;
+
+/// Withdraws the facts of the records that `$is_one_of`, and has no newer version of them taken.
+macro_rules! purge_facts {
+    ($is_one_of:literal) => {
+        concat!(
+            "UPDATE fact SET status = 'withdrawn', name_set = NULL, vaccine = NULL,
+                dose_number = NULL, series_doses = NULL, test = NULL, result = NULL,
+                began_on = NULL, occurred_on = NULL, occurred_earliest = NULL, purged = TRUE
+            WHERE record ",
+            $is_one_of
+        )
+    };
+}
+pub(super) use purge_facts;
+
+/// Has newer versions of purged records taken again.
+macro_rules! permit_facts {
+    ($is_one_of:literal) => {
+        concat!(
+            "UPDATE fact SET purged = FALSE WHERE purged AND record ",
+            $is_one_of
+        )
+    };
+}
+pub(super) use permit_facts;
 
 /// First `$1` facts from before links.
 pub(super) const OLD_FACTS: &str =

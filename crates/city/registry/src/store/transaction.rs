@@ -12,6 +12,7 @@ use sqlx::Error;
 
 use super::error::StoreError;
 use super::person_statements::{NameValue, PersonStatements};
+use super::rekey::RekeyStatements;
 
 /// Fact as it was stored before links, as far as its new names need it.
 pub(super) struct OldFact {
@@ -34,7 +35,7 @@ pub(super) struct MovedFact {
 /// Statements of one writing transaction, each over a whole set: facts, and by its supertrait
 /// persons.
 #[async_trait]
-pub(super) trait StoreTransaction: PersonStatements {
+pub(super) trait StoreTransaction: PersonStatements + RekeyStatements {
     /// Joins the writers until the transaction ends: as one of many, or alone. Alone it cannot lose
     /// a race.
     async fn lock_writers(&mut self, exclusive: bool) -> Result<(), Error>;
@@ -53,6 +54,14 @@ pub(super) trait StoreTransaction: PersonStatements {
     /// Writes facts of records that are stored and locked, where they are of the same kind and
     /// owner and of a higher version. Returns the number written.
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error>;
+
+    /// Withdraws the facts of records that are stored and locked, and has no newer versions of them
+    /// taken. Returns the number of records.
+    async fn purge_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error>;
+
+    /// Has newer versions taken again of those of the records that are purged, and returns their
+    /// number.
+    async fn permit_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error>;
 
     /// Returns whether changes of evidence are marked.
     async fn is_watched(&mut self) -> Result<bool, Error>;
@@ -105,8 +114,11 @@ pub(super) enum Abort {
     TooSlow,
     /// Transaction that would read more than it may.
     TooMuch,
-    /// Failure that a test asked for.
-    Injected(StoreError),
+    /// Transaction of names that have changed by now.
+    Rekeyed,
+    /// Failure of something else than the driver: of the escrow folder, or one that a test asked
+    /// for.
+    Failed(StoreError),
 }
 
 impl From<Error> for Abort {
@@ -117,7 +129,7 @@ impl From<Error> for Abort {
 
 impl From<StoreError> for Abort {
     fn from(error: StoreError) -> Self {
-        Self::Injected(error)
+        Self::Failed(error)
     }
 }
 

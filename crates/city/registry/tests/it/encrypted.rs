@@ -34,12 +34,21 @@ async fn certify(server: &mut Postgres, base: &Path, name: &str, is_ca: bool) {
 }
 
 async fn opened(server: &Postgres, base: &Path, ca_file: Option<&str>) -> Result<(), String> {
+    opened_with(server, base, ca_file, Some(TlsMode::VerifyFull)).await
+}
+
+async fn opened_with(
+    server: &Postgres,
+    base: &Path,
+    ca_file: Option<&str>,
+    tls: Option<TlsMode>,
+) -> Result<(), String> {
     let store = StoreConfig::Postgres(Box::new(PostgresConfig {
         url: Some(format!(
             "postgres://postgres@localhost:{}/registry",
             server.port()
         )),
-        tls: TlsMode::VerifyFull,
+        tls,
         ca_file: ca_file.map(Into::into),
         ..PostgresConfig::default()
     }));
@@ -85,4 +94,18 @@ async fn a_certificate_that_is_not_accepted_is_told_with_its_fault() {
         key.contains("ca_file") && key.contains("holds no PEM certificate"),
         "{key}"
     );
+}
+
+#[tokio::test]
+async fn a_server_of_this_machine_without_tls_is_used_unless_tls_is_asked_for() {
+    let server = Postgres::start().await.unwrap();
+    server.create_database("registry").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let asked = opened(&server, folder.path(), None).await.unwrap_err();
+    assert!(
+        asked.contains("offers no TLS") && asked.contains("tls = \"off\""),
+        "{asked}"
+    );
+    let unsaid = opened_with(&server, folder.path(), None, None).await;
+    assert_eq!(unsaid, Ok(()));
 }

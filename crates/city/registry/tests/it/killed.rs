@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use broker::{AmqpConfig, DirectoryConfig, QueueConfig};
 use contract::{PublicKey, wire};
@@ -9,7 +10,7 @@ use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
 use crate::installed::{install, run, words};
-use crate::world::{asserted, negative};
+use crate::world::{asserted, negative, within_patience};
 
 fn drain_with(folder: &Path, faults: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_city-registry"))
@@ -20,12 +21,24 @@ fn drain_with(folder: &Path, faults: &str) -> Output {
         .unwrap()
 }
 
+/// Waits until as many batches wait in the queue: a broker notices the end of a program, and takes
+/// back what it had in hand, some time after it.
+async fn until_waiting(queue: &QueueConfig, folder: &Path, batches: u64) {
+    within_patience("the batch is back in the queue", async {
+        while broker::depth(queue, folder).await.unwrap().waiting != batches {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
 /// Publishes two batches and lets the program end over each try to store one, until none is left.
 async fn a_batch_that_ends_the_program_is_given_up(
     folder: &Path,
     public: &str,
     queue: &QueueConfig,
 ) {
+    let is_broker = matches!(queue, QueueConfig::Amqp(_));
     let key = PublicKey::from_text(public).unwrap();
     let publisher = broker::publisher(queue, folder).unwrap();
     let encoded = wire::encode(&[asserted(1, 1, 7, negative("2021-06-01"))]);
@@ -40,6 +53,10 @@ async fn a_batch_that_ends_the_program_is_given_up(
             break drained;
         }
         assert_eq!(drained.status.code(), None, "killed by its own abort");
+        // From a directory the next program takes back what was in the hands of the last one.
+        if is_broker {
+            until_waiting(queue, folder, 1).await;
+        }
         ends += 1;
         assert!(ends < 10, "it is never given up");
     };
@@ -54,6 +71,9 @@ async fn a_batch_that_ends_the_program_is_given_up(
         .await
         .unwrap();
     drain_with(folder, "registry-stored=return(abort)");
+    if is_broker {
+        until_waiting(queue, folder, 1).await;
+    }
     let (_, said, _) = words(&run(folder, &["run", "--drain"]));
     assert!(said.contains("1 applied"), "{said}");
 }
@@ -86,8 +106,7 @@ async fn a_batch_that_ends_the_program_is_given_up_from_rabbitmq() {
         url: rabbit.amqp_url(),
         ..AmqpConfig::default()
     });
-    // The queue is there once the registry has looked.
-    run(folder, &["run", "--once"]);
+    broker::check(&queue, folder).await.unwrap();
     a_batch_that_ends_the_program_is_given_up(folder, &installed.public, &queue).await;
 }
 

@@ -15,7 +15,7 @@ async fn check_beside(world: &mut World, key: &PublicKey) -> LoopOutcome {
     let base = world.folder.path().to_path_buf();
     let queue = world.queue.clone();
     let verifier = world.verifier.clone();
-    let checking = broker::check_loop(&queue, &base, key, slice::from_ref(&verifier));
+    let checking = broker::check_loop(&queue, &base, key, slice::from_ref(&verifier), None);
     let consuming = async {
         loop {
             world.registry.consume_once(now).await.unwrap();
@@ -38,15 +38,11 @@ async fn both_ends_are_found(queue: QueueConfig) {
     let key = world.public.clone();
     let base = world.folder.path();
     let verifier = slice::from_ref(&world.verifier);
-    let nobody = broker::check_loop(&world.queue, base, &key, verifier).await;
+    let nobody = broker::check_loop(&world.queue, base, &key, verifier, None).await;
     assert_eq!(nobody, Ok(LoopOutcome::NoReader));
     assert_eq!(world.depth().await.waiting, 0, "nothing was sent");
 
-    world
-        .registry
-        .consume_once(NOW.parse().unwrap())
-        .await
-        .unwrap();
+    world.read_queue().await;
     assert_eq!(check_beside(&mut world, &key).await, LoopOutcome::Answered);
     let other = PrivateKey::generate().public();
     assert_eq!(

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ahead;
+mod audit;
 mod certificates;
 mod consume;
 mod encrypted;
@@ -17,8 +18,11 @@ mod passes;
 mod persons;
 mod portal;
 mod program;
+mod purge;
 mod receipts;
+mod rekey;
 mod rules;
 mod stop;
 mod units;
+mod voprf;
 mod world;

@@ -48,7 +48,7 @@ async fn an_operator_sees_contradictions_and_decides() {
     store(folder, &public, &[test_of(1, 1, 1, 9), test_of(2, 1, 2, 9)]).await;
     let (code, listed, _) = words(&run(folder, &["persons", "conflicts"]));
     assert_eq!(code, Some(0));
-    assert!(listed.contains("hmac/passport-ru/1/"), "{listed}");
+    assert!(listed.contains(" stored:hmac/passport-ru/1/"), "{listed}");
     assert!(listed.contains("it is with neither"), "{listed}");
 
     // The name as it is printed, and the person's own pseudonym, lead to the same.
@@ -56,9 +56,16 @@ async fn an_operator_sees_contradictions_and_decides() {
     let name = conflicts[0]["name"].as_str().unwrap();
     let portal = pseudonym(Scheme::PassportRu, 9);
     let portal = format!("hmac/passport-ru/1/{}", hex::encode(portal.value));
-    for passport in [name, &portal, name.rsplit('/').next().unwrap()] {
+    let older = name.strip_prefix("stored:").unwrap();
+    for passport in [name, &portal, older, name.rsplit('/').next().unwrap()] {
         assert_eq!(persons_of(folder, passport), [1, 1, 1], "{passport}");
+        let (code, shown, said) = words(&run(folder, &["show", "--subject", passport]));
+        assert_eq!(code, Some(0), "{passport}: {said}");
+        assert!(shown.contains(name), "{shown}");
     }
+    let (code, _, said) = words(&run(folder, &["rules", "apply", "--subject", name]));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("as the registry stores it"), "{said}");
 
     let snils = format!(
         "hmac/snils/1/{}",

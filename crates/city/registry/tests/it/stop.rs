@@ -27,7 +27,7 @@ async fn a_stop_is_heeded_while_a_transaction_hangs_and_health_answers() {
         .await
         .unwrap();
     send(folder, &installed.public).await;
-    until_one_waits(&postgres).await;
+    until_waiting(&postgres, 1).await;
     page_with(installed.port, "/health/live", "alive").await;
     assert_eq!(
         terminate(&mut daemon).await,
@@ -38,8 +38,10 @@ async fn a_stop_is_heeded_while_a_transaction_hangs_and_health_answers() {
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE wait_event_type = 'Lock'";
     postgres.psql("registry", end).await.unwrap();
+    // It is only told to end.
+    until_waiting(&postgres, 0).await;
     let mut drain = installed.start_with(&["run", "--drain"]);
-    until_one_waits(&postgres).await;
+    until_waiting(&postgres, 1).await;
     assert_eq!(terminate(&mut drain).await, Some(1));
     held.rollback().await.unwrap();
     let (code, printed, _) = words(&run(folder, &["run", "--drain"]));
@@ -49,11 +51,12 @@ async fn a_stop_is_heeded_while_a_transaction_hangs_and_health_answers() {
     );
 }
 
-/// Waits until a session waits for a lock.
-async fn until_one_waits(postgres: &testbed::postgres::Postgres) {
+/// Waits until so many sessions wait for a lock.
+async fn until_waiting(postgres: &testbed::postgres::Postgres, sessions: u32) {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-    within_patience("a session waits for a lock", async {
-        while postgres.psql("registry", waiting).await.unwrap().trim() != "1" {
+    let expected = sessions.to_string();
+    within_patience(&format!("{sessions} sessions wait for a lock"), async {
+        while postgres.psql("registry", waiting).await.unwrap().trim() != expected {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })

@@ -40,11 +40,12 @@ fn a_unit_starts_a_command_that_there_is_and_tells_systemd_when_it_is_ready() {
 
 #[test]
 fn both_units_permit_no_more_than_the_other() {
-    const HARDENING: [&str; 13] = [
+    const HARDENING: [&str; 14] = [
         "User",
         "RestartPreventExitStatus",
         "UMask",
         "LimitCORE",
+        "MemorySwapMax",
         "NoNewPrivileges",
         "ProtectSystem",
         "ProtectHome",

@@ -12,8 +12,8 @@ use contract::{
     SealedBatch, Subject, Suite, TestCode, TestResult, Vaccine, Version, wire,
 };
 use registry::{
-    ConsumeConfig, Keys, PostgresConfig, Reader, Registry, SecondLayerKey, SqliteConfig,
-    StoreConfig, TlsMode,
+    ConsumeConfig, ConsumeStep, EscrowConfig, Keys, PostgresConfig, Reader, Registry,
+    SecondLayerKey, SqliteConfig, StoreConfig, TlsMode,
 };
 use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
@@ -35,6 +35,21 @@ fn is_marker(message: &[u8]) -> bool {
 pub(crate) async fn within_patience<T>(what: &str, work: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(PATIENCE, work).await;
     done.unwrap_or_else(|_| panic!("not within {} s: {what}", PATIENCE.as_secs()))
+}
+
+/// Does steps until a registry reads the queue, in which nothing waits.
+pub(crate) async fn read_queue(registry: &mut Registry) {
+    let now = NOW.parse().unwrap();
+    within_patience("the registry reads the queue", async {
+        loop {
+            let step = registry.consume_once(now).await.unwrap();
+            assert_eq!(step, ConsumeStep::Idle);
+            if registry.queue_connected() {
+                break;
+            }
+        }
+    })
+    .await;
 }
 
 /// Running registry and the key to seal for it.
@@ -132,6 +147,31 @@ impl World {
             verifier,
         } = keys;
         let reader = Reader::open(store, keys, folder.path()).await.unwrap();
+        Self::with_reader(reader, queue, public, verifier, folder)
+    }
+
+    /// Registry that lays down for an auditor what batches state.
+    pub(crate) async fn escrowed(store: &StoreConfig, escrow: &EscrowConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let signer = ReceiptSigner::generate();
+        let private = PrivateKey::generate();
+        let public = private.public();
+        let verifier = signer.verifier();
+        let keys = Keys::new(private, Vec::new(), SecondLayerKey::generate());
+        let keys = keys.with_receipt_key(signer);
+        let mut reader = Reader::open(store, keys, folder.path()).await.unwrap();
+        reader.lay_down(escrow, store, folder.path()).unwrap();
+        let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
+        Self::with_reader(reader, queue, public, verifier, folder)
+    }
+
+    fn with_reader(
+        reader: Reader,
+        queue: QueueConfig,
+        public: PublicKey,
+        verifier: ReceiptVerifier,
+        folder: tempfile::TempDir,
+    ) -> Self {
         let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
         let settings = ConsumeConfig {
             max_batches: 4.try_into().unwrap(),
@@ -165,6 +205,11 @@ impl World {
 
     pub(crate) async fn send_again(&self, batch: &SealedBatch) {
         self.publisher.publish(batch).await.unwrap();
+    }
+
+    /// Does steps until the registry reads the queue: one step may end while it still connects.
+    pub(crate) async fn read_queue(&mut self) {
+        read_queue(&mut self.registry).await;
     }
 
     /// Receipts that the registry has sent since the last call, however long they take: all are
@@ -229,7 +274,7 @@ pub(crate) async fn postgres_store(postgres: &Postgres, database: &str) -> Store
     let url = Some(postgres.create_database(database).await.unwrap());
     StoreConfig::Postgres(Box::new(PostgresConfig {
         url,
-        tls: TlsMode::Off,
+        tls: Some(TlsMode::Off),
         ..PostgresConfig::default()
     }))
 }

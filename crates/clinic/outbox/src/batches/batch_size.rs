@@ -6,7 +6,7 @@
 //! shows no more than its full batches and the size of its last.
 
 use az::SaturatingAs as _;
-use contract::PADDED_SIZES_BYTES;
+use contract::PaddedSizes;
 
 /// Cost of a batch beside its bytes (a key exchange, a message, its rows), as bytes that cost as
 /// much.
@@ -18,6 +18,15 @@ const MARGIN: usize = 64;
 /// Sizes of events are kept in 1/16 bytes.
 pub(super) const UNIT: usize = 16;
 
+/// Limits that the options set to a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BatchLimits {
+    /// Most events.
+    pub(super) events: usize,
+    /// Sizes that batches are padded to.
+    pub(super) sizes: PaddedSizes,
+}
+
 /// Number of events of a batch, and the size they fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BatchSize {
@@ -26,17 +35,17 @@ pub(super) struct BatchSize {
 }
 
 impl BatchSize {
-    /// Size for events of that many 1/16 bytes, at most `most` a batch.
-    pub(super) fn of(event_size: u32, most: usize) -> Self {
+    /// Size for events of that many 1/16 bytes.
+    pub(super) fn of(event_size: u32, limits: BatchLimits) -> Self {
         let event_size = event_size.saturating_as::<usize>().max(1);
-        let sizes = PADDED_SIZES_BYTES.map(|padded_bytes| {
+        let mut sizes = limits.sizes.iter().map(|padded_bytes| {
             let target_bytes = padded_bytes - padded_bytes / MARGIN;
             Self {
-                events: (target_bytes * UNIT / event_size).clamp(1, most),
+                events: (target_bytes * UNIT / event_size).clamp(1, limits.events),
                 padded_bytes,
             }
         });
-        let mut best = sizes[0];
+        let mut best = sizes.next().expect("a set of padded sizes is never empty");
         for size in sizes {
             // A size that even one event does not fit is no size for it.
             let fits = event_size <= best.padded_bytes * UNIT;
@@ -72,12 +81,27 @@ pub(super) fn event_size(events: usize, framed_bytes: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn size_of(event_bytes: usize, most: usize) -> (usize, usize) {
+    fn size_in(sizes: PaddedSizes, event_bytes: usize, events: usize) -> (usize, usize) {
+        let limits = BatchLimits { events, sizes };
         let BatchSize {
             events,
             padded_bytes,
-        } = BatchSize::of(event_size(1, event_bytes), most);
+        } = BatchSize::of(event_size(1, event_bytes), limits);
         (events, padded_bytes >> 10)
+    }
+
+    fn size_of(event_bytes: usize, most: usize) -> (usize, usize) {
+        size_in(PaddedSizes::ALL, event_bytes, most)
+    }
+
+    #[test]
+    fn sizes_that_are_not_in_use_are_never_chosen() {
+        let sizes = PaddedSizes::new(&[256 << 10]).unwrap();
+        assert_eq!(size_in(sizes, 150, 1000), (1000, 256));
+        assert_eq!(size_in(sizes, 150, 10), (10, 256));
+        let sizes = PaddedSizes::new(&[16 << 10, 1 << 20]).unwrap();
+        assert_eq!(size_in(sizes, 150, 100), (100, 16));
+        assert_eq!(size_in(sizes, 30 << 10, 10), (10, 1024));
     }
 
     #[test]
@@ -115,7 +139,11 @@ mod tests {
 
     #[test]
     fn batch_that_came_out_too_large_is_tried_with_fewer_events() {
-        let size = BatchSize::of(event_size(1, 150), 1000);
+        let limits = BatchLimits {
+            events: 1000,
+            sizes: PaddedSizes::ALL,
+        };
+        let size = BatchSize::of(event_size(1, 150), limits);
         let fewer = size.fewer(430, 70_000);
         assert!((380..=395).contains(&fewer), "{fewer}");
         assert_eq!(size.fewer(2, 65_600), 1);

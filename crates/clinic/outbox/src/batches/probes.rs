@@ -33,12 +33,15 @@ pub(crate) async fn seal_probes(
     reconciliation_id: i64,
 ) -> Result<Vec<NewBatch>, OutboxError> {
     let key = sealing.seal_to().clone();
+    let sizes = sealing.padded_sizes();
     let seal_all = move || {
         let mut sealed = Vec::new();
         let mut sealer = Sealer::new(&key);
         for chunk in probed.chunks(wire::MAX_PROBED) {
-            let mut try_seal =
-                |chunk: &[Probed]| sealer.compress_encoded(&wire::encode_probe(chunk))?.seal();
+            let mut try_seal = |chunk: &[Probed]| {
+                let encoded = wire::encode_probe(chunk);
+                sealer.compress_encoded(&encoded)?.seal_in(sizes)
+            };
             seal_chunk(&mut try_seal, chunk, &mut |batch, answer_key, records| {
                 sealed.push(NewBatch {
                     batch,

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use az::SaturatingAs as _;
-use contract::{Body, Event, FactKind, PublicKey, SealError, Sealer};
+use contract::{Body, Event, FactKind, PaddedSizes, PublicKey, SealError, Sealer};
 use parking_lot::Mutex;
 use record_secrets::RecordSecrets;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::batch_size::{BatchSize, event_size};
+use super::batch_size::{BatchLimits, BatchSize, event_size};
 use super::new_batch::NewBatch;
 use super::new_event::NewEvent;
 use crate::file::OutboxError;
@@ -29,7 +29,7 @@ const KINDS: usize = FactKind::ALL.len() + 1;
 pub(crate) struct Sealing {
     seal_to: PublicKey,
     secrets: Arc<RecordSecrets>,
-    batch_events: usize,
+    limits: BatchLimits,
     shuffle: bool,
     /// Sealers not in use, at most one a processor.
     idle: Arc<Mutex<Vec<Sealer>>>,
@@ -50,7 +50,10 @@ impl Sealing {
         Self {
             seal_to: options.seal_to.clone(),
             secrets: Arc::new(options.secrets.clone()),
-            batch_events: options.batch_events,
+            limits: BatchLimits {
+                events: options.batch_events,
+                sizes: options.padded_sizes,
+            },
             shuffle: options.shuffle,
             idle: Arc::default(),
             sizes: Default::default(),
@@ -60,6 +63,11 @@ impl Sealing {
     /// Public key of the registry.
     pub(crate) const fn seal_to(&self) -> &PublicKey {
         &self.seal_to
+    }
+
+    /// Sizes that batches are padded to.
+    pub(crate) const fn padded_sizes(&self) -> PaddedSizes {
+        self.limits.sizes
     }
 
     /// Values that only this clinic can derive of its records.
@@ -81,8 +89,8 @@ impl Sealing {
         };
         let kind = kind_of(&first.body);
         let size = self.event_size(kind, &events).await?;
-        let most = self.batch_events;
-        let batch_events = BatchSize::of(size, most).events;
+        let limits = self.limits;
+        let batch_events = BatchSize::of(size, limits).events;
         let count = events.len();
         let batches = count.div_ceil(batch_events);
         let threads = processors().min(batches);
@@ -92,7 +100,7 @@ impl Sealing {
         while !events.as_slice().is_empty() {
             let part = events.by_ref().take(thread_events).collect();
             running.push(self.off_thread(part, move |sealer, events| {
-                seal_in_order(sealer, events, size, most)
+                seal_in_order(sealer, events, size, limits)
             }));
         }
         let mut sealed = Vec::with_capacity(batches);
@@ -125,9 +133,9 @@ impl Sealing {
     ///
     /// # Errors
     /// [`OutboxError::NoRandomness`].
-    pub(crate) fn shuffle<T>(
+    pub(crate) fn shuffle<E, T>(
         &self,
-        events: &mut [NewEvent],
+        events: &mut [E],
         metadata: &mut [T],
     ) -> Result<(), OutboxError> {
         if !self.shuffle {
@@ -205,17 +213,17 @@ fn seal_in_order(
     sealer: &mut Sealer,
     mut events: &[Event],
     mut size: u32,
-    most: usize,
+    limits: BatchLimits,
 ) -> Result<(Vec<NewBatch>, u32), OutboxError> {
-    let batches = events.len().div_ceil(BatchSize::of(size, most).events);
+    let batches = events.len().div_ceil(BatchSize::of(size, limits).events);
     let mut sealed = Vec::with_capacity(batches);
     while !events.is_empty() {
-        let batch_size = BatchSize::of(size, most);
+        let batch_size = BatchSize::of(size, limits);
         let taken = take_events(batch_size, events.len(), |count, most_bytes| {
             let framed = sealer.compress(&events[..count])?;
             let bytes = framed.bytes();
             let sealed = if bytes <= most_bytes {
-                Some(framed.seal()?)
+                Some(framed.seal_in(limits.sizes)?)
             } else {
                 None
             };
@@ -325,6 +333,29 @@ mod tests {
         assert_eq!(sizes, [10, 10, 10, 10, 10, 3]);
         assert_eq!(opened, events(53));
         assert_eq!(sealed_records(0, 10, true).await.0, [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn batches_have_no_other_size_than_those_of_the_options() {
+        let sealed_bytes = async |padded_sizes, count| {
+            let key = PrivateKey::generate();
+            let options = OutboxOptions {
+                padded_sizes,
+                ..OutboxOptions::new(key.public(), secrets(), "test")
+            };
+            let sealing = Sealing::new(&options);
+            let sealed = sealing.shuffle_and_seal(new_events(count)).await.unwrap();
+            let opened = |batch: &NewBatch| key.open(&batch.batch.bytes).is_ok();
+            assert!(sealed.iter().all(opened));
+            let bytes = sealed.iter().map(|batch| batch.batch.bytes.len() >> 10);
+            bytes.collect::<Vec<_>>()
+        };
+        let sizes = |bytes: &[usize]| PaddedSizes::new(bytes).unwrap();
+        assert_eq!(sealed_bytes(PaddedSizes::ALL, 1).await, [4]);
+        assert_eq!(sealed_bytes(sizes(&[64 << 10, 256 << 10]), 1).await, [64]);
+        // Of 1000 events, far more than fit: each batch has as many as fit the only size.
+        let small = sealed_bytes(sizes(&[4 << 10]), 1000).await;
+        assert!(small.len() > 5 && small.iter().all(|kib| *kib == 4));
     }
 
     #[tokio::test]

@@ -79,9 +79,10 @@ const fn leaves_older(reason: RefusalReason) -> bool {
         | RefusalReason::BadSubject
         | RefusalReason::BadDate
         | RefusalReason::EpochNotOpen => true,
-        RefusalReason::KindChanged | RefusalReason::VersionReused | RefusalReason::NotTheOwner => {
-            false
-        }
+        RefusalReason::KindChanged
+        | RefusalReason::VersionReused
+        | RefusalReason::NotTheOwner
+        | RefusalReason::Purged => false,
     }
 }
 

@@ -11,6 +11,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::error::OutboxError;
+use super::paths::folder_of;
 use super::schema;
 
 /// Wait of a statement for another connection's lock.
@@ -65,12 +66,15 @@ pub(crate) fn read_only_pool(path: &Path) -> SqlitePool {
 /// Makes sure that there is an outbox of exactly this program's schema, whoever owns it.
 ///
 /// # Errors
-/// [`OutboxError::Missing`], [`OutboxError::NotAnOutbox`], [`OutboxError::NewerSchema`],
-/// [`OutboxError::OlderSchema`] and the disk's failures.
+/// [`OutboxError::Missing`], [`OutboxError::NoFolder`], [`OutboxError::NotAnOutbox`],
+/// [`OutboxError::NewerSchema`], [`OutboxError::OlderSchema`] and the disk's failures.
 pub(crate) async fn check_schema(path: &Path) -> Result<(), OutboxError> {
     let has_content = fs::metadata(path).is_ok_and(|file| file.len() > 0);
     if !has_content {
-        return Err(OutboxError::Missing);
+        return Err(match folder_of(path).try_exists() {
+            Ok(false) => OutboxError::NoFolder,
+            _ => OutboxError::Missing,
+        });
     }
     let mut connection = reading_options(path).connect().await?;
     let found = schema::version(&mut connection).await?;

@@ -6,6 +6,11 @@ use fault::{Fault, Injected, Point};
 use record_index::IndexError;
 use tokio::task::JoinError;
 
+/// What to do where the folder for the outbox's file is not there.
+pub const NO_FOLDER_HELP: &str = "mount its disk. If it is lost, or there never was one, make an \
+    empty folder, mode 0700, owned by the account the gateway runs under; everything is then read \
+    from the beginning";
+
 /// Reason for which the outbox did not do what was asked. Nothing was changed, unless a variant
 /// says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +73,9 @@ pub enum OutboxError {
     /// No outbox to look into.
     #[error("there is no outbox yet: start the gateway or run `sync` once")]
     Missing,
+    /// No folder for the outbox's file: never made, or its disk is not mounted.
+    #[error("the folder for the outbox's file does not exist: {NO_FOLDER_HELP}")]
+    NoFolder,
     /// File written by a newer program.
     #[error(
         "the outbox has schema version {found} and this program knows {known}: install the newer \
@@ -105,9 +113,9 @@ pub enum OutboxError {
     /// Pseudonym key other than the one this outbox has worked with in the same epoch.
     #[error(
         "facts were sent under the pseudonym key of epoch {epoch} with the fingerprint {pinned}, \
-         and the key ring holds {given} for that epoch: put the right key ring back. Under another \
-         key everything would be sent again under other names. If this key is the city's and the \
-         old one was wrong, stop the gateway and run `clinic-gateway keys accept`"
+         and here that epoch has {given}: put the right key ring, or the right keys of the key \
+         services, back. Under another key facts would go out under other names. If this key is \
+         the city's and the old one was wrong, stop the gateway and run `clinic-gateway keys accept`"
     )]
     OtherPseudonymKey {
         /// Epoch of both keys.
@@ -120,9 +128,10 @@ pub enum OutboxError {
     /// Pseudonym keys of which none is one that this outbox has worked with.
     #[error(
         "facts were sent under pseudonym keys of suite {suite} with the fingerprints {pinned}, and \
-         the key ring holds none of these, only {given}: everything would be sent again under \
-         other names. Put the right key ring, and the right keys.suite, back; a new epoch is \
-         opened beside the old one (`clinic-gateway keys merge`). If these keys are the city's and \
+         here stands none of these, only {given}: facts would go out under other names. Put the \
+         right key ring, or the right keys of the key services, back; a new epoch is opened beside \
+         the old one (`clinic-gateway keys merge`, or both in public_keys of the key services). If \
+         these keys are the city's and \
          the old ones were wrong, stop the gateway and run `clinic-gateway keys accept`"
     )]
     NoKnownPseudonymKey {
@@ -130,6 +139,16 @@ pub enum OutboxError {
         pinned: String,
         /// Epochs and fingerprints of the keys in the ring.
         given: String,
+        /// Suite that is configured.
+        suite: &'static str,
+    },
+    /// Suite other than those that facts were sent under.
+    #[error(
+        "facts were sent under pseudonym keys of another suite than {suite}: put the right \
+         keys.suite back; or, if the city moves to {suite}, stop the gateway and run \
+         `clinic-gateway keys accept`: everything is then sent again under other names"
+    )]
+    OtherSuite {
         /// Suite that is configured.
         suite: &'static str,
     },
@@ -202,6 +221,9 @@ pub enum OutboxError {
     /// Batch that could not be sealed.
     #[error("sealing failed: {0}")]
     Seal(#[from] contract::SealError),
+    /// Pseudonyms that key services did not evaluate; nothing was committed.
+    #[error(transparent)]
+    Evaluation(#[from] draft::EvaluationError),
     /// Random bytes that the operating system did not give.
     #[error("the operating system gives no random bytes")]
     NoRandomness,
@@ -220,9 +242,19 @@ pub enum OutboxError {
 }
 
 impl OutboxError {
+    /// Returns whether there is no outbox to look into: none was made yet, or its folder is not
+    /// there.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing | Self::NoFolder)
+    }
+
     /// Returns whether the same call may succeed later without a change of the configuration.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
+        if let Self::Evaluation(error) = self {
+            return error.retry_after().is_some();
+        }
         matches!(
             self,
             Self::Full { .. }
@@ -247,12 +279,13 @@ impl OutboxError {
             Self::Locked { .. } => "outbox-locked",
             Self::OtherGateway => "other-gateway",
             Self::Missing => "outbox-missing",
+            Self::NoFolder => "outbox-no-folder",
             Self::NewerSchema { .. } => "outbox-newer-schema",
             Self::OlderSchema { .. } => "outbox-older-schema",
             Self::OtherRecordKey { .. } => "outbox-other-keys",
-            Self::OtherPseudonymKey { .. } | Self::NoKnownPseudonymKey { .. } => {
-                "outbox-other-pseudonym-keys"
-            }
+            Self::OtherPseudonymKey { .. }
+            | Self::NoKnownPseudonymKey { .. }
+            | Self::OtherSuite { .. } => "outbox-other-pseudonym-keys",
             Self::NotAnOutbox => "not-an-outbox",
             Self::Damaged { .. } => "outbox-damaged",
             Self::DamagedGenerationFile { .. } => "outbox-mark-damaged",
@@ -264,6 +297,7 @@ impl OutboxError {
             Self::NoReconciliation => "no-reconciliation",
             Self::ReceiptsOff => "receipts-off",
             Self::Seal(_) => "seal",
+            Self::Evaluation(error) => error.code(),
             Self::NoRandomness => "no-randomness",
             Self::Stopping => "stopping",
             Self::Database { .. } => "outbox-database",

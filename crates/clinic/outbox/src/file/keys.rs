@@ -36,7 +36,7 @@ struct Pinned {
 ///
 /// # Errors
 /// [`OutboxError::OtherRecordKey`], [`OutboxError::OtherPseudonymKey`],
-/// [`OutboxError::NoKnownPseudonymKey`] and the disk's failures.
+/// [`OutboxError::NoKnownPseudonymKey`], [`OutboxError::OtherSuite`] and the disk's failures.
 pub(crate) async fn pin_keys(
     connection: &mut SqliteConnection,
     keys: &KeyFingerprints,
@@ -148,6 +148,11 @@ impl Pinned {
         let is_first_use = self.pseudonym.is_empty() && self.other_suites == 0;
         if known || is_first_use {
             return Ok(());
+        }
+        if self.pseudonym.is_empty() {
+            return Err(OutboxError::OtherSuite {
+                suite: keys.suite.as_str(),
+            });
         }
         Err(OutboxError::NoKnownPseudonymKey {
             pinned: list(&self.pseudonym),

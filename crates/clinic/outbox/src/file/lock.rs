@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -15,8 +16,11 @@ use super::paths::{FILE_MODE, sibling_path};
 /// Longest name of an owner that is read, in bytes.
 const MAX_OWNER_BYTES: u64 = 80;
 
-/// Most tries to take a lock that readers hold, each for a moment.
+/// Most tries to take a lock that readers hold, each for a moment: 10 s of them. On a busy machine
+/// a reader may stand still while it holds the lock.
 const MAX_TRIES: u32 = 10_000;
+/// Pause between two of them.
+const TRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// Process that holds an outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,7 +47,16 @@ impl fmt::Display for Owner {
 /// the process ends, however.
 #[derive(Debug)]
 pub(crate) struct LockFile {
-    _file: File,
+    file: File,
+}
+
+/// Gives the lock back at once. Closing the file alone would leave it taken while a child process
+/// that is just being started still has its copy of the file.
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        // The file is closed next, which gives it back too.
+        let _given_back = self.file.unlock();
+    }
 }
 
 impl LockFile {
@@ -51,7 +64,8 @@ impl LockFile {
     /// may just be opening it.
     ///
     /// # Errors
-    /// [`OutboxError::Locked`] with the name of the owner, and the disk's failures.
+    /// [`OutboxError::Locked`] with the name of the owner, [`OutboxError::NoFolder`], and the
+    /// disk's failures.
     pub(crate) fn acquire(
         outbox: &Path,
         owner: &str,
@@ -65,7 +79,11 @@ impl LockFile {
             .truncate(false)
             .mode(FILE_MODE)
             .open(sibling_path(outbox, ".lock"))
-            .map_err(|error| OutboxError::io(what, &error))?;
+            .map_err(|error| match error.kind() {
+                // A file that is made lacks nothing but its folder.
+                ErrorKind::NotFound => OutboxError::NoFolder,
+                _ => OutboxError::io(what, &error),
+            })?;
         match try_lock(&file) {
             Ok(()) => {
                 let since = now.map_or_else(String::new, |now| {
@@ -75,7 +93,7 @@ impl LockFile {
                 file.set_len(0)
                     .and_then(|()| file.write_all(note.as_bytes()))
                     .map_err(|error| OutboxError::io("writing the outbox's lock file", &error))?;
-                Ok(Self { _file: file })
+                Ok(Self { file })
             }
             Err(TryLockError::WouldBlock) => Err(OutboxError::Locked {
                 owner: read_owner(&mut file),
@@ -93,6 +111,9 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
         if !matches!(taken, Err(TryLockError::WouldBlock)) || file.try_lock_shared().is_err() {
             return taken;
         }
+        // Held on to, it would keep another one that waits from it.
+        file.unlock().map_err(TryLockError::Error)?;
+        std::thread::sleep(TRY_PAUSE);
     }
     Err(TryLockError::WouldBlock)
 }
@@ -165,6 +186,29 @@ mod tests {
         drop(first);
         assert_eq!(owner(&outbox).unwrap(), None, "it has ended");
         LockFile::acquire(&outbox, "sync", now).unwrap();
+    }
+
+    #[test]
+    fn a_child_that_is_just_being_started_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = folder.path().join("outbox.db");
+        let first = LockFile::acquire(&outbox, "sync", None).unwrap();
+        // What a child has between fork and exec: another descriptor of the same open file.
+        let of_child = first.file.try_clone().unwrap();
+        LockFile::acquire(&outbox, "sync", None).unwrap_err();
+        drop(first);
+        LockFile::acquire(&outbox, "sync", None).unwrap();
+        drop(of_child);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = folder.path().join("state/outbox.db");
+        let refused = LockFile::acquire(&outbox, "run", None).unwrap_err();
+        assert!(matches!(refused, OutboxError::NoFolder), "{refused}");
+        assert!(!refused.is_retryable(), "somebody has to make it");
+        assert_eq!(owner(&outbox).unwrap(), None);
     }
 
     #[test]

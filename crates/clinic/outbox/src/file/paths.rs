@@ -16,6 +16,14 @@ pub(crate) fn sibling_path(outbox: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Folder that a file lies in.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Creates the file for its owner alone, or takes others' rights to it away. SQLite gives its WAL
 /// the same mode.
 pub(crate) fn create_private(path: &Path) -> Result<(), OutboxError> {

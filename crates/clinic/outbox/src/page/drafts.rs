@@ -53,7 +53,8 @@ pub(super) fn refused_without_draft<'a>(
 
 #[cfg(test)]
 mod tests {
-    use contract::{Body, ContentDigest, Draft, FactKind};
+    use contract::{Body, ContentDigest, FactKind};
+    use draft::Draft;
 
     use super::*;
 
@@ -64,7 +65,8 @@ mod tests {
                 content: ContentDigest([content; 16]),
                 body: Body::Withdrawn {
                     kind: FactKind::Test,
-                },
+                }
+                .into(),
                 only_if_sent: false,
             },
             stamp: None,

@@ -1,6 +1,7 @@
 //! Pages of records: prepared, planned, joined, committed.
 
 mod drafts;
+mod evaluation;
 mod pages;
 mod plan;
 mod prepared;

@@ -9,6 +9,7 @@ use contract::RecordDigest;
 use sqlx::sqlite::SqliteConnection;
 
 use super::drafts::{refused_without_draft, sort_and_keep_last};
+use super::evaluation::evaluate;
 use super::plan::{PagePlan, PlanBasis};
 use super::prepared::{NotCommitted, Prepared, ReadState};
 use super::types::{Committed, PageCommit, Pulled};
@@ -119,6 +120,7 @@ impl Pages {
         self.sealing
             .shuffle(&mut plan.new_events, &mut plan.metadata)?;
         let new_events = std::mem::take(&mut plan.new_events);
+        let new_events = evaluate(new_events, page.evaluator.as_deref()).await?;
         let (batches, events) = self.sealing.seal(new_events).await?;
         plan.events = events;
         fault::check::<OutboxError>(fault::Point::OutboxSealed)?;

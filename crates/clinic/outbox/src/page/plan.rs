@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use contract::{Body, ContentDigest, Draft, Event, RecordDigest};
+use contract::{ContentDigest, Event, RecordDigest};
+use draft::Draft;
 use record_secrets::Revision;
 
 use super::drafts::sort_and_keep_last;
+use super::evaluation::PlannedEvent;
 use super::types::{Committed, Pulled};
-use crate::batches::NewEvent;
 use crate::dead_letters::Refused;
 use crate::records::{Key, KnownRecord, RecordMap, RecordUpdate, SourceStamp, key_of};
 use crate::versions::next_revision;
@@ -46,7 +47,7 @@ impl PlanBasis<'_> {
 #[derive(Debug, Default)]
 pub(super) struct PagePlan {
     /// Events to seal; none once they are.
-    pub(super) new_events: Vec<NewEvent>,
+    pub(super) new_events: Vec<PlannedEvent>,
     /// Sealed events.
     pub(super) events: Vec<Event>,
     /// Metadata of the events' drafts, in the same order.
@@ -130,7 +131,7 @@ impl PagePlan {
         let update = update_of(&pulled, known, revision);
         self.update(update);
         let Pulled { draft, stamp } = pulled;
-        self.new_events.push(NewEvent {
+        self.new_events.push(PlannedEvent {
             record: draft.record,
             revision,
             content: draft.content,
@@ -247,7 +248,7 @@ impl PagePlan {
             draft: Draft {
                 record: event.record,
                 content: event.content,
-                body: event.body,
+                body: event.body.into(),
                 only_if_sent: metadata.only_if_sent,
             },
             stamp: metadata.stamp,
@@ -269,7 +270,7 @@ fn update_of(pulled: &Pulled, known: Option<&KnownRecord>, revision: Revision) -
         record_no: known.map(|known| known.record_no),
         content: Some(draft.content),
         revision,
-        withdrawn: matches!(draft.body, Body::Withdrawn { .. }),
+        withdrawn: draft.body.withdraws(),
         stamp: pulled.stamp,
     }
 }
@@ -280,6 +281,8 @@ enum Change {
     New,
     Corrected,
     Withdrawn,
+    /// Withdrawn though this state never sent it.
+    WithdrawnUnsent,
     Resent,
     Unchanged,
 }
@@ -290,6 +293,7 @@ impl Committed {
             Change::New => &mut self.new,
             Change::Corrected => &mut self.corrected,
             Change::Withdrawn => &mut self.withdrawn,
+            Change::WithdrawnUnsent => &mut self.withdrawn_unsent,
             Change::Resent => &mut self.resent,
             Change::Unchanged => &mut self.unchanged,
         }
@@ -298,18 +302,19 @@ impl Committed {
 
 /// Returns whether a draft that changes nothing says nothing to the registry, and never did.
 fn is_no_fact(draft: &Draft, known: Option<&KnownRecord>) -> bool {
-    let withdraws = matches!(draft.body, Body::Withdrawn { .. });
+    let withdraws = draft.body.withdraws();
     withdraws && !known.is_some_and(|known| known.state.was_sent())
 }
 
 fn change_of(draft: &Draft, known: Option<&KnownRecord>, basis: PlanBasis<'_>) -> Change {
-    let withdraws = matches!(draft.body, Body::Withdrawn { .. });
+    let withdraws = draft.body.withdraws();
     let Some(known) = known.filter(|known| known.state.was_sent()) else {
         return match (withdraws, draft.only_if_sent && basis.generation == 1) {
             (false, _) => Change::New,
             (true, true) => Change::Unchanged,
-            // In a later generation the record may have been sent by the state that was lost.
-            (true, false) => Change::Withdrawn,
+            // A cancelled record may have been sent by a state that was lost without a trace; in a
+            // later generation any may have been.
+            (true, false) => Change::WithdrawnUnsent,
         };
     };
     // Withdrawn since the registry refused it: it would do so again.
@@ -337,7 +342,7 @@ fn change_of(draft: &Draft, known: Option<&KnownRecord>, basis: PlanBasis<'_>) -
 mod tests {
     use std::sync::LazyLock;
 
-    use contract::FactKind;
+    use contract::{Body, FactKind};
     use record_index::RecordState;
     use record_secrets::MAX_COUNT;
 
@@ -366,7 +371,7 @@ mod tests {
         Draft {
             record: RECORD,
             content: ContentDigest([0; 16]),
-            body,
+            body: body.into(),
             only_if_sent,
         }
     }
@@ -389,7 +394,7 @@ mod tests {
         Draft {
             record: RECORD,
             content: ContentDigest([content; 16]),
-            body,
+            body: body.into(),
             only_if_sent: false,
         }
     }
@@ -437,7 +442,8 @@ mod tests {
         );
         assert_eq!(
             change_of(&withdrawal(false), None, basis(1)),
-            Change::Withdrawn
+            Change::WithdrawnUnsent,
+            "nothing of it was sent, as far as this state knows"
         );
         assert_eq!(
             change_of(&withdrawal(true), Some(&asserted), basis(1)),
@@ -469,7 +475,7 @@ mod tests {
         );
         assert_eq!(
             change_of(&withdrawal(true), None, basis(2)),
-            Change::Withdrawn,
+            Change::WithdrawnUnsent,
             "the lost state may have sent it"
         );
     }

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use chrono::DateTime;
-use contract::{Body, ContentDigest, Draft, FactKind, PrivateKey, RecordDigest};
+use contract::{Body, ContentDigest, FactKind, PrivateKey, RecordDigest};
+use draft::Draft;
 use record_secrets::RecordSecrets;
 use tempfile::TempDir;
 
@@ -18,7 +19,8 @@ fn page(records: Range<u8>) -> PageCommit {
             content: ContentDigest([0; 16]),
             body: Body::Withdrawn {
                 kind: FactKind::Test,
-            },
+            }
+            .into(),
             only_if_sent: false,
         },
         stamp: None,
@@ -33,6 +35,7 @@ fn page(records: Range<u8>) -> PageCommit {
         resume: Some("a".into()),
         generation_at_read: None,
         sweep: None,
+        evaluator: None,
         now: DateTime::UNIX_EPOCH,
     }
 }
@@ -63,8 +66,8 @@ async fn pages_that_share_no_record_are_prepared_once() {
     assert!(pages.is_stale(&guard, &sharing).await.unwrap());
     drop(guard);
     let first = apart.batches[0].batch.id;
-    assert_eq!(outbox.commit(apart).await.unwrap().withdrawn, 10);
-    assert_eq!(outbox.commit(sharing).await.unwrap().withdrawn, 5);
+    assert_eq!(outbox.commit(apart).await.unwrap().withdrawn_unsent, 10);
+    assert_eq!(outbox.commit(sharing).await.unwrap().withdrawn_unsent, 5);
     let leased = outbox
         .lease(9, DateTime::UNIX_EPOCH, Duration::from_secs(1))
         .await
@@ -93,7 +96,11 @@ async fn full_disk_is_an_error_and_the_page_goes_through_when_there_is_room() {
     );
     assert_eq!(outbox.cursor("mis", "tests").await.unwrap(), None);
     assert_eq!(
-        outbox.commit_page(page(0..200)).await.unwrap().withdrawn,
+        outbox
+            .commit_page(page(0..200))
+            .await
+            .unwrap()
+            .withdrawn_unsent,
         200
     );
 }

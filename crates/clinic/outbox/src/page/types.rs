@@ -1,7 +1,9 @@
 //! Pages as callers hand them in, and what they came to.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use contract::Draft;
+use draft::{Draft, Evaluator};
 
 use crate::dead_letters::Refused;
 use crate::file::{OutboxError, check_name};
@@ -47,6 +49,9 @@ pub struct PageCommit {
     pub generation_at_read: Option<u32>,
     /// Step of a sweep that the page is; what it has seen becomes durable with it.
     pub sweep: Option<SweepStep>,
+    /// Evaluator of the persons of drafts whose pseudonyms are yet to be evaluated; it is asked
+    /// about those only that are sent. `None` where no draft has such a person.
+    pub evaluator: Option<Arc<dyn Evaluator>>,
     /// Present time.
     pub now: DateTime<Utc>,
 }
@@ -89,7 +94,8 @@ impl PageCommit {
 }
 
 /// Counts of a committed page. `sent + unchanged + no_fact + parked` is the number of its drafts,
-/// and with `refused` it is `read`; what is sent is new, corrected, withdrawn or resent.
+/// and with `refused` it is `read`; what is sent is new, corrected, withdrawn,
+/// sent before or not, or resent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Rows of the page, whatever came of them.
@@ -100,8 +106,11 @@ pub struct Committed {
     pub new: u64,
     /// Records sent before and now sent with other content.
     pub corrected: u64,
-    /// Records withdrawn.
+    /// Records sent before and now withdrawn.
     pub withdrawn: u64,
+    /// Records that are cancelled and were never sent from this state: withdrawn all the same,
+    /// since a state that was lost may have sent them.
+    pub withdrawn_unsent: u64,
     /// Records sent again because the generation rose, as they were as far as can be told.
     pub resent: u64,
     /// Drafts that need no event: sent already, withdrawn already, and earlier drafts of a record
@@ -131,7 +140,7 @@ impl Committed {
     /// Number of events that were put into batches.
     #[must_use]
     pub const fn events(&self) -> u64 {
-        self.new + self.corrected + self.withdrawn + self.resent
+        self.new + self.corrected + self.withdrawn + self.withdrawn_unsent + self.resent
     }
 
     /// Sum of two pages' counts.
@@ -142,6 +151,7 @@ impl Committed {
             new: self.new + other.new,
             corrected: self.corrected + other.corrected,
             withdrawn: self.withdrawn + other.withdrawn,
+            withdrawn_unsent: self.withdrawn_unsent + other.withdrawn_unsent,
             resent: self.resent + other.resent,
             unchanged: self.unchanged + other.unchanged,
             no_fact: self.no_fact + other.no_fact,

@@ -56,7 +56,7 @@ async fn lost_file_begins_the_next_generation() {
     // be said.
     let drafts = vec![asserted(1, 1), withdrawn(2, true)];
     let done = outbox.commit_page(page(drafts.clone(), "a")).await.unwrap();
-    assert_eq!((done.new, done.withdrawn), (1, 1));
+    assert_eq!((done.new, done.withdrawn_unsent), (1, 1));
     assert!(
         place
             .deliver_all(&outbox, at(1))

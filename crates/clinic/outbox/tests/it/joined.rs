@@ -65,7 +65,12 @@ async fn pages_joined_are_one_transaction_and_come_to_the_same() {
     let done = outbox.commit(joined).await.unwrap();
     assert_eq!(commits_with_versions(&place), before + 1);
     assert_eq!(
-        (done.new, done.corrected, done.withdrawn, done.refused_new),
+        (
+            done.new,
+            done.corrected,
+            done.withdrawn_unsent,
+            done.refused_new
+        ),
         (3, 1, 1, 2)
     );
     for page in pages {

@@ -9,6 +9,7 @@ mod content_sweeps;
 mod corrections;
 mod crash;
 mod dead_letters;
+mod evaluation;
 mod figures;
 mod generation;
 mod joined;

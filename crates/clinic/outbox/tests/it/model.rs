@@ -4,10 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use contract::{Body, Event, RecordDigest};
+use draft::DraftBody;
 use outbox::{Leased, Outbox, OutboxOptions};
 use proptest::prelude::*;
 
-use crate::support::{LEASE, Place, asserted, at, delivered, digest, failed, page, withdrawn};
+use crate::support::{
+    LEASE, Place, asserted, asserted_body, at, delivered, digest, failed, page, withdrawn,
+};
 
 #[derive(Debug, Clone)]
 enum Said {
@@ -182,7 +185,10 @@ impl Life {
             let record = u32::from_be_bytes(record.try_into().unwrap());
             let known = self.clinic.latest.contains_key(&record);
             if known || !draft.only_if_sent || self.clinic.generation > 1 {
-                self.clinic.latest.insert(record, draft.body);
+                let DraftBody::Ready(body) = draft.body else {
+                    panic!("no person is left to evaluate")
+                };
+                self.clinic.latest.insert(record, body);
             }
         }
         self.clinic.cursor = Some(resume);
@@ -218,7 +224,7 @@ async fn open(place: &Place) -> Outbox {
 
 /// Content of [`asserted`] that the body has, `None` for a withdrawal.
 fn asserted_content(record: u32, body: &Body) -> Option<u16> {
-    (0..4).find(|content| asserted(record, *content).body == *body)
+    (0..4).find(|content| asserted_body(record, *content) == *body)
 }
 
 proptest! {

@@ -1,12 +1,12 @@
 //! Opening: whose file it is, which schema, which rights; and that nothing readable is in it.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::{fs, io};
 
 use contract::RecordDigest;
 use outbox::{Outbox, OutboxError, OutboxOptions, OutboxReader, PageCommit, Refused};
 
-use crate::support::{Place, asserted, at, page};
+use crate::support::{Place, asserted, asserted_body, at, page};
 
 #[tokio::test]
 async fn second_process_learns_who_owns_the_outbox() {
@@ -38,6 +38,13 @@ async fn reader_looks_into_an_outbox_nobody_has_open() {
         OutboxReader::open(&place.path).await,
         Err(OutboxError::Missing)
     ));
+    assert!(
+        matches!(
+            OutboxReader::open(&place.path.with_file_name("nowhere/outbox.db")).await,
+            Err(OutboxError::NoFolder)
+        ),
+        "a file that nobody has made yet is another matter than a folder that is gone"
+    );
     let outbox = place.open().await;
     outbox
         .commit_page(page(vec![asserted(1, 1)], "a"))
@@ -130,11 +137,7 @@ async fn missing_folder_and_bad_options_are_errors() {
     let error = Outbox::open(&nowhere, place.options(), at(0))
         .await
         .unwrap_err();
-    let kind = io::ErrorKind::NotFound.to_string();
-    assert!(
-        matches!(&error, OutboxError::Io { kind: found, .. } if *found == kind),
-        "{error}"
-    );
+    assert!(matches!(&error, OutboxError::NoFolder), "{error}");
     for (batch_events, max_bytes, min_generation) in [
         (0, 1, 1),
         (1001, 1, 1),
@@ -208,7 +211,7 @@ async fn nothing_readable_rests_in_the_file() {
     }
     assert!(holds(&drafts[5].record.0), "record digests do stand there");
     // Pseudonyms are sealed, in whatever form the contract writes them.
-    let contract::Body::Asserted { subject, .. } = &drafts[5].body else {
+    let contract::Body::Asserted { subject, .. } = asserted_body(5, 1) else {
         panic!("an assertion")
     };
     let pseudonym = subject.pseudonyms()[0].value;

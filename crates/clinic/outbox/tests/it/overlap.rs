@@ -483,6 +483,7 @@ fn sum(one: Committed, other: Committed) -> Committed {
         new: one.new + other.new,
         corrected: one.corrected + other.corrected,
         withdrawn: one.withdrawn + other.withdrawn,
+        withdrawn_unsent: one.withdrawn_unsent + other.withdrawn_unsent,
         resent: one.resent + other.resent,
         unchanged: one.unchanged + other.unchanged,
         no_fact: one.no_fact + other.no_fact,

@@ -5,7 +5,9 @@ use outbox::{
     RunOutcome,
 };
 
-use crate::support::{Place, asserted, at, digest, page, revision, revision_of, withdrawn};
+use crate::support::{
+    Place, asserted, asserted_body, at, digest, page, revision, revision_of, withdrawn,
+};
 
 fn refused(ids: &[&str], reason: &'static str) -> Vec<Refused> {
     let refuse = |id: &&str| {
@@ -84,7 +86,7 @@ async fn unchanged_is_not_sent_again_and_a_change_is_one_correction() {
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].record, digest(2));
     assert_eq!(revision_of(&sent[0]), revision(1, 2));
-    assert_eq!(sent[0].body, asserted(2, 21).body);
+    assert_eq!(sent[0].body, asserted_body(2, 21));
 }
 
 #[tokio::test]
@@ -145,7 +147,7 @@ async fn last_draft_of_a_record_in_a_page_wins() {
         .filter(|event| event.record == digest(1))
         .map(|e| &e.body)
         .collect();
-    assert_eq!(bodies, [&asserted(1, 12).body]);
+    assert_eq!(bodies, [&asserted_body(1, 12)]);
 }
 
 #[tokio::test]

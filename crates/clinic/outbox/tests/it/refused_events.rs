@@ -110,7 +110,8 @@ async fn refusals_of_a_record_or_a_version_leave_nothing_to_withdraw() {
         let expected = match reason {
             RefusalReason::KindChanged
             | RefusalReason::VersionReused
-            | RefusalReason::NotTheOwner => None,
+            | RefusalReason::NotTheOwner
+            | RefusalReason::Purged => None,
             _ => Some(OlderVersion::Waiting),
         };
         assert_eq!(older_version(&outbox).await, expected, "{reason:?}");

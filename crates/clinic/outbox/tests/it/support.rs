@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use contract::{
-    Body, ContentDigest, Draft, Event, Fact, FactKind, PartialDate, PrivateKey, Pseudonym,
-    RecordDigest, Scheme, Subject, Suite, Version, wire,
+    Body, ContentDigest, Event, Fact, FactKind, PartialDate, PrivateKey, Pseudonym, RecordDigest,
+    Scheme, Subject, Suite, Version, wire,
 };
+use draft::Draft;
 use outbox::{
     Committed, DeliveryOutcome, Leased, Outbox, OutboxError, OutboxOptions, PageCommit, Pulled,
     Settlement, SourceStamp, SweepEnd, SweepKind, SweepLimits, SweepStep,
@@ -189,8 +190,8 @@ pub(crate) fn digest(record: u32) -> RecordDigest {
     RecordDigest(bytes)
 }
 
-/// A recovery on a day that `content` names.
-pub(crate) fn asserted(record: u32, content: u16) -> Draft {
+/// Statement of a recovery on a day that `content` names.
+pub(crate) fn asserted_body(record: u32, content: u16) -> Body {
     let pseudonym = Pseudonym {
         scheme: Scheme::Snils,
         suite: Suite::Hmac,
@@ -203,16 +204,20 @@ pub(crate) fn asserted(record: u32, content: u16) -> Draft {
         began_on: None,
         occurred_on,
     };
-    let body = Body::Asserted {
+    Body::Asserted {
         subject: Subject::new(vec![pseudonym]).unwrap(),
         fact,
-    };
+    }
+}
+
+/// Draft of a recovery on a day that `content` names.
+pub(crate) fn asserted(record: u32, content: u16) -> Draft {
     let mut bytes = [0; 16];
     bytes[..2].copy_from_slice(&content.to_be_bytes());
     Draft {
         record: digest(record),
         content: ContentDigest(bytes),
-        body,
+        body: asserted_body(record, content).into(),
         only_if_sent: false,
     }
 }
@@ -224,7 +229,7 @@ pub(crate) fn withdrawn(record: u32, only_if_sent: bool) -> Draft {
     Draft {
         record: digest(record),
         content: ContentDigest([0xff; 16]),
-        body,
+        body: body.into(),
         only_if_sent,
     }
 }
@@ -243,6 +248,7 @@ pub(crate) fn page(drafts: Vec<Draft>, resume: &str) -> PageCommit {
         resume: Some(resume.into()),
         generation_at_read: None,
         sweep: None,
+        evaluator: None,
         now: at(0),
     }
 }

@@ -7,7 +7,7 @@ use contract::{Body, Event, RecordDigest};
 use outbox::{Outbox, OutboxError, OutboxOptions, SourceStamp, SweepEnd, SweepLimits};
 use proptest::prelude::*;
 
-use crate::support::{LEASE, Place, Source, asserted, at, delivered, digest, finish};
+use crate::support::{LEASE, Place, Source, asserted_body, at, delivered, digest, finish};
 
 /// Stamp of a row that is written.
 #[derive(Debug, Clone, Copy)]
@@ -254,7 +254,7 @@ fn live_through(steps: Vec<Step>, source: Source) {
             .source
             .rows
             .iter()
-            .map(|(record, (content, _))| (digest(*record), asserted(*record, *content).body))
+            .map(|(record, (content, _))| (digest(*record), asserted_body(*record, *content)))
             .collect();
         table.sort_unstable_by_key(|(record, _)| *record);
         assert_eq!(holds, table);

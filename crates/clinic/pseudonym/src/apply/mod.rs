@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use connector_kit::{ClinicRecord, Feed, RecordStatus};
-use contract::{Body, ContentDigest, Draft, Fact, FactKind, RecordDigest, Subject, Suite};
+use contract::{Body, ContentDigest, Fact, FactKind, Precision, RecordDigest, Suite};
+use draft::{Draft, DraftBody};
 
 use record_secrets::RecordSecrets;
 
 use crate::canonical::Canonical;
 use crate::fact::{self, Converted};
+use crate::held::HeldIdentifiers;
 use crate::keys::KeyRing;
 use crate::mac::Keyed;
 use crate::policy::Policy;
 use crate::rejection::{Rejection, RejectionReason};
-use crate::subject::{PseudonymKeys, Warnings};
+use crate::release::FactRelease;
+use crate::subject::{PersonNames, PseudonymKeys, Warnings};
 
 /// Longest id of a source, in bytes.
 pub const MAX_SOURCE_ID_BYTES: usize = 64;
@@ -59,11 +62,12 @@ pub struct Pseudonymiser {
     codes_files: Keyed,
     secrets: RecordSecrets,
     policy: Policy,
+    release: FactRelease,
 }
 
 /// Meaning of a record, before its digest is made.
 pub(crate) enum RecordMeaning {
-    Asserted(Subject, Fact, Warnings),
+    Asserted(PersonNames, Fact, Warnings),
     Withdrawn { only_if_sent: bool },
     OutOfScope,
 }
@@ -95,10 +99,17 @@ impl Pseudonymiser {
             codes_files: keyed.absorb(CODES_FILE_DOMAIN),
             secrets: ring.record_secrets(),
             policy,
+            release: FactRelease::default(),
         })
     }
 
-    /// The same pseudonymiser under another policy.
+    /// The same pseudonymiser under a release policy; a new one releases everything.
+    #[must_use]
+    pub fn with_release(self, release: FactRelease) -> Self {
+        Self { release, ..self }
+    }
+
+    /// The same pseudonymiser under another policy of its source.
     #[must_use]
     pub fn with_policy(&self, policy: Policy) -> Self {
         Self {
@@ -107,6 +118,7 @@ impl Pseudonymiser {
             codes_files: self.codes_files.clone(),
             secrets: self.secrets.clone(),
             policy,
+            release: self.release.clone(),
         }
     }
 
@@ -124,21 +136,40 @@ impl Pseudonymiser {
     }
 
     /// Turns one record into what leaves, or says why it does not. `today` is the clinic's local
-    /// date.
+    /// date. Identifiers that key services are to evaluate are not kept: the draft can be looked
+    /// at, and not be sent.
     #[must_use]
     pub fn apply(&self, record: ClinicRecord, today: NaiveDate) -> RecordOutcome {
+        self.apply_and_hold(record, today, &mut HeldIdentifiers::default())
+    }
+
+    /// Turns one record into what leaves, as [`Self::apply`] does; identifiers that key services
+    /// are to evaluate go to `held`.
+    #[must_use]
+    pub fn apply_and_hold(
+        &self,
+        record: ClinicRecord,
+        today: NaiveDate,
+        held: &mut HeldIdentifiers,
+    ) -> RecordOutcome {
         let kind = fact_kind(record.fact.feed());
-        match self.meaning(&record, today) {
-            Ok(RecordMeaning::Asserted(subject, fact, warnings)) => RecordOutcome::Draft(
-                self.draft(&record, Body::Asserted { subject, fact }, false),
-                warnings,
-            ),
+        let withdrawn = DraftBody::Ready(Body::Withdrawn { kind });
+        match self.meaning(&record, today, held) {
+            Ok(RecordMeaning::Asserted(names, fact, warnings)) => {
+                let body = match names {
+                    PersonNames::Ready(subject) => {
+                        DraftBody::Ready(Body::Asserted { subject, fact })
+                    }
+                    PersonNames::Local(person) => DraftBody::Unevaluated { person, fact },
+                };
+                RecordOutcome::Draft(self.draft(&record, body, false), warnings)
+            }
             Ok(RecordMeaning::Withdrawn { only_if_sent }) => {
-                let draft = self.draft(&record, Body::Withdrawn { kind }, only_if_sent);
+                let draft = self.draft(&record, withdrawn, only_if_sent);
                 RecordOutcome::Draft(draft, Warnings::default())
             }
             Ok(RecordMeaning::OutOfScope) => {
-                RecordOutcome::OutOfScope(self.draft(&record, Body::Withdrawn { kind }, true))
+                RecordOutcome::OutOfScope(self.draft(&record, withdrawn, true))
             }
             Err(reason) => {
                 let digest = self.digest_of(&record);
@@ -159,6 +190,7 @@ impl Pseudonymiser {
         &self,
         record: &ClinicRecord,
         today: NaiveDate,
+        held: &mut HeldIdentifiers,
     ) -> Result<RecordMeaning, RejectionReason> {
         if record.record_id.is_empty() || record.record_id.len() > MAX_RECORD_ID_BYTES {
             return Err(RejectionReason::RecordIdInvalid);
@@ -184,24 +216,23 @@ impl Pseudonymiser {
         }
         // The fact comes first: an influenza shot with a mistyped SNILS is nobody's concern here.
         let (fact, doses_dropped) = match fact::convert(&self.policy, &record.fact, today)? {
-            Converted::Fact(fact, doses_dropped) => (fact, doses_dropped),
+            Converted::Fact(fact, doses_dropped) => (self.release.released(&fact), doses_dropped),
             Converted::OutOfScope => return Ok(RecordMeaning::OutOfScope),
             Converted::NoResult => return Ok(RecordMeaning::Withdrawn { only_if_sent: true }),
         };
         if record.status == RecordStatus::PersonHidden {
             return Err(RejectionReason::PersonHidden);
         }
-        let (subject, of_subject) = self
-            .keys
-            .subject(&record.person, &self.policy.identifiers)?;
+        let rules = &self.policy.identifiers;
+        let (names, of_subject) = self.keys.subject(&record.person, rules, held)?;
         let warnings = Warnings {
             doses_dropped,
             ..of_subject
         };
-        Ok(RecordMeaning::Asserted(subject, fact, warnings))
+        Ok(RecordMeaning::Asserted(names, fact, warnings))
     }
 
-    fn draft(&self, record: &ClinicRecord, body: Body, only_if_sent: bool) -> Draft {
+    fn draft(&self, record: &ClinicRecord, body: DraftBody, only_if_sent: bool) -> Draft {
         let digest = self.digest_of(record);
         Draft {
             content: self.content_digest(&digest, &body),
@@ -221,14 +252,15 @@ impl Pseudonymiser {
         RecordDigest(self.records[place].digest(record_id.as_bytes()))
     }
 
-    fn content_digest(&self, record: &RecordDigest, body: &Body) -> ContentDigest {
-        match body {
-            Body::Asserted { subject, fact } => {
-                let canonical = Canonical::of(subject, fact);
-                self.secrets.content(record, canonical.as_bytes())
+    fn content_digest(&self, record: &RecordDigest, body: &DraftBody) -> ContentDigest {
+        let canonical = match body {
+            DraftBody::Ready(Body::Asserted { subject, fact }) => Canonical::of(subject, fact),
+            DraftBody::Unevaluated { person, fact } => Canonical::of_local(person, fact),
+            DraftBody::Ready(Body::Withdrawn { kind }) => {
+                return self.secrets.withdrawal_content(record, *kind);
             }
-            Body::Withdrawn { kind } => self.secrets.withdrawal_content(record, *kind),
-        }
+        };
+        self.secrets.content(record, canonical.as_bytes())
     }
 
     pub(crate) fn digest_of(&self, record: &ClinicRecord) -> RecordDigest {
@@ -246,6 +278,42 @@ impl Pseudonymiser {
     pub(crate) const fn policy(&self) -> &Policy {
         &self.policy
     }
+
+    /// Release policy of the facts.
+    #[must_use]
+    pub const fn release(&self) -> &FactRelease {
+        &self.release
+    }
+
+    /// Most exact form in which dates of this kind of fact leave: the coarser one of the source's
+    /// policy and the release policy.
+    #[must_use]
+    pub fn precision(&self, kind: FactKind) -> Precision {
+        self.policy
+            .precision(kind)
+            .min(self.release.precision(kind))
+    }
+
+    /// Fact that leaves of a record, and whose it is; `None` where none does.
+    #[must_use]
+    pub fn leaving(&self, record: &ClinicRecord, today: NaiveDate) -> Option<Leaving> {
+        match self.meaning(record, today, &mut HeldIdentifiers::default()) {
+            Ok(RecordMeaning::Asserted(names, fact, _)) => Some(Leaving {
+                fact,
+                person: names.values(),
+            }),
+            Ok(RecordMeaning::Withdrawn { .. } | RecordMeaning::OutOfScope) | Err(_) => None,
+        }
+    }
+}
+
+/// Fact that leaves of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaving {
+    /// The fact as it leaves.
+    pub fact: Fact,
+    /// Keyed digests of the person's identifiers. Records that have one in common are of one person.
+    pub person: Vec<[u8; 32]>,
 }
 
 /// The kind of fact a feed brings.

@@ -9,9 +9,9 @@ use contract::{TestCode, TestMethod, TestResult, Vaccine};
 
 use super::Meaning;
 use super::cvx::CVX;
-use super::names::{DIAGNOSES, TESTS, results};
+use super::names::{DIAGNOSES, NO_RESULT, TESTS, results};
 use super::result::SIGNS;
-use super::test::{LOINC, OTHER_TESTS};
+use super::test::{ANTIBODY_TESTS, LOINC, OTHER_TESTS};
 use super::test_words::DOCUMENTED;
 use super::vaccine::names;
 use super::vaccine_codes::{EU, ICD_11, ICD_11_GROUPS, SNOMED, SNOMED_GROUPS};
@@ -106,8 +106,10 @@ fn tests(out: &mut String) {
     }
     writeln!(
         out,
-        "\nThese need a decision: {}. Every other code of LOINC is out of scope.",
-        plain(OTHER_TESTS)
+        "\nThese need a decision: {}. Every other code of LOINC is out of scope; those of \
+         antibodies also where no code system is named: {}.",
+        plain(OTHER_TESTS),
+        plain(ANTIBODY_TESTS)
     )
     .unwrap();
     out.push_str("\n### Tests by name\n\n| a word says | words |\n| --- | --- |\n");
@@ -133,6 +135,12 @@ fn results_and_diagnoses(out: &mut String) {
         )
         .unwrap();
     }
+    writeln!(
+        out,
+        "| no result yet: the record is no fact | {} | – |",
+        quoted(NO_RESULT.iter().copied())
+    )
+    .unwrap();
     let names = quoted(DIAGNOSES.iter().map(|(name, ())| *name));
     writeln!(out, "\n### Diagnosis by name\n\n{names}.").unwrap();
 }

@@ -40,6 +40,7 @@ pub(super) const DETECTED: &[&str] = &[
     "детектированы",
     "детектирован",
     "обн",
+    "обнар",
     "присутствует",
     "положит",
     "полож",
@@ -54,11 +55,18 @@ pub(super) const DETECTED: &[&str] = &[
     "положительны",
     "реактивный",
     "реактивно",
+    "слабоположительный",
+    "слабоположительная",
+    "слабоположительное",
+    "слабоположительные",
+    "слабоположительно",
     "detected",
     "positive",
     "pos",
     "reactive",
     "present",
+    "weakpositive",
+    "weaklypositive",
     "detecteda",
     "positivea",
     "positif",
@@ -94,6 +102,7 @@ pub(super) const NOT_DETECTED: &[&str] = &[
     "недетектированы",
     "недетектирован",
     "необн",
+    "необнар",
     "отсутствует",
     "отрицат",
     "отриц",
@@ -111,6 +120,8 @@ pub(super) const NOT_DETECTED: &[&str] = &[
     "notdetected",
     "undetected",
     "nondetected",
+    "undetectable",
+    "notdetectable",
     "negative",
     "neg",
     "notreactive",
@@ -200,6 +211,44 @@ pub(super) const INCONCLUSIVE: &[&str] = &[
     "nichtbeurteilbar",
 ];
 
+/// Words for a test whose result is not there yet, or never will be: no result.
+pub(super) const NO_RESULT: &[&str] = &[
+    "вработе",
+    "впроцессе",
+    "ввыполнении",
+    "выполняется",
+    "ожидается",
+    "ожидание",
+    "ожидаетсярезультат",
+    "ожиданиерезультата",
+    "неготов",
+    "неготово",
+    "неисследовано",
+    "неисследован",
+    "неисследована",
+    "невыполнено",
+    "невыполнен",
+    "невыполнена",
+    "непроводилось",
+    "непроводился",
+    "pending",
+    "awaiting",
+    "awaitingresult",
+    "awaitingresults",
+    "inprogress",
+    "inprocess",
+    "notdone",
+    "nottested",
+    "notperformed",
+    "enattente",
+    "encours",
+    "nonréalisé",
+    "nonfait",
+    "ausstehend",
+    "inarbeit",
+    "nichtdurchgeführt",
+];
+
 /// Results by word.
 pub(super) fn results() -> impl Iterator<Item = (&'static str, TestResult)> {
     [
@@ -240,6 +289,9 @@ pub(super) const LOOKED_FOR: &[&str] = &[
     "test",
     "пцр",
     "pcr",
+    // "Negative for SARS-CoV-2", "отрицательный на COVID-19".
+    "for",
+    "на",
 ];
 
 /// The illness by name. A suspected illness is none of them.

@@ -7,7 +7,7 @@ use contract::TestResult;
 
 use super::Meaning;
 use super::fold::Words;
-use super::names::{LOOKED_FOR, results};
+use super::names::{LOOKED_FOR, NO_RESULT, results};
 use super::system::System;
 use super::table::{CodeTable, Standards};
 
@@ -16,8 +16,11 @@ const MAX_WORDS_AS_ONE: usize = 3;
 
 /// Signs that cannot mean anything else. A minus alone may stand for "no entry", and 0 and 1 for
 /// either: those are for configuration.
-pub(super) const SIGNS: [(&str, TestResult); 6] = [
+pub(super) const SIGNS: [(&str, TestResult); 9] = [
     ("+", TestResult::Detected),
+    ("++", TestResult::Detected),
+    ("+++", TestResult::Detected),
+    ("++++", TestResult::Detected),
     ("(+)", TestResult::Detected),
     ("(-)", TestResult::NotDetected),
     ("+/-", TestResult::Inconclusive),
@@ -27,8 +30,14 @@ pub(super) const SIGNS: [(&str, TestResult); 6] = [
 
 static RESULTS: LazyLock<HashMap<&'static str, TestResult>> = LazyLock::new(|| results().collect());
 
+static NO_RESULTS: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| NO_RESULT.iter().copied().collect());
+
 static SUBJECTS: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| LOOKED_FOR.iter().copied().collect());
+
+/// Most words of the number of a cycle threshold: "23,4".
+const MAX_THRESHOLD_WORDS: usize = 2;
 
 /// The table of results.
 pub(crate) fn result_table() -> CodeTable<TestResult> {
@@ -101,15 +110,36 @@ fn phrase(text: &str) -> Meaning<TestResult> {
     while let Some(((), next)) = words.longest(from, MAX_WORDS_AS_ONE, subject) {
         from = next;
     }
-    let mut to = words.len();
+    let mut to = before_cycle_threshold(&words);
     while let Some(before) = (from..to)
         .skip_while(|begin| to - begin > MAX_WORDS_AS_ONE)
         .find(|begin| SUBJECTS.contains(words.joined(*begin, to)))
     {
         to = before;
     }
-    match RESULTS.get(words.joined(from, to)) {
+    let word = words.joined(from, to);
+    match RESULTS.get(word) {
         Some(result) => Meaning::Is(*result),
+        None if NO_RESULTS.contains(word) => Meaning::OutOfScope,
         None => Meaning::Unrecognised,
+    }
+}
+
+/// Number of words before a PCR's cycle threshold at the end, where there is one: "POS (Ct 23.4)".
+/// A threshold alone is no result.
+fn before_cycle_threshold(words: &Words) -> usize {
+    let word = |at: usize| words.joined(at, at + 1);
+    let is_number = |at: usize| word(at).bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = (1..words.len())
+        .rev()
+        .take_while(|at| is_number(*at))
+        .count();
+    let first_number = words.len() - numbers;
+    let named = first_number.checked_sub(1).map(word);
+    match named {
+        Some("ct" | "ст" | "cq") if (1..=MAX_THRESHOLD_WORDS).contains(&numbers) => {
+            first_number - 1
+        }
+        _ => words.len(),
     }
 }

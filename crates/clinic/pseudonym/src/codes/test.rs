@@ -45,6 +45,14 @@ pub(super) const OTHER_TESTS: [&str; 43] = [
     "97098-8", "97104-4", "95424-8",
 ];
 
+/// Tests for antibodies against the virus: none of ours. Any other code is none either where its
+/// field names LOINC.
+pub(super) const ANTIBODY_TESTS: [&str; 21] = [
+    "94505-5", "94506-3", "94507-1", "94508-9", "94547-7", "94562-6", "94563-4", "94564-2",
+    "94661-6", "94720-0", "94761-4", "94762-2", "94768-9", "94769-7", "95125-1", "95410-7",
+    "95411-5", "95416-4", "95427-1", "95429-7", "95825-6",
+];
+
 /// The table of tests.
 pub(crate) fn test_table() -> CodeTable<TestCode> {
     CodeTable::new(
@@ -72,6 +80,7 @@ fn bare(code: &str) -> Meaning<TestCode> {
     match LOINC.iter().find(|(listed, _)| *listed == code) {
         Some((_, test)) => Meaning::Is(*test),
         None if OTHER_TESTS.contains(&code) => Meaning::Unlisted,
+        None if ANTIBODY_TESTS.contains(&code) => Meaning::OutOfScope,
         None => Meaning::Unrecognised,
     }
 }

@@ -117,6 +117,8 @@ const ANTIBODY: &[&str] = &[
     "anticorps",
     "antikörper",
     "antikoerper",
+    "anti",
+    "анти",
     "igg",
     "igm",
     "iga",
@@ -346,7 +348,8 @@ static WORDS: LazyLock<HashMap<&'static str, Word>> = LazyLock::new(|| {
 });
 
 /// Reads a name whose words are all known, which names the virus, and one way to look for it. The
-/// virus alone says nothing of the method, and a method alone nothing of the virus.
+/// virus alone says nothing of the method, and a method alone nothing of the virus, except that
+/// antibodies are none.
 pub(super) fn phrase(text: &str) -> Meaning<TestCode> {
     let Some(words) = Words::new(text) else {
         return Meaning::Unrecognised;
@@ -365,10 +368,11 @@ pub(super) fn phrase(text: &str) -> Meaning<TestCode> {
     }
     let says = |word: Word| said.contains(&word);
     rapid |= says(Word::Rapid);
-    if !says(Word::Virus) {
+    let ways = [Word::NucleicAcid, Word::Antigen, Word::Antibody].map(says);
+    // Antibodies are no test for a virus, whichever it is.
+    if !says(Word::Virus) && ways != [false, false, true] {
         return Meaning::Unrecognised;
     }
-    let ways = [Word::NucleicAcid, Word::Antigen, Word::Antibody].map(says);
     match (ways, says(Word::OfAntibodies)) {
         ([true, false, false], false) => Meaning::Is(TestCode::RnaRespiratory),
         ([false, true, false], false) if rapid => Meaning::Is(TestCode::AntigenRapid),

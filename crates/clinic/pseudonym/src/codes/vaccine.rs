@@ -180,7 +180,8 @@ fn phrase(text: &str) -> Meaning<Vaccine> {
         let name = words.longest(at, MAX_NAME_WORDS, |name| NAMES.get(name).copied());
         let Some((vaccine, next)) = name else {
             let word = words.joined(at, at + 1);
-            if !may_stand_beside(word) {
+            let before = at.checked_sub(1).map(|before| words.joined(before, at));
+            if !may_stand_beside(word) && !is_unit_after(before, word) {
                 return Meaning::Unrecognised;
             }
             let rest = word.trim_start_matches(|char: char| char.is_ascii_digit());
@@ -210,6 +211,12 @@ fn phrase(text: &str) -> Meaning<Vaccine> {
         Some(vaccine) => Meaning::Is(vaccine),
         None => Meaning::Unrecognised,
     }
+}
+
+/// Returns whether a word is the unit of the number before it: "1-я", "2-nd".
+fn is_unit_after(before: Option<&str>, word: &str) -> bool {
+    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    before.is_some_and(is_number) && UNITS.contains(&word)
 }
 
 /// Words of [`BESIDE`], numbers, and numbers with a unit.

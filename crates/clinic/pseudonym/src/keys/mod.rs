@@ -178,12 +178,30 @@ impl KeyRing {
         }
     }
 
-    /// Reads the text form.
+    /// Makes keys for a clinic whose pseudonyms key services evaluate: a record key, and no
+    /// pseudonym key.
+    ///
+    /// # Panics
+    /// If the operating system has no randomness to give.
+    #[must_use]
+    pub fn record_only() -> Self {
+        Self::from_shared(SharedKeys(Vec::new()))
+    }
+
+    /// Reads the text form of keys with a pseudonym key.
     ///
     /// # Errors
     /// [`KeyError`], with the line.
     pub fn parse(text: &SecretString) -> Result<Self, KeyError> {
-        text::parse_ring(text.expose_secret())
+        Self::parse_for(text, Suite::Hmac)
+    }
+
+    /// Reads the text form, for pseudonyms of this suite.
+    ///
+    /// # Errors
+    /// [`KeyError`], with the line; [`KeyError::NoPseudonymKey`] only if the suite needs one.
+    pub fn parse_for(text: &SecretString, suite: Suite) -> Result<Self, KeyError> {
+        text::parse_ring(text.expose_secret(), suite)
     }
 
     /// The text form, for a file that only its owner may read.

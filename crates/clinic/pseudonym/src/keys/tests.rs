@@ -118,6 +118,20 @@ fn both_kinds_of_key_are_needed() {
         KeyError::NoRecordKey
     );
     assert_eq!(ring("# nothing\n").unwrap_err(), KeyError::NoPseudonymKey);
+    // Where key services evaluate pseudonyms, a clinic holds no key of theirs.
+    let record_only = format!("record {RECORD}").into();
+    let strong = KeyRing::parse_for(&record_only, Suite::Voprf).unwrap();
+    assert_eq!(strong.pseudonym_fingerprints(), []);
+    assert_eq!(strong.record_fingerprint(), "dc064d32");
+    let nothing = "# nothing\n".into();
+    assert_eq!(
+        KeyRing::parse_for(&nothing, Suite::Voprf).unwrap_err(),
+        KeyError::NoRecordKey
+    );
+    assert_eq!(
+        SharedKeys::parse(&nothing).unwrap_err(),
+        KeyError::NoPseudonymKey
+    );
 }
 
 #[test]

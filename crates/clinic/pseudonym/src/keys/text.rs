@@ -5,7 +5,7 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use contract::Epoch;
+use contract::{Epoch, Suite};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
@@ -51,9 +51,12 @@ pub enum KeyFault {
     RecordKeyShared,
 }
 
-/// Reads a clinic's keys.
-pub(super) fn parse_ring(text: &str) -> Result<KeyRing, KeyError> {
+/// Reads a clinic's keys. Where key services evaluate pseudonyms it needs no pseudonym key.
+pub(super) fn parse_ring(text: &str, suite: Suite) -> Result<KeyRing, KeyError> {
     let (shared, record) = parse(text, true)?;
+    if shared.0.is_empty() && suite != Suite::Voprf {
+        return Err(KeyError::NoPseudonymKey);
+    }
     Ok(KeyRing {
         shared,
         record: record.ok_or(KeyError::NoRecordKey)?,
@@ -62,7 +65,11 @@ pub(super) fn parse_ring(text: &str) -> Result<KeyRing, KeyError> {
 
 /// Reads shared keys.
 pub(super) fn parse_shared(text: &str) -> Result<SharedKeys, KeyError> {
-    parse(text, false).map(|(shared, _)| shared)
+    let (shared, _) = parse(text, false)?;
+    if shared.0.is_empty() {
+        return Err(KeyError::NoPseudonymKey);
+    }
+    Ok(shared)
 }
 
 fn parse(text: &str, record_allowed: bool) -> Result<(SharedKeys, Option<Key>), KeyError> {
@@ -94,11 +101,7 @@ fn parse(text: &str, record_allowed: bool) -> Result<(SharedKeys, Option<Key>), 
             _ => return Err(at(KeyFault::Form)),
         }
     }
-    if shared.0.is_empty() {
-        Err(KeyError::NoPseudonymKey)
-    } else {
-        Ok((shared, record))
-    }
+    Ok((shared, record))
 }
 
 fn add(shared: &mut SharedKeys, epoch: Epoch, key: Key) -> Result<(), KeyFault> {

@@ -4,14 +4,16 @@ use chrono::NaiveDate;
 use connector_kit::{
     ClinicDate, ClinicFact, ClinicRecord, Dose, Field, Identifier, IdentifierKind,
 };
-use contract::{FactKind, PartialDate, Pseudonym, TestCode, TestResult, Vaccine};
+use contract::{FactKind, PartialDate, Pseudonym, Suite, TestCode, TestResult, Vaccine};
 use serde::Serialize;
 
 use crate::apply::{Pseudonymiser, RecordMeaning, fact_kind};
 use crate::codes::CodeTable;
 use crate::doses::Doses;
+use crate::held::HeldIdentifiers;
 use crate::identifier::{IdentifierFault, NormalForm, Soundness, normalise, scheme};
 use crate::rejection::RejectionReason;
+use crate::release::VaccinationField;
 use crate::{dates, fact};
 
 /// Number of bytes of a pseudonym or digest that are shown.
@@ -112,7 +114,7 @@ impl Pseudonymiser {
     /// Shows what would leave of this record today, the clinic's local date.
     #[must_use]
     pub fn preview(&self, record: &ClinicRecord, today: NaiveDate) -> Preview {
-        let verdict = match self.meaning(record, today) {
+        let verdict = match self.meaning(record, today, &mut HeldIdentifiers::default()) {
             Ok(RecordMeaning::Asserted(..)) => PreviewVerdict::Leaves,
             Ok(RecordMeaning::Withdrawn { only_if_sent }) => {
                 PreviewVerdict::Withdraws { only_if_sent }
@@ -195,16 +197,20 @@ impl Pseudonymiser {
                         dose_number,
                         doses.number,
                         doses.number_unread,
+                        VaccinationField::DoseNumber,
                     ),
                     (
                         "series_doses",
                         series_doses,
                         doses.series,
                         doses.series_unread,
+                        VaccinationField::SeriesDoses,
                     ),
                 ];
-                for (name, field, number, is_unread) in numbers {
-                    fields.extend(dose(name, field, number, is_unread));
+                for (name, field, number, is_unread, optional) in numbers {
+                    let is_allowed = self.release().releases_dose(optional);
+                    let shown = dose(name, field, number, is_unread);
+                    fields.extend(shown.map(|shown| released(shown, is_allowed)));
                 }
                 fields.extend(self.date("occurred_on", occurred_on, FactKind::Vaccination, today));
             }
@@ -244,7 +250,9 @@ impl Pseudonymiser {
                     unknown,
                     |()| "U07.1",
                 ));
-                fields.extend(self.date("began_on", began_on, FactKind::Recovery, today));
+                let is_allowed = self.release().releases_beginning();
+                let began = self.date("began_on", began_on, FactKind::Recovery, today);
+                fields.extend(began.map(|shown| released(shown, is_allowed)));
                 fields.extend(self.date("occurred_on", occurred_on, FactKind::Recovery, today));
             }
         }
@@ -258,7 +266,7 @@ impl Pseudonymiser {
         today: NaiveDate,
     ) -> Option<FieldPreview> {
         let leaves = |date: PartialDate| {
-            let outgoing = date.generalised_to(self.policy().precision(kind));
+            let outgoing = date.generalised_to(self.precision(kind));
             let treatment = if outgoing == date {
                 Treatment::Kept
             } else {
@@ -270,6 +278,16 @@ impl Pseudonymiser {
             Ok(date) => date.map(leaves),
             Err(reason) => Some(FieldPreview::dropped(name, Some(reason))),
         }
+    }
+}
+
+/// The field as it is where the release policy allows it, else one that stays at the clinic; why it
+/// cannot be read is told all the same.
+fn released(shown: FieldPreview, is_allowed: bool) -> FieldPreview {
+    if is_allowed {
+        shown
+    } else {
+        FieldPreview::dropped(shown.field, shown.reason)
     }
 }
 
@@ -311,8 +329,12 @@ fn dose(
     }
 }
 
-/// A pseudonym in words: suite, epoch and its first bytes.
+/// A pseudonym in words: suite, epoch and its first bytes. One that key services evaluate is not
+/// known before it is sent.
 fn pseudonym_words(pseudonym: &Pseudonym) -> String {
+    if pseudonym.suite == Suite::Voprf {
+        return format!("{}, evaluated when it is sent", pseudonym.suite.as_str());
+    }
     format!(
         "{}/{} {}",
         pseudonym.suite.as_str(),

@@ -5,7 +5,7 @@ use connector_kit::{Coding, FieldFault, Person, RecordStatus};
 use contract::Suite;
 
 use super::*;
-use crate::{DatePrecision, DatesConfig, KeyRing, Policy, PolicyConfig};
+use crate::{DatePrecision, DatesConfig, FactRelease, KeyRing, KindRelease, Policy, PolicyConfig};
 
 const KEYS: &str = "pseudonym 1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\n\
                     record ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8";
@@ -110,13 +110,51 @@ fn a_fact_is_shown_as_it_leaves() {
     );
 }
 
+#[test]
+fn what_the_release_policy_withholds_stays_and_its_dates_are_coarser_than_the_sources() {
+    let release = FactRelease {
+        vaccination: KindRelease {
+            dates: DatePrecision::Year,
+            fields: [VaccinationField::SeriesDoses].into(),
+        },
+        ..FactRelease::default()
+    };
+    let by_release = pseudonymiser().with_release(release);
+    let record = with_vaccine(record(RecordStatus::Final), "Спутник V");
+    let shown = lines(&by_release.preview(&record, today()));
+    assert!(
+        shown.contains(&"dose_number dropped -".to_owned()),
+        "{shown:?}"
+    );
+    assert!(
+        shown.contains(&"occurred_on generalised 2021".to_owned()),
+        "{shown:?}"
+    );
+    let leaving = by_release.leaving(&record, today());
+    let leaving = leaving.map(|leaving| leaving.fact);
+    let expected = contract::Fact::Vaccination {
+        vaccine: Vaccine::SputnikV,
+        dose_number: None,
+        series_doses: None,
+        occurred_on: "2021".parse().unwrap(),
+    };
+    assert_eq!(leaving, Some(expected));
+    // Finer than the source's own policy it does not get.
+    let by_day = pseudonymiser().with_release(FactRelease::default());
+    let shown = lines(&by_day.preview(&record, today()));
+    assert!(
+        shown.contains(&"occurred_on generalised 2021-07".to_owned()),
+        "{shown:?}"
+    );
+}
+
 /// The pseudonym that really leaves for the doubtful policy.
 fn oms_head() -> String {
     let record = with_vaccine(record(RecordStatus::Final), "Спутник V");
     let crate::RecordOutcome::Draft(draft, _) = pseudonymiser().apply(record, today()) else {
         panic!("not a draft")
     };
-    let contract::Body::Asserted { subject, .. } = draft.body else {
+    let draft::DraftBody::Ready(contract::Body::Asserted { subject, .. }) = draft.body else {
         panic!("withdrawn")
     };
     let oms = subject

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 use super::seen::SeenValue;
 use super::value::{UnknownValue, ValueTable};
 use crate::apply::Pseudonymiser;
+use crate::held::HeldIdentifiers;
 use crate::identifier::{IdentifierFault, NormalForm, normalise, scheme};
 use crate::rejection::RejectionReason;
 
@@ -20,7 +21,8 @@ impl Pseudonymiser {
     /// not refused, or not for a value.
     #[must_use]
     pub fn unknown_value(&self, record: &ClinicRecord, today: NaiveDate) -> Option<SeenValue> {
-        let reason = self.meaning(record, today).err()?;
+        let held = &mut HeldIdentifiers::default();
+        let reason = self.meaning(record, today, held).err()?;
         self.seen_value(record, reason)
     }
 

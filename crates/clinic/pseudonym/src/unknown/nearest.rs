@@ -1,6 +1,8 @@
 //! What a value could be mapped to: the targets of its table, and the one that its words are
 //! nearest to. A hint for a person, who decides.
 
+use std::cmp::Ordering;
+
 use contract::{TestCode, TestResult, Vaccine};
 
 use super::value::{UnknownValue, ValueTable};
@@ -59,28 +61,59 @@ impl ValueTable {
     }
 }
 
-/// Meaning of the name that the word holds, the longest before others, or else that it is most
-/// like.
+/// Meaning of the longest name that the word holds, or else of the name that it is most like;
+/// `None` where names of different meanings fit equally well.
 fn nearest<T: Copy + PartialEq>(word: &str, table: &CodeTable<T>) -> Option<T> {
     if !word.chars().any(char::is_alphabetic) {
         return None;
     }
     let contained = table
         .names()
-        .filter(|(name, _)| name.chars().count() >= MIN_CONTAINED && word.contains(name));
-    if let Some((_, meaning)) = contained.max_by_key(|(name, _)| (name.len(), *name)) {
-        return Some(meaning);
+        .filter(|(name, _)| name.chars().count() >= MIN_CONTAINED && word.contains(name))
+        .map(|(name, meaning)| (name.chars().count(), meaning));
+    match best(contained, usize::cmp) {
+        Best::None => {}
+        Best::One(meaning) => return Some(meaning),
+        Best::Tie => return None,
     }
-    let likeness = |(name, meaning)| {
-        (
-            strsim::normalized_damerau_levenshtein(word, name),
-            name,
-            meaning,
-        )
-    };
-    let alike = table.names().map(likeness);
-    alike
-        .filter(|(likeness, ..)| *likeness >= MIN_LIKENESS)
-        .max_by(|(a, one, _), (b, other, _)| a.total_cmp(b).then(one.cmp(other)))
-        .map(|(.., meaning)| meaning)
+    let alike = table
+        .names()
+        .map(|(name, meaning)| (strsim::normalized_damerau_levenshtein(word, name), meaning))
+        .filter(|(likeness, _)| *likeness >= MIN_LIKENESS);
+    match best(alike, f64::total_cmp) {
+        Best::One(meaning) => Some(meaning),
+        Best::None | Best::Tie => None,
+    }
+}
+
+/// What fits best of several.
+enum Best<T> {
+    /// There is nothing to choose from.
+    None,
+    One(T),
+    /// Different things fit equally well: to name one of them would be a guess.
+    Tie,
+}
+
+/// Chooses the meaning of the greatest fit.
+fn best<F, T: Copy + PartialEq>(
+    fits: impl Iterator<Item = (F, T)>,
+    compare: impl Fn(&F, &F) -> Ordering,
+) -> Best<T> {
+    let mut best = Best::None;
+    let mut greatest: Option<F> = None;
+    for (fit, meaning) in fits {
+        let order = greatest
+            .as_ref()
+            .map_or(Ordering::Greater, |greatest| compare(&fit, greatest));
+        match (order, &best) {
+            (Ordering::Greater, _) => {
+                best = Best::One(meaning);
+                greatest = Some(fit);
+            }
+            (Ordering::Equal, Best::One(one)) if *one != meaning => best = Best::Tie,
+            _ => {}
+        }
+    }
+    best
 }

@@ -305,6 +305,15 @@ fn the_nearest_listed_name_is_a_hint() {
     assert_eq!(nearest(Table::Vaccines, "Грипполь ++"), None);
     assert_eq!(nearest(Table::Vaccines, "20877"), None);
     assert_eq!(
+        nearest(Table::Vaccines, "Спутник"),
+        None,
+        "as near to Спутник V as to Спутник М"
+    );
+    assert_eq!(
+        nearest(Table::Vaccines, "Спутник Лайтт"),
+        Some("sputnik-light")
+    );
+    assert_eq!(
         nearest(Table::Results, "не обнаружены!"),
         Some("not-detected")
     );

@@ -65,7 +65,11 @@ pub(super) fn publish(
         mandatory,
         ..BasicPublishOptions::default()
     };
-    let delivery_mode = if mandatory { PERSISTENT } else { TRANSIENT };
+    let delivery_mode = if destination.persistent {
+        PERSISTENT
+    } else {
+        TRANSIENT
+    };
     let properties = properties(&message, delivery_mode);
     async move {
         let sent = channel

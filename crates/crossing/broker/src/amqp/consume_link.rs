@@ -27,6 +27,8 @@ const RECEIPTS_PREFETCH: u16 = 16;
 pub(super) struct ConsumeLink {
     settings: Arc<AmqpSettings>,
     traffic: Traffic,
+    /// Longest message that is read whole, in bytes.
+    max_body: usize,
     connection: Option<ConsumingConnection>,
     /// Connects in a task of its own, since connecting may take longer than a caller cares to wait
     /// in one go.
@@ -44,16 +46,27 @@ struct ConsumingConnection {
 
 impl ConsumeLink {
     pub(super) fn new(settings: Arc<AmqpSettings>, traffic: Traffic) -> Self {
+        let max_body = match traffic {
+            Traffic::Batches => MAX_BATCH_BYTES,
+            Traffic::Receipts => MAX_MESSAGE_BYTES,
+        };
         let pauses = settings.pauses();
         Self {
             settings,
             traffic,
+            max_body,
             connection: None,
             connecting: None,
             pauses,
             log: LinkLog::default(),
             pause: None,
         }
+    }
+
+    /// Reads only the beginning of messages longer than `max_body` bytes.
+    pub(super) fn limited_to(mut self, max_body: usize) -> Self {
+        self.max_body = max_body;
+        self
     }
 
     /// Receives the next message. May be dropped while it waits. After an error everything received
@@ -115,7 +128,8 @@ impl ConsumeLink {
         let connecting = self.connecting.get_or_insert_with(|| {
             let settings = Arc::clone(&self.settings);
             let traffic = self.traffic;
-            tokio::spawn(async move { consume(&settings, traffic).await })
+            let max_body = self.max_body;
+            tokio::spawn(async move { consume(&settings, traffic, max_body).await })
         });
         let outcome = connecting.await;
         self.connecting = None;
@@ -176,11 +190,8 @@ fn step(settings: &AmqpSettings, traffic: Traffic) -> ChannelStep<'_> {
 async fn consume(
     settings: &AmqpSettings,
     traffic: Traffic,
+    max_body: usize,
 ) -> Result<ConsumingConnection, BrokerError> {
-    let max_body = match traffic {
-        Traffic::Batches => MAX_BATCH_BYTES,
-        Traffic::Receipts => MAX_MESSAGE_BYTES,
-    };
     let (session, stream) = BrokerSession::prepare(settings, max_body, async |channel| {
         let (queue, prefetch) = match traffic {
             Traffic::Batches => {

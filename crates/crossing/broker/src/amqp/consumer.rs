@@ -20,20 +20,43 @@ use super::message::{Destination, OutgoingMessage, Traffic};
 use super::publish_link::PublishLink;
 use super::settings::AmqpSettings;
 use crate::token::{AmqpToken, Token, TokenKind};
-use crate::{AmqpConfig, BrokerError, Consumer, Delivery};
+use crate::{AmqpConfig, BrokerError, Consumer, Delivery, MAX_BATCH_BYTES, MAX_MESSAGE_BYTES};
 
 /// Longest wait of a first message for more to be handled together with it.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 
 pub(crate) fn consumer(config: &AmqpConfig, base: &Path) -> Result<Box<dyn Consumer>, BrokerError> {
     let settings = Arc::new(AmqpSettings::new(config, base)?);
-    let destination = Destination::dead_letters(config);
-    Ok(Box::new(AmqpConsumer {
+    Ok(over(settings, Traffic::Batches, MAX_BATCH_BYTES))
+}
+
+/// Consumer that reads only the beginning of messages longer than `longest` bytes.
+pub(crate) fn limited_consumer(
+    config: &AmqpConfig,
+    base: &Path,
+    longest: usize,
+) -> Result<Box<dyn Consumer>, BrokerError> {
+    let settings = Arc::new(AmqpSettings::new(config, base)?);
+    Ok(over(settings, Traffic::Batches, longest))
+}
+
+/// Consumer of receipts, which are acknowledged by whoever received them.
+pub(crate) fn receipt_consumer(
+    config: &AmqpConfig,
+    base: &Path,
+) -> Result<Box<dyn Consumer>, BrokerError> {
+    let settings = Arc::new(AmqpSettings::new(config, base)?);
+    Ok(over(settings, Traffic::Receipts, MAX_MESSAGE_BYTES))
+}
+
+fn over(settings: Arc<AmqpSettings>, traffic: Traffic, longest: usize) -> Box<dyn Consumer> {
+    let destination = Destination::dead_letters(&settings.config);
+    Box::new(AmqpConsumer {
         dead_letters: PublishLink::new(Arc::clone(&settings), destination),
-        incoming: ConsumeLink::new(Arc::clone(&settings), Traffic::Batches),
+        incoming: ConsumeLink::new(Arc::clone(&settings), traffic).limited_to(longest),
         settings,
         ready: Vec::new(),
-    }))
+    })
 }
 
 /// The queue as a [`Consumer`]. Dead letters leave over a second connection, made when first

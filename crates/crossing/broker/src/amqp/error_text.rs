@@ -263,6 +263,10 @@ fn precondition(address: &BrokerAddress, step: ChannelStep<'_>, text: &str) -> B
             "{address} closed the channel over a message that is longer than its \
              max_message_size; the others are sent again"
         )),
+        (Precondition::UnknownDelivery, _) => BrokerError::retry(format!(
+            "{address} no longer waits for an acknowledgement of {thing} that was sent to it; \
+             what it had not taken comes again"
+        )),
         (
             Precondition::Other,
             ChannelStep::Consume(_) | ChannelStep::Publish(_) | ChannelStep::Receipts(_),

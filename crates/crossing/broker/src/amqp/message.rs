@@ -22,6 +22,8 @@ pub(super) struct Destination {
     pub(super) traffic: Traffic,
     pub(super) exchange: String,
     pub(super) routing_key: String,
+    /// True if messages outlast a restart of the broker, in durable queues.
+    pub(super) persistent: bool,
 }
 
 impl Destination {
@@ -31,6 +33,7 @@ impl Destination {
             traffic: Traffic::Batches,
             exchange: config.exchange.clone(),
             routing_key: config.queue.clone(),
+            persistent: true,
         }
     }
 
@@ -40,6 +43,7 @@ impl Destination {
             traffic: Traffic::Batches,
             exchange: config.dead_letters_exchange.clone(),
             routing_key: config.dead_letters.clone(),
+            persistent: true,
         }
     }
 
@@ -49,6 +53,15 @@ impl Destination {
             traffic: Traffic::Receipts,
             exchange: config.receipts.clone(),
             routing_key: String::new(),
+            persistent: false,
+        }
+    }
+
+    /// The same, for receipts that outlast a restart of the broker.
+    pub(super) fn persistent_receipts(config: &AmqpConfig) -> Self {
+        Self {
+            persistent: true,
+            ..Self::receipts(config)
         }
     }
 }

@@ -25,11 +25,11 @@ mod topology;
 
 use std::path::Path;
 
-pub(crate) use consumer::consumer;
+pub(crate) use consumer::{consumer, limited_consumer, receipt_consumer};
 pub(crate) use dead_letters::dead_letters;
 use error_text::ChannelStep;
 pub(crate) use publisher::publisher;
-pub(crate) use receipts::{receipt_publisher, receipt_subscriber};
+pub(crate) use receipts::{persistent_receipt_publisher, receipt_publisher, receipt_subscriber};
 use session::BrokerSession;
 use settings::AmqpSettings;
 use tokio::time::timeout;

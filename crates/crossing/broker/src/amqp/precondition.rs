@@ -11,6 +11,8 @@ pub(super) enum Precondition {
     AckTimeout,
     /// A message is longer than the broker's max_message_size, in bytes, where it is told.
     TooLong(Option<u64>),
+    /// An acknowledgement named a delivery that the broker no longer waits for.
+    UnknownDelivery,
     /// Anything else.
     Other,
 }
@@ -56,6 +58,9 @@ impl Precondition {
             };
             return Self::TooLong(limit.and_then(digits));
         }
+        if text.contains("unknown delivery tag") {
+            return Self::UnknownDelivery;
+        }
         Self::Other
     }
 }
@@ -96,8 +101,9 @@ mod tests {
             ),
             (
                 "PRECONDITION_FAILED - unknown delivery tag 7",
-                Precondition::Other,
+                Precondition::UnknownDelivery,
             ),
+            ("PRECONDITION_FAILED - something new", Precondition::Other),
         ] {
             assert_eq!(Precondition::of(text), expected, "{text}");
         }

@@ -156,6 +156,7 @@ impl PublishLink {
             BrokerError::retry(format!(
                 "the connection to {broker} was lost before it confirmed a message"
             ))
+            .into_connection_failure()
         })
     }
 

@@ -126,7 +126,7 @@ impl PublishingConnection<'_> {
     ) -> ConnectionEnd {
         let session = match connect(self.settings, self.destination).await {
             Ok(session) => session,
-            Err(error) => return ConnectionEnd::Lost(error),
+            Err(error) => return ConnectionEnd::Lost(error.into_connection_failure()),
         };
         self.log
             .connected(&self.settings.address, "connected for publishing");
@@ -293,11 +293,11 @@ impl PublishingConnection<'_> {
             None => self.limit.forget(),
         }
         let step = ChannelStep::Publish(&self.destination.exchange);
-        error_text::on_channel(&self.settings.address, step, error)
+        error_text::on_channel(&self.settings.address, step, error).into_connection_failure()
     }
 
     fn connection_lost(&self) -> BrokerError {
-        error_text::connection_lost(&self.settings.address)
+        error_text::connection_lost(&self.settings.address).into_connection_failure()
     }
 
     fn silent(&self) -> BrokerError {
@@ -306,6 +306,7 @@ impl PublishingConnection<'_> {
             "{} confirmed nothing for {seconds} s",
             self.settings.address
         ))
+        .into_connection_failure()
     }
 
     fn refused(&self) -> BrokerError {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::BatchId;
+use futures_util::future::join_all;
 use lapin::Acker;
 use lapin::options::BasicAckOptions;
 use tokio::time::timeout;
@@ -31,6 +32,17 @@ pub(crate) fn receipt_publisher(
     let settings = Arc::new(AmqpSettings::new(config, base)?);
     Ok(Arc::new(AmqpReceiptPublisher {
         link: PublishLink::new(settings, Destination::receipts(config)),
+    }))
+}
+
+/// Publisher of receipts that outlast a restart of the broker.
+pub(crate) fn persistent_receipt_publisher(
+    config: &AmqpConfig,
+    base: &Path,
+) -> Result<Arc<dyn ReceiptPublisher>, BrokerError> {
+    let settings = Arc::new(AmqpSettings::new(config, base)?);
+    Ok(Arc::new(AmqpReceiptPublisher {
+        link: PublishLink::new(settings, Destination::persistent_receipts(config)),
     }))
 }
 
@@ -140,11 +152,16 @@ impl ReceiptSubscriber for AmqpReceiptSubscriber {
     ) -> Result<Vec<Vec<u8>>, BrokerError> {
         let outcome = timeout(max_wait, self.collect(max)).await;
         let taken = self.ready.len().min(max);
-        // The last one's acknowledgement stands for all before it. Sent while they are still kept
-        // here: this future may be dropped.
-        if let Some(last) = taken.checked_sub(1).and_then(|last| self.ready.get(last)) {
-            let acknowledging = last.acker.ack(BasicAckOptions { multiple: true });
-            let in_time = timeout(self.settings.confirm_timeout(), acknowledging).await;
+        // Sent while they are still kept here: this future may be dropped, and each of them is
+        // acknowledged by itself, since the client may send acknowledgements of two calls in
+        // either order: one that stands for several would make the other unknown to the broker.
+        if taken > 0 {
+            let acknowledging = self
+                .ready
+                .iter()
+                .take(taken)
+                .map(|receipt| receipt.acker.ack(BasicAckOptions::default()));
+            let in_time = timeout(self.settings.confirm_timeout(), join_all(acknowledging)).await;
             if in_time.is_err() {
                 self.incoming.disconnect();
             }

@@ -83,11 +83,22 @@ impl DirectoryConsumer {
         run_blocking(move || work(&mut claims.blocking_lock())).await
     }
 
-    async fn wait(&self, max: usize) -> Result<(), BrokerError> {
-        while !self.with_claims(move |claims| claims.claim(max)).await? {
-            sleep(POLL).await;
+    /// Claims batches until there are some, for `max_wait` at most. One look is always made to its
+    /// end: that nothing is there is known by then only.
+    async fn wait(&self, max: usize, max_wait: Duration) -> Result<(), BrokerError> {
+        let look = || self.with_claims(move |claims| claims.claim(max));
+        if look().await? {
+            return Ok(());
         }
-        Ok(())
+        let looking = async {
+            loop {
+                sleep(POLL).await;
+                if look().await? {
+                    return Ok(());
+                }
+            }
+        };
+        timeout(max_wait, looking).await.unwrap_or(Ok(()))
     }
 }
 
@@ -98,14 +109,14 @@ impl Consumer for DirectoryConsumer {
         max: usize,
         max_wait: Duration,
     ) -> Result<Vec<Delivery>, BrokerError> {
-        let waited = timeout(max_wait, self.wait(max)).await;
+        let waited = self.wait(max, max_wait).await;
         let mut claims = self.claims.lock().await;
         let taken = claims.ready.len().min(max);
         if taken > 0 {
             fault::check(Point::BrokerReceived)?;
         }
         match waited {
-            Ok(Err(error)) if taken == 0 => Err(error),
+            Err(error) if taken == 0 => Err(error),
             _ => Ok(claims.ready.drain(..taken).collect()),
         }
     }

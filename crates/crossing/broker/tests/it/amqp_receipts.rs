@@ -19,7 +19,11 @@ use crate::{PATIENCE, batch, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
     let broker = RabbitMq::start().await.unwrap();
-    let config = QueueConfig::Amqp(at(&broker.amqp_url()));
+    let config = AmqpConfig {
+        confirm_timeout_seconds: 600.try_into().unwrap(),
+        ..at(&broker.amqp_url())
+    };
+    let config = QueueConfig::Amqp(config);
     let publisher = broker::publisher(&config, base()).unwrap();
     publisher.publish(&batch(b"before")).await.unwrap();
     let mut subscriber = subscribe(&config).await;
@@ -46,11 +50,12 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
     let broadcast = tokio::time::timeout(PATIENCE, receipts.broadcast(b"lost".to_vec()));
     let error = broadcast.await.expect("bounded").unwrap_err();
     assert!(error.is_retry(), "{error}");
-    let error = tokio::time::timeout(PATIENCE, receipts.broadcast(b"lost".to_vec()))
-        .await
-        .expect("bounded")
-        .unwrap_err();
-    assert!(error.to_string().contains("alarm is on"), "{error}");
+    until("the alarm to be told", async || {
+        let broadcast = tokio::time::timeout(PATIENCE, receipts.broadcast(b"lost".to_vec()));
+        let error = broadcast.await.expect("bounded").unwrap_err();
+        error.to_string().contains("alarm is on").then_some(())
+    })
+    .await;
     assert_eq!(receipts.state(), QueueState::Blocked);
     assert!(waiting.iter().all(|publish| !publish.is_finished()));
     assert_eq!(broker.queue_depth("clinic.facts.intake").await.unwrap(), 1);
@@ -59,7 +64,10 @@ async fn an_alarm_makes_publishes_wait_and_ends_by_itself() {
     for publish in waiting {
         publish.await.unwrap().expect("the very same call succeeds");
     }
-    assert_eq!(publisher.state(), QueueState::Connected);
+    until("the end of the alarm to show", async || {
+        (publisher.state() == QueueState::Connected).then_some(())
+    })
+    .await;
     until("receipts to go on", async || {
         receipts.broadcast(b"after".to_vec()).await.ok()
     })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use broker::{Consumer, DeadLetter, Delivery, QueueConfig, ReceiptSubscriber};
@@ -142,7 +143,8 @@ async fn the_same_batch_may_be_sent_twice(config: &QueueConfig) {
     consumer.ack(vec![first.token]).await.unwrap();
     let mut copies = 0;
     loop {
-        let more = consumer.receive(10, BRIEF).await.unwrap();
+        let wait = if copies == 0 { PATIENCE } else { BRIEF };
+        let more = consumer.receive(10, wait).await.unwrap();
         if more.is_empty() {
             break;
         }
@@ -162,20 +164,26 @@ async fn two_consumers_share_the_work(config: &QueueConfig) {
         .map(|number| batch(number.to_string().as_bytes()))
         .collect();
     publish(config, &sent).await;
+    // Each goes on until nothing has come for a while and all have been seen, or one too many.
+    let count = AtomicUsize::new(0);
     let work = async || {
         let mut consumer = broker::consumer(config, base()).unwrap();
         let mut seen = Vec::new();
-        loop {
-            let some = consumer.receive(7, Duration::from_secs(2)).await.unwrap();
+        until("all of them", async || {
+            let some = consumer.receive(7, BRIEF).await.unwrap();
             if some.is_empty() {
-                consumer.close().await;
-                return seen;
+                return (count.load(Ordering::SeqCst) >= COUNT).then_some(());
             }
             for Delivery { bytes, token, .. } in some {
                 consumer.ack(vec![token]).await.unwrap();
                 seen.push(bytes);
+                count.fetch_add(1, Ordering::SeqCst);
             }
-        }
+            None
+        })
+        .await;
+        consumer.close().await;
+        seen
     };
     let (one, two) = tokio::join!(work(), work());
     let mut all = [one, two].concat();
@@ -224,19 +232,15 @@ async fn what_is_handed_out_too_often_is_a_dead_letter(bench: &impl Bench) {
     publish(&config, &[batch(b"poison")]).await;
     let mut consumer = broker::consumer(&config, base()).unwrap();
     let mut attempts = 0;
-    loop {
-        let some = consumer.receive(1, Duration::from_secs(2)).await.unwrap();
-        let Some(delivery) = some.into_iter().next() else {
-            break;
-        };
-        attempts += 1;
-        consumer.requeue(vec![delivery.token]).await.unwrap();
-    }
-    assert_eq!(attempts, 3, "once, and twice more");
     until("the dead letter", async || {
+        for delivery in consumer.receive(1, BRIEF).await.unwrap() {
+            attempts += 1;
+            consumer.requeue(vec![delivery.token]).await.unwrap();
+        }
         (broker::depth(&config, base()).await.unwrap().dead == 1).then_some(())
     })
     .await;
+    assert_eq!(attempts, 3, "once, and twice more");
     let mut dead = broker::dead_letters(&config, base()).await.unwrap();
     assert_eq!(
         looks(&dead.take(10).await.unwrap()),

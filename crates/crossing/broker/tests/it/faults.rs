@@ -10,6 +10,7 @@ use contract::{BatchId, SealedBatch};
 use fault::Point;
 
 use crate::PATIENCE;
+use crate::drained::drain_at;
 
 const SIGABRT: i32 = 6;
 const QUEUE: &str = "BROKEN_QUEUE";
@@ -145,23 +146,7 @@ async fn nothing_is_lost(queue: &str, points: &[Point]) {
 }
 
 async fn receive_all(config: &QueueConfig) -> usize {
-    let mut consumer = broker::consumer(config, base()).unwrap();
-    let mut copies = 0;
-    loop {
-        let some = consumer
-            .receive(10, std::time::Duration::from_secs(1))
-            .await
-            .unwrap();
-        if some.is_empty() {
-            consumer.close().await;
-            return copies;
-        }
-        copies += some.len();
-        consumer
-            .ack(some.into_iter().map(|delivery| delivery.token).collect())
-            .await
-            .unwrap();
-    }
+    drain_at(config, base()).await.len()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,8 @@ mod directory;
 #[cfg(test)]
 mod directory_receipts;
 #[cfg(test)]
+mod drained;
+#[cfg(test)]
 mod faults;
 #[cfg(feature = "amqp")]
 #[cfg(test)]

@@ -127,6 +127,18 @@ async fn a_failed_step_stops_the_script(city: &City) {
         said.matches("refused").count() == 1 && said.ends_with("code 1"),
         "{said}"
     );
+    let said = run("VHOST=registry; city_vhost && city_policies && city_vhost").await;
+    assert!(
+        said.ends_with("code 0"),
+        "made, used, and there already: {said}"
+    );
+    let vhosts = city.broker.ctl(&["list_vhosts", "--quiet"]).await;
+    assert!(
+        vhosts
+            .unwrap_or_default()
+            .lines()
+            .any(|line| line == "registry")
+    );
     let said = run("FAILING=add_user; registry_account other").await;
     assert!(said.contains("registry_account: `rabbitmqctl add_user` failed"));
     for name in ["", "'a.*'", "'a\"b'"] {

@@ -16,6 +16,9 @@ pub enum SealError {
     /// The text is no key of the expected kind.
     #[error("not a registry key: {0}")]
     BadKey(&'static str),
+    /// The text is no key of a relay.
+    #[error("not a relay's key: {0}")]
+    BadRelayKey(&'static str),
 }
 
 /// Failure to open a sealed batch.

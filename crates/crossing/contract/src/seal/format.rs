@@ -35,6 +35,23 @@ pub(super) fn exported_answer_key(
     AnswerKey::from_bytes(*key)
 }
 
+/// Length in bytes of the longest sealed batch.
+pub const MAX_SEALED_BYTES: usize =
+    HEADER_BYTES + PADDED_SIZES_BYTES[PADDED_SIZES_BYTES.len() - 1] + TAG_BYTES;
+/// Length in bytes of the shortest sealed batch.
+pub const MIN_SEALED_BYTES: usize = HEADER_BYTES + PADDED_SIZES_BYTES[0] + TAG_BYTES;
+
+/// Reads the id of what has the form of a sealed batch, as far as that shows without a key: the
+/// first bytes, and a length that a padded size leads to. Nothing proves that it can be opened.
+#[must_use]
+pub fn batch_id_of_whole(sealed: &[u8]) -> Option<BatchId> {
+    let content = sealed.len().checked_sub(HEADER_BYTES + TAG_BYTES)?;
+    if !PADDED_SIZES_BYTES.contains(&content) {
+        return None;
+    }
+    batch_id_of(sealed)
+}
+
 /// Reads the id in the clear header of a sealed batch, to name one that cannot be opened. Nothing
 /// proves that it is right.
 #[must_use]

@@ -34,8 +34,16 @@ impl PublicKey {
     /// # Errors
     /// [`SealError::BadKey`], saying what the text lacks.
     pub fn from_text(text: &str) -> Result<Self, SealError> {
-        let lacks = "a public key begins with cgpk1:";
-        let bytes = keytext::read(text, PUBLIC_PREFIX, lacks).map_err(SealError::BadKey)?;
+        Self::from_prefixed(text, PUBLIC_PREFIX, "a public key begins with cgpk1:")
+    }
+
+    /// Reads a text form with this prefix; `lacks` is the error of a text without it.
+    pub(super) fn from_prefixed(
+        text: &str,
+        prefix: &str,
+        lacks: &'static str,
+    ) -> Result<Self, SealError> {
+        let bytes = keytext::read(text, prefix, lacks).map_err(SealError::BadKey)?;
         let key = Self::from_bytes(&bytes)?;
         // A low-order point seals nothing; better reported when the configuration is read than at
         // the first batch.
@@ -57,7 +65,12 @@ impl PublicKey {
     /// Writes the text form.
     #[must_use]
     pub fn to_text(&self) -> String {
-        keytext::public(PUBLIC_PREFIX, &self.0.to_bytes().into())
+        self.to_prefixed(PUBLIC_PREFIX)
+    }
+
+    /// Writes a text form with this prefix.
+    pub(super) fn to_prefixed(&self, prefix: &str) -> String {
+        keytext::public(prefix, &self.0.to_bytes().into())
     }
 
     /// Key id: the first bytes of the key itself.
@@ -94,8 +107,16 @@ impl PrivateKey {
     /// [`SealError::BadKey`].
     pub fn from_text(text: &SecretString) -> Result<Self, SealError> {
         let lacks = "a private key begins with cgsk1:";
-        let bytes = keytext::read(text.expose_secret(), PRIVATE_PREFIX, lacks)
-            .map_err(SealError::BadKey)?;
+        Self::from_prefixed(text.expose_secret(), PRIVATE_PREFIX, lacks)
+    }
+
+    /// Reads a text form with this prefix; `lacks` is the error of a text without it.
+    pub(super) fn from_prefixed(
+        text: &str,
+        prefix: &str,
+        lacks: &'static str,
+    ) -> Result<Self, SealError> {
+        let bytes = keytext::read(text, prefix, lacks).map_err(SealError::BadKey)?;
         let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(bytes.as_slice())
             .map_err(|_| SealError::BadKey("it is no X25519 key"))?;
         let public = PublicKey(X25519HkdfSha256::sk_to_pk(&secret));
@@ -105,9 +126,14 @@ impl PrivateKey {
     /// Writes the text form.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
+        self.to_prefixed(PRIVATE_PREFIX)
+    }
+
+    /// Writes a text form with this prefix.
+    pub(super) fn to_prefixed(&self, prefix: &str) -> SecretString {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         self.secret.write_exact(bytes.as_mut_slice());
-        keytext::secret(PRIVATE_PREFIX, &bytes)
+        keytext::secret(prefix, &bytes)
     }
 
     /// Public key, which gateways seal to.

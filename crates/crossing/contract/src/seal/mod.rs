@@ -9,6 +9,8 @@ mod error;
 mod format;
 mod keys;
 mod opener;
+mod padded_sizes;
+mod relay;
 mod sealer;
 #[cfg(test)]
 mod tests;
@@ -16,7 +18,13 @@ mod tests;
 pub use error::{OpenError, SealError};
 #[cfg(test)]
 pub(crate) use format::{HEADER_BYTES, TAG_BYTES};
-pub use format::{PADDED_SIZES_BYTES, batch_id_of};
+pub use format::{
+    MAX_SEALED_BYTES, MIN_SEALED_BYTES, PADDED_SIZES_BYTES, batch_id_of, batch_id_of_whole,
+};
 pub use keys::{PrivateKey, PublicKey};
 pub use opener::Opened;
+pub use padded_sizes::{PaddedSizes, PaddedSizesError};
+pub use relay::{
+    RELAY_SEAL_BYTES, RelayPrivateKey, RelayPublicKey, RelaySealer, is_sealed_to_a_relay,
+};
 pub use sealer::{CompressedBatch, Sealer};

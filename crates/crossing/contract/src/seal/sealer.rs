@@ -12,10 +12,9 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
 use super::error::SealError;
-use super::format::{
-    HEADER_BYTES, INFO, LENGTH_BYTES, MAGIC, PADDED_SIZES_BYTES, TAG_BYTES, exported_answer_key,
-};
+use super::format::{HEADER_BYTES, INFO, LENGTH_BYTES, MAGIC, TAG_BYTES, exported_answer_key};
 use super::keys::PublicKey;
+use super::padded_sizes::PaddedSizes;
 use crate::wire::{self, MAX_ENCODED_BYTES};
 use crate::{AnswerKey, BatchId, Event, SealedBatch};
 
@@ -128,7 +127,7 @@ fn compress(
 
 impl CompressedBatch<'_> {
     /// Number of bytes that have to fit a padded size: the compressed batch and its length.
-    /// [`PADDED_SIZES_BYTES`] minus this is what padding would add.
+    /// Padded size minus this is what padding would add.
     #[must_use]
     pub fn bytes(&self) -> usize {
         LENGTH_BYTES + self.frame.len()
@@ -137,9 +136,7 @@ impl CompressedBatch<'_> {
     /// Padded size it would be sealed in; none if it is too large for all of them.
     #[must_use]
     pub fn padded_bytes(&self) -> Option<usize> {
-        PADDED_SIZES_BYTES
-            .into_iter()
-            .find(|size| self.bytes() <= *size)
+        PaddedSizes::ALL.holding(self.bytes())
     }
 
     /// Pads and seals it under a fresh random id; with it the key under which the registry will
@@ -148,7 +145,15 @@ impl CompressedBatch<'_> {
     /// # Errors
     /// [`SealError::TooLarge`].
     pub fn seal(self) -> Result<(SealedBatch, AnswerKey), SealError> {
-        self.key.seal_frame(self.frame)
+        self.seal_in(PaddedSizes::ALL)
+    }
+
+    /// Pads to the smallest of these sizes that holds it, and seals it as [`Self::seal`] does.
+    ///
+    /// # Errors
+    /// [`SealError::TooLarge`].
+    pub fn seal_in(self, sizes: PaddedSizes) -> Result<(SealedBatch, AnswerKey), SealError> {
+        self.key.seal_frame(self.frame, sizes)
     }
 }
 
@@ -164,16 +169,17 @@ impl PublicKey {
     }
 
     /// Pads and seals one zstd frame.
-    pub(super) fn seal_frame(&self, frame: &[u8]) -> Result<(SealedBatch, AnswerKey), SealError> {
+    pub(super) fn seal_frame(
+        &self,
+        frame: &[u8],
+        sizes: PaddedSizes,
+    ) -> Result<(SealedBatch, AnswerKey), SealError> {
         let too_large = SealError::TooLarge { bytes: frame.len() };
         let Ok(length) = u32::try_from(frame.len()) else {
             return Err(too_large);
         };
         let framed = LENGTH_BYTES + frame.len();
-        let padded = PADDED_SIZES_BYTES
-            .into_iter()
-            .find(|size| framed <= *size)
-            .ok_or(too_large)?;
+        let padded = sizes.holding(framed).ok_or(too_large)?;
 
         let (encapsulated, mut context) = hpke::setup_sender::<
             ChaCha20Poly1305,
@@ -219,8 +225,8 @@ impl fmt::Debug for CompressedBatch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PrivateKey;
     use crate::wire::tests::samples;
+    use crate::{PADDED_SIZES_BYTES, PrivateKey};
 
     fn events(count: usize) -> Vec<Event> {
         samples()
@@ -272,6 +278,25 @@ mod tests {
                 bytes
             );
         }
+    }
+
+    #[test]
+    fn sizes_of_a_clinic_are_kept_to_and_opened_as_any() {
+        let key = PrivateKey::generate();
+        let mut sealer = Sealer::new(&key.public());
+        let sizes = PaddedSizes::new(&[64 << 10]).unwrap();
+        let one = events(1);
+        let (batch, _) = sealer.compress(&one).unwrap().seal_in(sizes).unwrap();
+        let overhead = HEADER_BYTES + TAG_BYTES;
+        assert_eq!(batch.bytes.len(), overhead + (64 << 10));
+        assert!(*key.open(&batch.bytes).unwrap().encoded == wire::encode(&one));
+        let noise = crate::seal::tests::noise(64 << 10);
+        let framed = sealer.compress_encoded(&noise).unwrap();
+        assert_eq!(framed.padded_bytes(), Some(256 << 10));
+        assert!(matches!(
+            framed.seal_in(sizes),
+            Err(SealError::TooLarge { .. })
+        ));
     }
 
     #[test]

@@ -164,10 +164,12 @@ fn padded_sizes_hold_at_their_edges() {
     for (index, size) in PADDED_SIZES_BYTES.into_iter().enumerate() {
         let fits = key
             .public()
-            .seal_frame(&frame[..size - LENGTH_BYTES])
+            .seal_frame(&frame[..size - LENGTH_BYTES], PaddedSizes::ALL)
             .unwrap();
         assert_eq!(plaintext_bytes(&fits.0), size);
-        let over = key.public().seal_frame(&frame[..=size - LENGTH_BYTES]);
+        let over = key
+            .public()
+            .seal_frame(&frame[..=size - LENGTH_BYTES], PaddedSizes::ALL);
         match PADDED_SIZES_BYTES.get(index + 1) {
             Some(next) => assert_eq!(plaintext_bytes(&over.unwrap().0), *next),
             None => {
@@ -286,6 +288,12 @@ fn texts_that_are_no_key_are_told_apart() {
             "{wrong}"
         );
     }
+    let mut mistyped = public.clone();
+    mistyped.replace_range(48.., "_");
+    assert_eq!(
+        bad(&mistyped),
+        "not a registry key: a character after the colon is mistyped: compare the whole text"
+    );
     // The neutral element: everything "sealed" to it is open to everyone.
     let weak = format!("cgpk1:{}", "A".repeat(43));
     assert_eq!(
@@ -351,5 +359,28 @@ proptest! {
         dressed.extend_from_slice(&bytes);
         dressed.resize(HEADER_BYTES + PADDED_SIZES_BYTES[0] + TAG_BYTES, 0);
         prop_assert_eq!(key.open(&dressed), Err(OpenError::NotAuthentic));
+    }
+}
+
+#[test]
+fn the_form_of_a_sealed_batch_shows_without_a_key() {
+    let key = PrivateKey::generate().public();
+    for padded in PADDED_SIZES_BYTES {
+        let (batch, _) = key.seal(&noise(padded - 600)).unwrap();
+        assert_eq!(plaintext_bytes(&batch), padded);
+        assert!((MIN_SEALED_BYTES..=MAX_SEALED_BYTES).contains(&batch.bytes.len()));
+        assert_eq!(batch_id_of_whole(&batch.bytes), Some(batch.id));
+        let longer = [&batch.bytes[..], b"x"].concat();
+        for other in [
+            &batch.bytes[1..],
+            &longer,
+            &batch.bytes[..HEADER_BYTES],
+            b"",
+        ] {
+            assert_eq!(batch_id_of_whole(other), None);
+        }
+        let mut foreign = batch.bytes;
+        foreign[0] ^= 1;
+        assert_eq!(batch_id_of_whole(&foreign), None);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use contract::{BatchId, batch_id_of};
 use hostile::flood::{self, Flood};
@@ -132,7 +133,8 @@ async fn dead_letters_hold_no(
         if left.stdout == b"no dead letters\n" {
             break;
         }
-        assert!(look < 20, "{attack:?}: {discarded:?}, {left:?}");
+        assert!(look < 300, "{attack:?}: {discarded:?}, {left:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -154,7 +156,7 @@ impl Operator {
         let port = servers.rabbit.port();
         let broker = format!(
             "[queue.amqp]\nurl = \"amqp://{REGISTRY}@127.0.0.1:{port}/%2f\"\n\
-             password = {{ env = \"QUEUE_PASSWORD\" }}\n"
+             password = {{ env = \"QUEUE_PASSWORD\" }}\nconnect_timeout_seconds = 60\n"
         );
         std::fs::write(&config, text.replace(directory, &broker)).unwrap();
         operator

@@ -6,4 +6,5 @@ mod generated;
 mod honest;
 mod intake;
 mod linking;
+mod naming;
 mod ownership;

@@ -43,8 +43,8 @@ mod tests {
     }
 
     targets! {
-        batch_content batch_frame fhir_bundle gateway_settings hcert_text hcert_vector identifiers keys pass_claims
-        pass_cose pass_rules pass_text picture queue_directory receipt_answer receipts_body receipts_message
+        batch_content batch_frame fhir_bundle fhir_export_file fhir_folder fhir_manifest gateway_settings hcert_text
+        hcert_vector identifiers keys pass_claims pass_cose pass_rules pass_text picture queue_directory receipt_answer receipts_body receipts_message
         registry_settings revocations sealed_batch sql_cells sql_statement trust_bundle
     }
 

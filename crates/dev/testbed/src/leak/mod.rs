@@ -95,17 +95,24 @@ impl Scanner {
     /// A folder that cannot be listed.
     #[must_use]
     pub fn scan_folder(&self, folder: &Path) -> (Vec<Hit>, u64) {
+        self.scan_entries(fs::read_dir(folder).expect("the folder can be listed"))
+    }
+
+    fn scan_entries(&self, entries: fs::ReadDir) -> (Vec<Hit>, u64) {
         let mut hits = Vec::new();
         let mut read = 0;
-        for entry in fs::read_dir(folder).expect("the folder can be listed") {
+        for entry in entries {
             let path = entry.expect("the entry can be read").path();
             let shown = path.display().to_string();
             if path.is_dir() {
-                let (inner, bytes) = self.scan_folder(&path);
+                // A server's folder is alive: what is in it may go between listing and reading.
+                let Ok(entries) = fs::read_dir(&path) else {
+                    continue;
+                };
+                let (inner, bytes) = self.scan_entries(entries);
                 hits.extend(inner);
                 read += bytes;
             } else if path.is_file() {
-                // A server's folder is alive: a file may go between the listing and the reading.
                 let Ok(content) = fs::read(&path) else {
                     continue;
                 };

@@ -11,6 +11,7 @@ use package::Package;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -19,8 +20,8 @@ const PACKAGE: &str = "rabbitmq-server";
 const NODE: &str = "testbed@localhost";
 /// Erlang's shared secret between the node and its tools; the node listens on loopback only.
 const COOKIE: &str = "testbed";
-const START_SECONDS: u64 = 120;
-const STOP_SECONDS: u64 = 60;
+const START_SECONDS: u64 = 300;
+const STOP_SECONDS: u64 = 120;
 /// Longest wait for a queue to have a number of messages.
 const DEPTH_PATIENCE: Duration = Duration::from_secs(60);
 const DEFAULT_WATERMARK_BYTES: u64 = 2_000_000_000;
@@ -52,7 +53,7 @@ pub struct TlsFiles {
 pub struct RabbitMq {
     // Before the folder: fields drop in this order.
     node: ProcessSlot,
-    _epmd: Process,
+    epmd: Process,
     folder: Folder,
     data: PathBuf,
     package: Package,
@@ -115,7 +116,7 @@ impl RabbitMq {
         })?;
         let mut server = Self {
             node: ProcessSlot::empty(SERVER),
-            _epmd: epmd,
+            epmd,
             folder,
             data,
             package,
@@ -200,6 +201,8 @@ impl RabbitMq {
     /// or after stopping it now. [`Self::stop_app`] and [`Self::start_app`] are faster.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await?;
+        let named = timeout(Duration::from_secs(START_SECONDS), self.until_unnamed()).await;
+        named.unwrap_or_else(|_| Err(self.epmd.too_slow("ready", START_SECONDS)))?;
         let mut node = Process::spawn(&ProcessSpec {
             server: SERVER,
             program: self.package.program("rabbitmq-server"),
@@ -315,6 +318,21 @@ impl RabbitMq {
         })
     }
 
+    /// Waits until epmd answers and does not know the node. A node that starts before would start
+    /// an epmd of its own; and one whose name epmd still knows, since it has not noticed the death
+    /// of the node before, would not start.
+    async fn until_unnamed(&mut self) -> Result<(), Error> {
+        let node = NODE.split('@').next().unwrap_or_default();
+        let is_named = format!("name {node} at port");
+        loop {
+            self.epmd.check()?;
+            match epmd_names(self.epmd_port).await {
+                Ok(names) if !names.contains(&is_named) => return Ok(()),
+                _ => sleep(POLL).await,
+            }
+        }
+    }
+
     async fn evaluate(&self, erlang: &str) -> Result<String, Error> {
         let program = tools::find("erl_call", "erlang-base")?;
         let args = ["-sname", NODE, "-c", COOKIE, "-r", "-timeout", "30", "-e"];
@@ -343,6 +361,17 @@ impl RabbitMq {
         }
         Ok(())
     }
+}
+
+/// Names of the nodes that an epmd knows, a line each: NAMES_REQ of the distribution protocol. The
+/// answer begins with four bytes of epmd's own port.
+async fn epmd_names(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(&[0, 1, b'n']).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let names = answer.get(4..).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    Ok(String::from_utf8_lossy(names).into_owned())
 }
 
 /// A quorum queue's own figures are refreshed every few seconds; its state machine knows them

@@ -1,5 +1,5 @@
-//! A bare AMQP 0-9-1 publisher for hostile messages: any bytes as routing key, properties and body,
-//! where a driver would refuse to encode them.
+//! A bare AMQP 0-9-1 client: publishes hostile messages, with any bytes as routing key, properties
+//! and body, where a driver would refuse to encode them; and takes messages as they are.
 
 use std::io::{self, ErrorKind};
 
@@ -28,6 +28,8 @@ const CHANNEL_CLOSE: u32 = 20 << 16 | 40;
 const CONFIRM_SELECT: u32 = 85 << 16 | 10;
 const CONFIRM_SELECT_OK: u32 = 85 << 16 | 11;
 const BASIC_PUBLISH: u32 = 60 << 16 | 40;
+const BASIC_GET: u32 = 60 << 16 | 70;
+const BASIC_GET_OK: u32 = 60 << 16 | 71;
 const BASIC_ACK: u32 = 60 << 16 | 80;
 const BASIC_NACK: u32 = 60 << 16 | 120;
 /// Flags of the properties `headers`, `expiration` and `message-id` (AMQP 0-9-1, 4.2.6.1).
@@ -260,14 +262,47 @@ impl RawClient {
         }
     }
 
+    /// Takes the first message of a queue out of it; `None` where there is none. Of its routing
+    /// key and exchange nothing is read.
+    pub async fn take(&mut self, queue: &str) -> Result<Option<RawMessage>, Refusal> {
+        let mut get = vec![0, 0];
+        get.extend(short_string(queue.as_bytes()));
+        // No acknowledgement.
+        get.push(1);
+        self.method(1, BASIC_GET, &get).await?;
+        if self.next_method().await?.0 != BASIC_GET_OK {
+            return Ok(None);
+        }
+        let invalid = || Refusal::from(io::Error::from(ErrorKind::InvalidData));
+        let (_, header) = self.next_frame().await?;
+        let (head, properties) = header.split_at_checked(12).ok_or_else(invalid)?;
+        let length = head.last_chunk::<8>().ok_or_else(invalid)?;
+        let length: usize = u64::from_be_bytes(*length).saturating_as();
+        let mut message = RawMessage {
+            properties: properties.to_vec(),
+            ..RawMessage::default()
+        };
+        while message.body.len() < length {
+            message.body.extend(self.next_frame().await?.1);
+        }
+        Ok(Some(message))
+    }
+
+    /// Reads the next frame: its type and payload.
+    async fn next_frame(&mut self) -> Result<(u8, Vec<u8>), Refusal> {
+        let mut head = [0; 7];
+        self.stream.read_exact(&mut head).await?;
+        let [kind, _, _, size @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes(size).saturating_as::<usize>() + 1];
+        self.stream.read_exact(&mut payload).await?;
+        payload.pop();
+        Ok((kind, payload))
+    }
+
     /// Reads the next method frame, and passes over all others.
     async fn next_method(&mut self) -> Result<(u32, Vec<u8>), Refusal> {
         loop {
-            let mut head = [0; 7];
-            self.stream.read_exact(&mut head).await?;
-            let [kind, _, _, size @ ..] = head;
-            let mut payload = vec![0; u32::from_be_bytes(size).saturating_as::<usize>() + 1];
-            self.stream.read_exact(&mut payload).await?;
+            let (kind, payload) = self.next_frame().await?;
             let Some((method, rest)) = payload.split_first_chunk::<4>() else {
                 continue;
             };

@@ -104,11 +104,11 @@ async fn rabbitmq_raises_its_alarm_on_a_full_disk_and_ends_it() {
     };
     until(false).await;
     disk.fill(1 << 20).unwrap();
-    timeout(Duration::from_secs(60), until(true))
+    timeout(Duration::from_secs(180), until(true))
         .await
         .expect("the alarm goes off");
     disk.free().unwrap();
-    timeout(Duration::from_secs(60), until(false))
+    timeout(Duration::from_secs(180), until(false))
         .await
         .expect("the alarm ends");
 }

@@ -3,7 +3,18 @@
 use std::time::Duration;
 use testbed::postgres::Postgres;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+
+/// Waits until nobody listens: a child that the killed server has just begun has its port until it
+/// is scheduled.
+async fn until_refused(port: u16) {
+    let refused = async {
+        while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), refused).await.unwrap();
+}
 
 #[tokio::test]
 async fn committed_rows_survive_kill_and_restart() {
@@ -18,9 +29,7 @@ async fn committed_rows_survive_kill_and_restart() {
         .unwrap();
     for _ in 0..3 {
         server.kill();
-        TcpStream::connect(("127.0.0.1", server.port()))
-            .await
-            .unwrap_err();
+        until_refused(server.port()).await;
         server.restart().await.unwrap();
         assert_eq!(
             server

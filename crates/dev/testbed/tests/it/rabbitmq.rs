@@ -144,7 +144,7 @@ async fn greets_over_tls(folder: &Path, port: u16, args: &[&str]) -> bool {
             && !seen.windows(8).any(|bytes| bytes == b"RabbitMQ")
         {}
     };
-    timeout(Duration::from_secs(30), read).await.unwrap();
+    timeout(Duration::from_secs(120), read).await.unwrap();
     !seen.is_empty()
 }
 

@@ -2,12 +2,13 @@
 
 use chrono::NaiveDate;
 use pass::holder::{BirthDate, HolderAttributes, Person};
-use pseudonym::{CitizenPseudonyms, IdentifierKind, Pseudonym, RejectionReason, StatedIdentifier};
+use pseudonym::{IdentifierKind, Pseudonym, RejectionReason, StatedIdentifier};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use super::{FormFault, FormField, TypingFault, birth};
 use crate::limits::MAX_TYPED_CHARS;
+use crate::pseudonyms::{KeyServiceFault, PseudonymSource, ReadIdentifiers};
 
 /// Kind of the document that a citizen shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -55,6 +56,16 @@ pub(crate) struct CitizenForm {
     birth_date: Typed,
 }
 
+/// Form without a fault.
+pub(crate) struct CheckedForm<'a> {
+    /// Identifier, whose pseudonyms may be yet to be evaluated.
+    pub identifiers: ReadIdentifiers<'a>,
+    /// Attributes that a strip discloses.
+    pub holder: HolderAttributes,
+    /// Attributes that a certificate discloses.
+    pub certificate_holder: HolderAttributes,
+}
+
 /// Citizen as the registry gets to know them.
 pub(crate) struct Citizen {
     /// Pseudonyms of the identifier, under every key that is open.
@@ -66,17 +77,28 @@ pub(crate) struct Citizen {
     pub certificate_holder: HolderAttributes,
 }
 
+impl CheckedForm<'_> {
+    /// Citizen with the pseudonyms of every open epoch; asks key services where the suite has such.
+    pub(crate) async fn citizen(self) -> Result<Citizen, KeyServiceFault> {
+        Ok(Citizen {
+            pseudonyms: self.identifiers.pseudonyms().await?,
+            holder: self.holder,
+            certificate_holder: self.certificate_holder,
+        })
+    }
+}
+
 impl CitizenForm {
-    /// Checks every field; `today` is the day in the city.
+    /// Checks every field, and asks nobody; `today` is the day in the city.
     pub(crate) fn check(
         self,
-        pseudonyms: &CitizenPseudonyms,
+        pseudonyms: &PseudonymSource,
         today: NaiveDate,
-    ) -> Result<Citizen, Vec<FormFault>> {
+    ) -> Result<CheckedForm<'_>, Vec<FormFault>> {
         let mut faults = Vec::new();
-        let found = self.pseudonyms(pseudonyms).unwrap_or_else(|found| {
+        let identifiers = self.identifiers(pseudonyms).unwrap_or_else(|found| {
             faults = found;
-            Vec::new()
+            ReadIdentifiers::Named(Vec::new())
         });
         faults.extend(self.name_faults());
         let birth = self.birth(today).unwrap_or_else(|fault| {
@@ -96,14 +118,17 @@ impl CitizenForm {
                 birth,
             })
         };
-        Ok(Citizen {
-            pseudonyms: found,
+        Ok(CheckedForm {
+            identifiers,
             holder: disclosed(birth),
             certificate_holder: disclosed(BirthDate::default()),
         })
     }
 
-    fn pseudonyms(&self, of: &CitizenPseudonyms) -> Result<Vec<Pseudonym>, Vec<FormFault>> {
+    fn identifiers<'a>(
+        &self,
+        of: &'a PseudonymSource,
+    ) -> Result<ReadIdentifiers<'a>, Vec<FormFault>> {
         let country = self.country.as_ref().map(Typed::text).unwrap_or_default();
         let is_foreign = matches!(
             self.document,
@@ -133,7 +158,7 @@ impl CitizenForm {
             value: self.number.0.clone(),
             country: is_foreign.then(|| country.to_owned()),
         };
-        of.of(vec![stated]).map_err(|reason| {
+        of.read(vec![stated]).map_err(|reason| {
             vec![match reason {
                 RejectionReason::CountryMissing | RejectionReason::CountryUnknown => FormFault {
                     field: FormField::Country,

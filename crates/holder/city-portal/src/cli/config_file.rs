@@ -24,5 +24,11 @@ fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     if let Some((what, help)) = loaded.config.verifier_mistake() {
         return Err(settings::mistake(path, what, help));
     }
+    if let Some((what, help)) = loaded.config.listen_mistake() {
+        return Err(settings::mistake(path, what, help));
+    }
+    if let Some(mistake) = loaded.config.keys.mistake() {
+        return Err(settings::mistake(path, mistake.what, mistake.help));
+    }
     Ok(loaded)
 }

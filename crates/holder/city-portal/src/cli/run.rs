@@ -1,4 +1,4 @@
-//! `city-portal run`: serves the page, and looks whether the registry answers.
+//! `city-portal run`: serves the page, and looks whether the registry and the key services answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::register_metrics;
 use crate::registry::{ClientMistake, RegistryClient, RegistryFault};
 use crate::verifier_site::{VerifierMistake, VerifierSite};
 
-/// Pause between two looks whether the registry answers.
+/// Pause between two looks whether the registry and the key services answer.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Time that the last answers of metrics and health get.
@@ -68,17 +68,17 @@ pub(super) async fn run(
         Arc::clone(&registry),
         Arc::clone(&clock),
     )?;
+    portal.register_key_service_metrics();
     let listener = bind(loaded.config.portal.address, "portal.address").await?;
     let verifier = open_verifier(loaded, registry, clock).await?;
     if let Some(endpoint) = endpoint {
         tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
     }
     let address = listener.local_addr().ok().map(tracing::field::display);
-    let is_tls = tls.is_some();
     tracing::info!(
         event = "started",
         address,
-        tls = is_tls,
+        tls = tls.is_some(),
         "the page is served"
     );
     if let Some((site, listener)) = verifier {
@@ -124,21 +124,26 @@ pub(super) async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListen
     })
 }
 
-/// Looks whether the registry answers, and tells the log when that changes.
+/// Looks whether the registry and the key services answer, and tells the log when that changes.
 async fn look(portal: Arc<CityPortal>, health: Health, stop: CancellationToken) {
     let mut was = None;
     while !stop.is_cancelled() {
-        let looked = tokio::select! {
-            looked = portal.look_at_registry() => looked,
+        let looks = async {
+            let registry = portal.look_at_registry().await;
+            (registry, portal.look_at_key_services().await)
+        };
+        let (looked, keys) = tokio::select! {
+            looked = looks => looked,
             () = stop.cancelled() => return,
         };
         let now = looked.as_ref().err().map(|fault| fault.kind);
         if was != Some(now) {
             tell(&looked);
         }
-        match looked {
-            Ok(()) => health.set_ready(),
-            Err(fault) => health.set_unready(fault.to_string()),
+        match (looked, keys) {
+            (Ok(()), Ok(())) => health.set_ready(),
+            (Err(fault), _) => health.set_unready(fault.to_string()),
+            (Ok(()), Err(fault)) => health.set_unready(fault.to_string()),
         }
         was = Some(now);
         tokio::select! {

@@ -10,7 +10,7 @@ use reqwest::{Certificate, Client, Identity, Method, Response, StatusCode, redir
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use tls_fault::TlsFault;
-use url::{Host, Url};
+use url::Url;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::answer::RegistryProblem;
@@ -90,7 +90,7 @@ impl RegistryClient {
         // Ignored on purpose: the program around us may have installed a provider already, and then
         // that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        if !may_be_asked(&config.base_url) {
+        if !settings::may_be_asked(&config.base_url) {
             return Err(ClientMistake::Url);
         }
         let mut builder = Client::builder()
@@ -253,23 +253,6 @@ fn lost(error: &reqwest::Error) -> RegistryRefusal {
     }
 }
 
-/// Returns whether a registry may be asked at an address: by TLS, or on this machine.
-fn may_be_asked(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    let is_plain = url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_here);
-    is_plain && is_safe && url.has_host()
-}
-
 fn read_pem(setting: &'static str, path: &Path) -> Result<Vec<u8>, ClientMistake> {
     settings::read_regular_file(path, MAX_PEM_BYTES).map_err(|error| ClientMistake::Unreadable {
         setting,
@@ -361,35 +344,4 @@ fn find_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a std::io::Error> {
         current = cause.source();
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_registry_is_asked_by_tls_or_on_this_machine() {
-        let may = |text: &str| may_be_asked(&Url::parse(text).expect("a URL"));
-        for good in [
-            "https://registry.example:9467",
-            "https://registry.example/",
-            "http://127.0.0.1:9467",
-            "http://[::1]:9467",
-            "http://localhost:9467",
-        ] {
-            assert!(may(good), "{good}");
-        }
-        for bad in [
-            "http://registry.example:9467",
-            "http://192.0.2.1:9467",
-            "http://localhost.example:9467",
-            "https://user:secret@registry.example",
-            "https://registry.example/v1",
-            "https://registry.example/?a",
-            "ftp://127.0.0.1/",
-            "file:///etc/passwd",
-        ] {
-            assert!(!may(bad), "{bad}");
-        }
-    }
 }

@@ -96,8 +96,9 @@ impl RegistryFaultKind {
                  (portal.requests_per_subject_per_hour in city-registry.toml)"
             }
             Self::Epoch => {
-                "the registry does not know an epoch of keys.shared: keys.pseudonym_epochs in \
-                 city-registry.toml must list the epochs of the city's keys"
+                "the registry does not know an epoch of keys.shared, or of public_keys in \
+                 keys.services: keys.pseudonym_epochs in city-registry.toml must list the epochs of \
+                 the city's keys"
             }
             Self::Unavailable => "the registry cannot answer now: its log says why",
             Self::KeyReused => {
@@ -132,10 +133,7 @@ impl RegistryFaultKind {
                 "The portal cannot connect to the city's registry securely. Your details are not \
                  the cause; the city has to mend it. Try later.",
             ),
-            Self::ClientCeiling => Sentence::new(
-                "Сейчас слишком много обращений к порталу. Попробуйте позже.",
-                "Too many people are asking the portal now. Try later.",
-            ),
+            Self::ClientCeiling => Sentence::TOO_MANY,
             Self::SubjectCeiling => Sentence::new(
                 "По этому документу за последний час было слишком много запросов. Попробуйте \
                  позже.",

@@ -8,6 +8,7 @@ mod routes;
 mod site;
 
 pub use page_folder::PageFolderMistake;
+#[cfg(feature = "cli")]
 pub(crate) use root::OTHER_ROOT;
 pub use root::RootMistake;
 pub use site::{VerifierMistake, VerifierSite};

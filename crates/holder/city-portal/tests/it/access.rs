@@ -1,5 +1,7 @@
 //! What the portal refuses before it asks anybody: other sites, other media types, too much.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::browser::{KEY, citizen, post, send};
@@ -13,6 +15,14 @@ async fn posted(port: u16, headers: &str, body: &str) -> (u16, String) {
     );
     let answer = send(port, &head, body).await;
     (answer.status, answer.code())
+}
+
+/// Writes the most requests of one client in an hour into a configuration.
+pub(crate) fn limited_to(requests: u32, folder: &Path) {
+    let path = folder.join("city-portal.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let section = format!("[portal]\nrequests_per_hour = {requests}\n");
+    std::fs::write(&path, text.replacen("[portal]\n", &section, 1)).unwrap();
 }
 
 #[tokio::test]
@@ -83,10 +93,7 @@ async fn a_client_has_a_ceiling_and_is_told_when_to_come_back() {
     let double = Double::start(Behaviour::Entitled).await;
     let (folder, port, metrics) =
         crate::program::configured(&format!("http://127.0.0.1:{}", double.port), "");
-    let path = folder.path().join("city-portal.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let limited = text.replacen("[portal]\n", "[portal]\nrequests_per_hour = 2\n", 1);
-    std::fs::write(&path, limited).unwrap();
+    limited_to(2, folder.path());
     let portal = Portal::start(folder, port, metrics).await;
     for _ in 0..2 {
         let answer = post(port, "/api/status", &citizen()).await;

@@ -22,6 +22,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+/// Moscow is so far ahead of UTC, all year.
+const AHEAD: TimeDelta = TimeDelta::hours(3);
+
 /// Issuer of the passes.
 pub(crate) const ISSUER: &str = "RU-MOW";
 
@@ -67,6 +70,9 @@ struct Shared {
     behaviours: Mutex<Vec<Behaviour>>,
     asked: Mutex<Vec<Asked>>,
     key: SigningKey,
+    /// First second of the day on which the double was started. It is today for all answers, also
+    /// after the next midnight.
+    first_midnight: DateTime<Utc>,
 }
 
 impl Double {
@@ -78,6 +84,7 @@ impl Double {
             behaviours: Mutex::new(vec![behaviour]),
             asked: Mutex::default(),
             key: SigningKey::generate(),
+            first_midnight: midnight(),
         });
         let app = Router::new()
             .route("/v1/eligibility", post(eligibility))
@@ -104,6 +111,16 @@ impl Double {
         *self.state.behaviours.lock() = reversed;
     }
 
+    /// Address of the double.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// First second of a day in Moscow, from that of the double's start on.
+    pub(crate) fn midnight(&self, days: i64) -> DateTime<Utc> {
+        self.state.midnight(days)
+    }
+
     /// Requests since the last call.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.state.asked.lock())
@@ -111,6 +128,14 @@ impl Double {
 }
 
 impl Shared {
+    fn midnight(&self, days: i64) -> DateTime<Utc> {
+        self.first_midnight + TimeDelta::days(days)
+    }
+
+    fn today(&self) -> NaiveDate {
+        (self.first_midnight + AHEAD).date_naive()
+    }
+
     fn next(&self) -> Behaviour {
         let mut behaviours = self.behaviours.lock();
         match behaviours.len() {
@@ -131,20 +156,11 @@ impl Shared {
     }
 }
 
-fn now() -> DateTime<Utc> {
-    SystemClock::default().now()
-}
-
-/// First second of a day from today on in Moscow.
-pub(crate) fn midnight(days: i64) -> DateTime<Utc> {
-    let here = now().with_timezone(&chrono_tz::Europe::Moscow);
-    let day = here.date_naive() + TimeDelta::days(days);
-    // Moscow is three hours ahead, all year.
-    day.and_hms_opt(0, 0, 0).unwrap().and_utc() - TimeDelta::hours(3)
-}
-
-fn today() -> NaiveDate {
-    (midnight(0) + TimeDelta::hours(3)).date_naive()
+/// First second of today in Moscow.
+fn midnight() -> DateTime<Utc> {
+    let now = SystemClock::default().now();
+    let here = now.with_timezone(&chrono_tz::Europe::Moscow);
+    here.date_naive().and_hms_opt(0, 0, 0).unwrap().and_utc() - AHEAD
 }
 
 pub(crate) fn reasons() -> Value {
@@ -185,13 +201,17 @@ async fn eligibility(
     body: Bytes,
 ) -> Response {
     state.note("/v1/eligibility", &headers, &body);
-    let last = today() + TimeDelta::days(20);
+    let today = state.today();
+    let last = today + TimeDelta::days(20);
     match state.next() {
         Behaviour::NotEntitled => json_of(&json!({
-            "today": today(), "covered": [{ "from": last, "last": null }], "reasons": reasons(),
+            "today": today, "covered": [{ "from": last, "last": null }], "reasons": reasons(),
         })),
-        Behaviour::Entitled | Behaviour::Exhausted => json_of(&json!({
-            "today": today(), "covered": [{ "from": today(), "last": last }], "reasons": [],
+        Behaviour::Entitled
+        | Behaviour::Exhausted
+        | Behaviour::OtherHolder
+        | Behaviour::Swapped => json_of(&json!({
+            "today": today, "covered": [{ "from": today, "last": last }], "reasons": [],
         })),
         behaviour => misbehave(behaviour).await,
     }
@@ -259,13 +279,13 @@ impl Shared {
     }
 
     fn strip(&self, day: i64, days: i64, holder: HolderAttributes) -> Value {
-        let window = Window::new(midnight(day), midnight(day + days)).unwrap();
+        let window = Window::new(self.midnight(day), self.midnight(day + days)).unwrap();
         let text = issue_strip(&self.key, ISSUER, window, PassId::random(), holder);
-        json!({ "from": midnight(day), "until": midnight(day + days), "text": text })
+        json!({ "from": self.midnight(day), "until": self.midnight(day + days), "text": text })
     }
 
     fn certificate(&self, kind: &str, holder: HolderAttributes) -> Value {
-        let day = today() - TimeDelta::days(30);
+        let day = self.today() - TimeDelta::days(30);
         let country = "RU".to_owned();
         let entry = match kind {
             "vaccination" => Entry::Vaccination(Vaccination {
@@ -286,7 +306,7 @@ impl Shared {
             "test" => Entry::Test(Test {
                 kind: TestKind::Naat,
                 name: None,
-                sampled: midnight(-1),
+                sampled: self.midnight(-1),
                 centre: None,
                 country,
             }),
@@ -294,8 +314,8 @@ impl Shared {
         };
         let claims = HcertClaims {
             issuer: ISSUER.to_owned(),
-            issued_at: midnight(0),
-            expires: midnight(30),
+            issued_at: self.midnight(0),
+            expires: self.midnight(30),
             id: PassId::random(),
             certificate: Certificate {
                 given_initial: holder.given_initial(),
@@ -306,7 +326,7 @@ impl Shared {
         let text = issue_certificate(&self.key, &claims).unwrap();
         json!({
             "outcome": "certificate",
-            "certificate": { "from": midnight(0), "until": midnight(30), "text": text },
+            "certificate": { "from": self.midnight(0), "until": self.midnight(30), "text": text },
         })
     }
 }

@@ -2,6 +2,7 @@
 //! operator.
 
 use serde_json::json;
+use testbed::proxy::TcpProxy;
 
 use crate::browser::{KEY, certificate, citizen, post};
 use crate::double::{Behaviour, Double};
@@ -78,11 +79,6 @@ async fn each_failure_of_the_registry_has_its_words_and_its_line_in_the_log() {
             "too long",
         ),
         (
-            Behaviour::Silent,
-            "registry-slow",
-            "registry.timeout_seconds",
-        ),
-        (
             Behaviour::OtherHolder,
             "registry-nonsense",
             "another holder",
@@ -96,6 +92,16 @@ async fn each_failure_of_the_registry_has_its_words_and_its_line_in_the_log() {
         assert!(log.contains(line), "{shown}: {line}: {log}");
         assert!(log.contains("WARN"), "{shown}: {log}");
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_says_nothing_is_left_after_its_time() {
+    let double = Double::start(Behaviour::Entitled).await;
+    let portal = Portal::impatient_over(&double).await;
+    let (told, log) = told(&double, &portal, Behaviour::Silent).await;
+    assert_eq!(told, "registry-slow");
+    let line = "registry.timeout_seconds";
+    assert!(log.contains(line) && log.contains("WARN"), "{log}");
     let page = portal
         .page_with(
             "/metrics",
@@ -176,18 +182,22 @@ async fn the_time_to_wait_is_passed_on() {
 #[tokio::test]
 async fn a_registry_that_is_away_is_told_and_found_again() {
     let double = Double::start(Behaviour::Entitled).await;
-    let port = double.port;
-    let portal = Portal::over(&double).await;
+    let line = TcpProxy::start(double.port).await.unwrap();
+    let registry = format!("http://127.0.0.1:{}", line.port());
+    let portal = Portal::at(&registry, "").await;
     assert_eq!(
         post(portal.port, "/api/status", &citizen()).await.status,
         200
     );
-    drop(double);
+    line.cut();
     let away = post(portal.port, "/api/status", &citizen()).await;
     assert_eq!(away.code(), "registry-away");
     assert!(portal.log().contains("start `city-registry portal`"));
-    let again = tokio::net::TcpListener::bind(("127.0.0.1", port)).await;
-    drop(again.unwrap());
+    line.restore();
+    assert_eq!(
+        post(portal.port, "/api/status", &citizen()).await.status,
+        200
+    );
 }
 
 #[tokio::test]

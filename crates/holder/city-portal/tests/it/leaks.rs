@@ -8,7 +8,7 @@ use crate::double::{Behaviour, Double};
 use crate::program::Portal;
 
 /// What is typed, in fields that are right and in fields that are wrong.
-const CANARIES: &[(&str, &str)] = &[
+pub(crate) const CANARIES: &[(&str, &str)] = &[
     ("SNILS", "612-480-911 69"),
     ("wrong SNILS", "501-377-206 45"),
     ("policy", "7701885000000019"),
@@ -20,7 +20,7 @@ const CANARIES: &[(&str, &str)] = &[
     ("key of an action", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"),
 ];
 
-fn typed(document: &str, number: &str) -> Value {
+pub(crate) fn typed(document: &str, number: &str) -> Value {
     json!({
         "document": document, "number": number, "country": "FR",
         "given_name": "Канариана-Ольга", "family_name": "Верещагина-Канарейкина",
@@ -113,7 +113,7 @@ async fn neither_log_nor_files_nor_metrics_nor_answers_hold_what_was_typed() {
 }
 
 /// Answers to requests that break off, are of another form, or carry what was typed in other places.
-async fn malformed(port: u16, form: &Value) -> Vec<u8> {
+pub(crate) async fn malformed(port: u16, form: &Value) -> Vec<u8> {
     let own = format!("Host: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n");
     let json = "Content-Type: application/json\r\n";
     let form = form.to_string();

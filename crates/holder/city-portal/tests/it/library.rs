@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::browser::{citizen, post};
-use crate::double::{Behaviour, Double, midnight};
+use crate::double::{Behaviour, Double};
 
 struct Served {
     port: u16,
@@ -27,7 +27,7 @@ async fn served(double: &Double, now: DateTime<Utc>) -> Served {
     let registry = SocketAddr::from(([127, 0, 0, 1], double.port));
     let registry = RegistryConfig::on_this_machine(registry);
     let settings = PortalSettings {
-        pseudonyms: CitizenPseudonyms::new(&keys, Suite::Hmac, policy),
+        pseudonyms: CitizenPseudonyms::new(&keys, Suite::Hmac, policy).into(),
         registry: Arc::new(RegistryClient::new(&registry, std::path::Path::new(".")).unwrap()),
         page: PageConfig::default(),
     };
@@ -48,16 +48,16 @@ async fn served(double: &Double, now: DateTime<Utc>) -> Served {
 #[tokio::test]
 async fn the_codes_are_those_that_hold_at_the_moment() {
     let double = Double::start(Behaviour::Entitled).await;
-    let last_second = midnight(1) - TimeDelta::seconds(1);
+    let last_second = double.midnight(1) - TimeDelta::seconds(1);
     let served = served(&double, last_second).await;
     let today = post(served.port, "/api/codes", &citizen()).await.json();
-    assert_eq!(today["codes"][0]["until"], json!(midnight(1)));
+    assert_eq!(today["codes"][0]["until"], json!(double.midnight(1)));
     served.clock.advance(std::time::Duration::from_secs(1));
     let tomorrow = post(served.port, "/api/codes", &citizen()).await.json();
-    assert_eq!(tomorrow["codes"][0]["from"], json!(midnight(1)));
+    assert_eq!(tomorrow["codes"][0]["from"], json!(double.midnight(1)));
     assert_eq!(tomorrow["codes"].as_array().unwrap().len(), 2);
     // The registry's answer has no day so late.
-    served.clock.set(midnight(9));
+    served.clock.set(double.midnight(9));
     let none = post(served.port, "/api/codes", &citizen()).await;
     assert_eq!(none.outcome(), "exhausted");
 }
@@ -66,8 +66,8 @@ async fn the_codes_are_those_that_hold_at_the_moment() {
 async fn today_is_the_citys_where_a_date_of_birth_is_judged() {
     let double = Double::start(Behaviour::Entitled).await;
     // An hour after midnight in Moscow it is still the day before in UTC.
-    let served = served(&double, midnight(0) + TimeDelta::hours(1)).await;
-    let moscow = midnight(0).with_timezone(&chrono_tz::Europe::Moscow);
+    let served = served(&double, double.midnight(0) + TimeDelta::hours(1)).await;
+    let moscow = double.midnight(0).with_timezone(&chrono_tz::Europe::Moscow);
     let mut form = citizen();
     form["birth_date"] = json!(moscow.format("%d.%m.%Y").to_string());
     let born = post(served.port, "/api/status", &form).await;

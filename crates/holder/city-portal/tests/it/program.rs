@@ -9,6 +9,7 @@ use tokio::process::Child;
 
 use crate::browser::{get, within_patience};
 use crate::double::{Behaviour, Double};
+use crate::key_double::{KeyDouble, sections};
 
 /// Portal that runs as a process until this is dropped.
 pub(crate) struct Portal {
@@ -18,6 +19,9 @@ pub(crate) struct Portal {
     child: Child,
 }
 
+/// Longest wait for the registry, as it is configured: no pause of a busy machine reaches it.
+pub(crate) const TIMEOUT: &str = "timeout_seconds = 60";
+
 /// Folder with a configuration that asks a registry at this address.
 pub(crate) fn configured(registry: &str, more: &str) -> (TempDir, u16, u16) {
     let folder = tempfile::tempdir().unwrap();
@@ -25,7 +29,7 @@ pub(crate) fn configured(registry: &str, more: &str) -> (TempDir, u16, u16) {
     let metrics = testbed::ports::free_port();
     let text = format!(
         "[portal]\naddress = \"127.0.0.1:{port}\"\n[registry]\nbase_url = \"{registry}\"\n\
-         timeout_seconds = 2\n[keys]\nshared = {{ file = \"shared.key\" }}\n[listen]\naddress = \
+         {TIMEOUT}\n[keys]\nshared = {{ file = \"shared.key\" }}\n[listen]\naddress = \
          \"127.0.0.1:{metrics}\"\n{more}"
     );
     std::fs::write(folder.path().join("city-portal.toml"), text).unwrap();
@@ -41,10 +45,37 @@ pub(crate) fn write_private(folder: &Path, name: &str, text: &str) {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// Writes these key services into a configuration, in place of shared keys.
+pub(crate) fn strong(folder: &Path, sections: &str) {
+    let path = folder.join("city-portal.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let shared = "shared = { file = \"shared.key\" }\n";
+    assert!(text.contains(shared));
+    let strong = format!("suite = \"voprf\"\n{sections}");
+    std::fs::write(&path, text.replacen(shared, &strong, 1)).unwrap();
+    std::fs::remove_file(folder.join("shared.key")).unwrap();
+}
+
 impl Portal {
+    /// Portal in front of a double, with these key services.
+    pub(crate) async fn strong_over(double: &Double, services: &[&KeyDouble]) -> Self {
+        let (folder, port, metrics) = configured(&double.url(), "");
+        strong(folder.path(), &sections(services));
+        Self::start(folder, port, metrics).await
+    }
+
     /// Portal in front of a double.
     pub(crate) async fn over(double: &Double) -> Self {
         Self::at(&format!("http://127.0.0.1:{}", double.port), "").await
+    }
+
+    /// Portal in front of a double, for which it waits a second.
+    pub(crate) async fn impatient_over(double: &Double) -> Self {
+        let (folder, port, metrics) = configured(&double.url(), "");
+        let path = folder.path().join("city-portal.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replacen(TIMEOUT, "timeout_seconds = 1", 1)).unwrap();
+        Self::start(folder, port, metrics).await
     }
 
     pub(crate) async fn at(registry: &str, more: &str) -> Self {
@@ -164,13 +195,9 @@ fn mistakes_end_with_78_and_are_named() {
         ),
         ("no URL", "http://127.0.0.1:9", "registry"),
         ("there is no [portal.tls]", "\"127.0.0.1:", "\"0.0.0.0:"),
-        ("1 to 120", "timeout_seconds = 2", "timeout_seconds = 121"),
-        ("timeout_secs", "timeout_seconds = 2", "timeout_secs = 2"),
-        (
-            "registry.ca_file",
-            "timeout_seconds = 2",
-            "ca_file = \"nowhere.pem\"",
-        ),
+        ("1 to 120", TIMEOUT, "timeout_seconds = 121"),
+        ("timeout_secs", TIMEOUT, "timeout_secs = 2"),
+        ("registry.ca_file", TIMEOUT, "ca_file = \"nowhere.pem\""),
         (
             "no time zone",
             "[portal]\n",

@@ -14,7 +14,8 @@ use pass::revocation::RevocationPayload;
 use pass::trust::TrustBundle;
 use pass::verify::{Held, Verdict, verify};
 use pseudonym::{
-    CitizenPseudonyms, IdentifierKind, KeyRing, Policy, PolicyConfig, StatedIdentifier, Suite,
+    CitizenPseudonyms, IdentifierKind, KeyRing, Policy, PolicyConfig, Pseudonym, StatedIdentifier,
+    Suite,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -23,8 +24,9 @@ use tokio::process::Child;
 
 use crate::browser::{citizen, get, post, post_under, within_patience};
 use crate::double::ISSUER;
+use crate::key_double::{EPOCHS, KeyDouble, evaluated, sections};
 use crate::picture::text_of_svg;
-use crate::program::{Portal, configured, write_private};
+use crate::program::{Portal, configured, strong, write_private};
 
 /// Program of the registry, beside the portal's own.
 fn program() -> PathBuf {
@@ -70,6 +72,15 @@ impl City {
         }
     }
 
+    /// Writes the open epochs of the clinics' keys into the configuration.
+    fn open_epochs(&self, epochs: &[u16]) {
+        let config = self.folder.path().join("city-registry.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        assert!(text.contains("[keys]\n"));
+        let section = format!("[keys]\npseudonym_epochs = {epochs:?}\n");
+        std::fs::write(&config, text.replacen("[keys]\n", &section, 1)).unwrap();
+    }
+
     /// Lets a clinic send that the citizen with this SNILS has recovered, thirty days ago.
     async fn recovered(&self, snils: &str) {
         let policy = Policy::new(&PolicyConfig::default()).unwrap();
@@ -79,7 +90,12 @@ impl City {
             value: SecretString::from(snils),
             country: None,
         };
-        let subject = Subject::new(names.of(vec![stated]).unwrap()).unwrap();
+        self.recovered_of(names.of(vec![stated]).unwrap()).await;
+    }
+
+    /// The same of the citizen with these pseudonyms.
+    async fn recovered_of(&self, pseudonyms: Vec<Pseudonym>) {
+        let subject = Subject::new(pseudonyms).unwrap();
         let day = SystemClock::default().now() - TimeDelta::days(30);
         let fact = Fact::Recovery {
             began_on: None,
@@ -151,6 +167,15 @@ impl City {
         portal
     }
 
+    /// City portal in front of it, with these key services.
+    async fn strong_portal(&self, services: &[&KeyDouble]) -> Portal {
+        let (folder, page, metrics) = configured(&self.base_url(), "");
+        strong(folder.path(), &sections(services));
+        let portal = Portal::start(folder, page, metrics).await;
+        portal.page_with("/health/ready", "ready\n").await;
+        portal
+    }
+
     /// Verdict on a pass, by what the registry publishes.
     async fn verdict(&self, text: &str) -> Verdict {
         let root = std::fs::read_to_string(self.folder.path().join("pass-root.key")).unwrap();
@@ -210,6 +235,34 @@ async fn a_citizen_with_a_fact_gets_passes_that_hold_at_the_door() {
     let asked = asking_for("vaccination");
     let none = post_under(portal.port, "/api/certificate", &asked, key).await;
     assert_eq!(none.json()["reasons"][0]["code"], "no-certificate");
+}
+
+#[tokio::test]
+async fn a_fact_that_was_sent_in_the_older_epoch_is_found_by_key_services() {
+    let first = KeyDouble::start().await;
+    let second = KeyDouble::start().await;
+    let mut city = City::new();
+    city.open_epochs(&EPOCHS);
+    let [older, _] = evaluated(&[&first, &second], "snils", "61248091169");
+    let name = Pseudonym {
+        scheme: contract::Scheme::Snils,
+        suite: Suite::Voprf,
+        epoch: EPOCHS[0],
+        value: older,
+    };
+    city.recovered_of(vec![name]).await;
+    city.serve().await;
+    // What the services make does not depend on the order in which they are asked.
+    let portal = city.strong_portal(&[&second, &first]).await;
+    let status = post(portal.port, "/api/status", &citizen()).await.json();
+    assert_eq!(status["entitled"], true, "{status}");
+    let codes = post(portal.port, "/api/codes", &citizen()).await.json();
+    let text = text_of_svg(codes["codes"][0]["svg"].as_str().unwrap());
+    assert!(matches!(city.verdict(&text).await, Verdict::Valid(_)));
+    let mut other = citizen();
+    other["number"] = json!("501-377-201 39");
+    let none = post(portal.port, "/api/status", &other).await.json();
+    assert_eq!(none["reasons"][0]["code"], "no-facts-yet", "{none}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::browser::{citizen, post};
-use crate::double::{Behaviour, Double, midnight};
+use crate::double::{Behaviour, Double};
 use crate::picture::Picture;
 use crate::program::Portal;
 
@@ -35,9 +35,8 @@ fn text_of(program: &str, arguments: &[&str], package: &str) -> String {
 }
 
 /// A sheet, with its PDF as a file.
-async fn sheet(folder: &Path) -> (Value, String) {
-    let double = Double::start(Behaviour::Entitled).await;
-    let portal = Portal::over(&double).await;
+async fn sheet(double: &Double, folder: &Path) -> (Value, String) {
+    let portal = Portal::over(double).await;
     let answer = post(portal.port, "/api/sheet", &citizen()).await.json();
     assert_eq!(answer["outcome"], "sheet", "{answer}");
     assert_eq!(double.asked()[0].body["form"], "paper");
@@ -50,7 +49,8 @@ async fn sheet(folder: &Path) -> (Value, String) {
 #[tokio::test]
 async fn two_readers_read_the_printed_pdf_and_its_text_can_be_selected() {
     let folder = tempfile::tempdir().unwrap();
-    let (answer, pdf) = sheet(folder.path()).await;
+    let double = Double::start(Behaviour::Entitled).await;
+    let (answer, pdf) = sheet(&double, folder.path()).await;
     let poppler = "poppler-utils";
     let info = text_of("pdfinfo", &[&pdf], poppler);
     assert!(info.contains("Pages:           1"), "{info}");
@@ -74,7 +74,7 @@ async fn two_readers_read_the_printed_pdf_and_its_text_can_be_selected() {
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
-    let moscow = midnight(7).with_timezone(&chrono_tz::Europe::Moscow);
+    let moscow = double.midnight(7).with_timezone(&chrono_tz::Europe::Moscow);
     let until = moscow.format("до %d.%m.%Y %H:%M").to_string();
     assert!(text.contains(&until), "{until}: {text}");
     assert!(!text.contains("Орлова") && !text.contains("1990"), "{text}");

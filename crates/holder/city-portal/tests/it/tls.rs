@@ -12,7 +12,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::browser::{citizen, exchange, post};
 use crate::double::{Behaviour, Double};
-use crate::program::{Portal, configured, run, write_private};
+use crate::program::{Portal, TIMEOUT, configured, run, write_private};
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -95,7 +95,7 @@ async fn portal(port: u16, settings: &str, files: impl FnOnce(&Path)) -> Portal 
     files(folder.path());
     let path = folder.path().join("city-portal.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let text = text.replacen("timeout_seconds = 2", settings, 1);
+    let text = text.replacen(TIMEOUT, settings, 1);
     std::fs::write(&path, text).unwrap();
     Portal::start(folder, page, metrics).await
 }
@@ -154,7 +154,7 @@ async fn a_certificate_without_its_key_ends_with_78() {
     city.write(base, "portal");
     let path = base.join("city-portal.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replacen("timeout_seconds = 2", BOTH, 1)).unwrap();
+    std::fs::write(&path, text.replacen(TIMEOUT, BOTH, 1)).unwrap();
     write_private(base, "portal.key", "no key");
     let (code, printed) = run(base, &["check"]);
     assert_eq!(code, Some(78), "{printed}");

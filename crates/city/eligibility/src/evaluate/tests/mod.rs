@@ -4,3 +4,4 @@ mod examples;
 mod invented;
 mod laws;
 mod oracle;
+mod precision;

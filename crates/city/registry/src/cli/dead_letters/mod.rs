@@ -8,6 +8,7 @@ mod select;
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args, Subcommand};
 use program::Failure;
+use program::audit_log::Counts;
 use program::terminal::{print_json, print_line, print_table};
 use serde_json::json;
 
@@ -86,16 +87,30 @@ pub(super) struct DiscardArguments {
     yes: bool,
 }
 
+impl DeadLettersCommand {
+    /// Words of the command in the audit log: of those that change something, and of `show`, which
+    /// opens what a clinic has sealed. `list` reads ids and reasons alone.
+    pub(super) const fn audited(&self) -> Option<&'static str> {
+        match self {
+            Self::List(_) => None,
+            Self::Show(_) => Some("dead-letters show"),
+            Self::Retry(_) => Some("dead-letters retry"),
+            Self::Discard(_) => Some("dead-letters discard"),
+        }
+    }
+}
+
 pub(super) async fn dead_letters(
     command: &DeadLettersCommand,
     loaded: &LoadedConfig,
     now: DateTime<Utc>,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     match command {
         DeadLettersCommand::List(arguments) => list(arguments, loaded).await,
-        DeadLettersCommand::Show(arguments) => show(arguments, loaded, now).await,
+        DeadLettersCommand::Show(arguments) => show(arguments, loaded, now, counts).await,
         DeadLettersCommand::Retry(arguments) => {
-            settle(&arguments.selection, SettleAction::Retry, loaded).await
+            settle(&arguments.selection, SettleAction::Retry, loaded, counts).await
         }
         DeadLettersCommand::Discard(arguments) => {
             if arguments.selection.ids.is_empty() && !arguments.yes {
@@ -103,7 +118,7 @@ pub(super) async fn dead_letters(
                     "this throws away every dead letter that matches: give their ids, or add --yes";
                 return Err(Failure::Usage(what.into()));
             }
-            settle(&arguments.selection, SettleAction::Discard, loaded).await
+            settle(&arguments.selection, SettleAction::Discard, loaded, counts).await
         }
     }
 }
@@ -154,9 +169,11 @@ async fn show(
     arguments: &ShowArguments,
     loaded: &LoadedConfig,
     now: DateTime<Utc>,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     let mut found = find(&arguments.id, loaded, &keys, now).await?;
+    counts.note_len("opened", found.len());
     if found.is_empty() {
         return Err(Failure::Later(
             "no dead letter has an id that begins so".into(),
@@ -222,6 +239,7 @@ async fn settle(
     selection: &Selection,
     action: SettleAction,
     loaded: &LoadedConfig,
+    counts: &mut Counts,
 ) -> Result<(), Failure> {
     let mut pages = DeadLetterPages::open(loaded).await?;
     let mut done = 0_u64;
@@ -247,6 +265,8 @@ async fn settle(
                 break 'pages;
             }
             done += 1;
+            // At once: a later page may fail.
+            counts.note("batches", done);
         }
     }
     pages.close().await;

@@ -182,6 +182,9 @@ fn print_rabbitmq_setup(path: &Path, queue: Option<&Queue>) -> Result<(), Failur
     print_line(format!("  . {}", shell_quoted(path)));
     if let Some(vhost) = queue.and_then(Queue::own_vhost) {
         print_line(format!("  VHOST={}", shell_quoted(vhost)));
+        print_line(
+            "  city_vhost                        # the virtual host, if it is not there yet",
+        );
     }
     print_line("  city_policies                     # lengths, ages, numbers of queues");
     let account = queue.map_or("city-registry", |queue| queue.account.as_str());

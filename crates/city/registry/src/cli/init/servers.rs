@@ -77,6 +77,7 @@ impl Queue {
     /// Reads `amqps://account@host:port/vhost`.
     pub(super) fn parse(url: &str, password_file: Option<&Path>) -> Result<Self, Failure> {
         let address = Address::parse(url, "--queue", "--queue-password-file")?;
+        address.refuse_clear_broker("--queue")?;
         let account = address
             .user
             .filter(|_| matches!(address.scheme.as_str(), "amqp" | "amqps"));

@@ -56,7 +56,8 @@ impl Passes {
             Err(reason) => return Ok(Certified::Refused(reason)),
         };
         let entry = entry::of(&self.rules, &found.statement)?;
-        let (Some(name), Some(entry)) = (person.name, entry) else {
+        let name = person.pass_name(&self.reader).await?;
+        let (Some(name), Some(entry)) = (name, entry) else {
             return Ok(Certified::Refused(NoCertificate::NoStatement));
         };
         let Some(window) = self.window_of_certificate(&found, key)? else {

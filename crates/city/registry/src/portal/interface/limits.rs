@@ -4,7 +4,5 @@ use std::time::Duration;
 
 /// Longest body, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
-/// Time in which a body must have arrived.
-pub(super) const BODY_TIME: Duration = Duration::from_secs(5);
 /// Time in which a request must be answered, its body included.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(20);

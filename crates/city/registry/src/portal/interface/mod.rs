@@ -2,8 +2,6 @@
 
 mod answer;
 mod ceilings;
-mod client;
-mod connections;
 mod door;
 mod limits;
 mod metrics;
@@ -16,14 +14,12 @@ mod request;
 mod route_names;
 mod routes;
 mod service;
-mod tls;
 
-use super::{PortalConfig, TlsConfig};
+use super::PortalConfig;
 
-pub use door::{Door, DoorError, MOST_CONNECTIONS, MOST_HANDSHAKES};
+pub use door::Door;
 pub use limits::MAX_BODY_BYTES;
 pub use metrics::register_metrics;
 pub use publisher::PUBLISH_EVERY;
 pub use repeats::{KEPT_FOR, MAX_IDEMPOTENCY_KEY};
 pub use service::{LOOK_EVERY, Portal};
-pub use tls::TlsError;

@@ -2,21 +2,21 @@
 
 use std::str::FromStr;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use az::SaturatingAs;
+use client_door::BodyError;
 use contract::{Pseudonym, Scheme, Subject, Suite};
 use pass::holder::{BirthDate, HolderAttributes, Initial};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_json::{Number, Value};
-use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-use super::limits::{BODY_TIME, MAX_BODY_BYTES};
+use super::limits::MAX_BODY_BYTES;
 use super::problem::Problem;
 use super::repeats::MAX_IDEMPOTENCY_KEY;
 
@@ -84,7 +84,7 @@ struct GivenPseudonym {
     #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 65535)]
     epoch: u16,
-    /// Value, 64 hex characters.
+    /// Value, 64 hex characters; of suite `voprf` those of an element of ristretto255.
     #[schema(pattern = "^[0-9a-fA-F]{64}$")]
     value: String,
 }
@@ -135,12 +135,11 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, 
     if !media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json")) {
         return Err(Problem::MediaType);
     }
-    match timeout(BODY_TIME, to_bytes(body, MAX_BODY_BYTES)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        // A connection that broke gets no answer, so that only the length is left.
-        Ok(Err(_)) => Err(Problem::TooLarge),
-        Err(_) => Err(Problem::TooSlow),
-    }
+    let read = client_door::read_body(body, MAX_BODY_BYTES).await;
+    read.map_err(|error| match error {
+        BodyError::TooLarge => Problem::TooLarge,
+        BodyError::TooSlow => Problem::TooSlow,
+    })
 }
 
 /// Makes the body a request.
@@ -273,11 +272,18 @@ impl GivenPseudonym {
             return Err(Problem::Form("epochs begin at 1"));
         }
         let unknown = "a suite or a scheme is none of those in /v1/openapi.json";
-        Ok(Pseudonym {
+        let pseudonym = Pseudonym {
             scheme: Scheme::from_str(&self.scheme).map_err(|_| Problem::Form(unknown))?,
             suite: Suite::from_str(&self.suite).map_err(|_| Problem::Form(unknown))?,
             epoch: self.epoch,
             value,
-        })
+        };
+        if linking::has_fitting_value(&pseudonym) {
+            Ok(pseudonym)
+        } else {
+            Err(Problem::Form(
+                "the value of a pseudonym of suite voprf is an element of ristretto255",
+            ))
+        }
     }
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use client_door::Client;
 use contract::{FactKind, Subject};
 use pass::holder::HolderAttributes;
 use serde::Serialize;
@@ -19,7 +20,6 @@ use utoipa_axum::routes;
 
 use super::Portal;
 use super::answer::{EligibilityAnswer, PassesAnswer};
-use super::client::Client;
 use super::limits::REQUEST_TIME;
 use super::metrics::count_request;
 use super::openapi::{described, served};

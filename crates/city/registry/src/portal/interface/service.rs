@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use client_door::Client;
 use clock::Clock;
 use contract::Subject;
 use parking_lot::{Mutex, RwLock};
@@ -11,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::PortalConfig;
 use super::ceilings::{Ceilings, Wait};
-use super::client::Client;
 use super::metrics::{count_publish_failed, count_published, count_unchanged};
 use super::problem::Problem;
 use super::publisher::{Published, Publisher};

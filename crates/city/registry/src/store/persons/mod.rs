@@ -120,6 +120,36 @@ pub(super) async fn decide_by_operator(
     marks.names.extend(&values);
     let looked_at: Vec<NameValue> = values.iter().copied().collect();
     let known = known(transaction, &looked_at).await?;
+    // The decision may outlast the names.
+    let names: Vec<CityPseudonym> = known.values().map(|row| row.name).collect();
+    transaction.add_decided_names(&names).await?;
+    let assigned = judge(transaction, values, &known, rules).await?;
+    assigned.mark(&mut marks);
+    let changed = write(transaction, assigned, now).await?;
+    marks.write(transaction, now).await?;
+    Ok(Some(changed))
+}
+
+/// Finds anew who is one person with these names, by what is stored. Nobody is marked.
+pub(super) async fn judge_anew(
+    transaction: &mut dyn StoreTransaction,
+    values: &[NameValue],
+    rules: &LinkRules,
+    now: DateTime<Utc>,
+) -> Result<(), Abort> {
+    let known = known(transaction, values).await?;
+    let values = values.iter().copied().collect();
+    let assigned = judge(transaction, values, &known, rules).await?;
+    write(transaction, assigned, now).await.map(drop)
+}
+
+/// Finds the persons of these names' components, which may be of any number of subjects.
+async fn judge(
+    transaction: &mut dyn StoreTransaction,
+    values: BTreeSet<NameValue>,
+    known: &Known,
+    rules: &LinkRules,
+) -> Result<Assigned, Abort> {
     let touched = Touched {
         values,
         names: HashMap::new(),
@@ -127,11 +157,8 @@ pub(super) async fn decide_by_operator(
         is_bounded: false,
     };
     let mut assigned = Assigned::default();
-    recompute(transaction, touched, &known, rules, &mut assigned).await?;
-    assigned.mark(&mut marks);
-    let changed = write(transaction, assigned, now).await?;
-    marks.write(transaction, now).await?;
-    Ok(Some(changed))
+    recompute(transaction, touched, known, rules, &mut assigned).await?;
+    Ok(assigned)
 }
 
 /// New sets by what has to be done about them.

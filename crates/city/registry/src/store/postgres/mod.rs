@@ -7,6 +7,7 @@ mod options;
 mod passes;
 mod persons;
 mod queries;
+mod rekey;
 mod transaction;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use sqlx::{Error, Postgres, Transaction};
 use super::apply::apply;
 use super::asked::AskedPerson;
 use super::backend::{Backend, MessageKey};
+use super::batch_escrow::BatchEscrow;
 use super::certificates::issue_counts;
 use super::error::StoreError;
 use super::marks::Mark;
@@ -33,6 +35,8 @@ use super::migrations::{MigrationFile, migrator};
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
+use super::purge::{ListedRecord, PurgeManner, PurgedPart, permit, purge};
+use super::rekey::rekey_store;
 use super::rows::{
     ActionColumns, ActionRow, ContestColumns, ContestRow, FactRow, action_row, contest_row,
 };
@@ -49,7 +53,7 @@ pub(super) use options::plain_warning;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
-const MIGRATIONS: [MigrationFile; 8] = [
+const MIGRATIONS: [MigrationFile; 10] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
@@ -83,6 +87,14 @@ const MIGRATIONS: [MigrationFile; 8] = [
     MigrationFile {
         name: "certificates",
         sql: include_str!("../../../../../../migrations/registry/postgres/0008_certificates.sql"),
+    },
+    MigrationFile {
+        name: "rekeying",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0009_rekeying.sql"),
+    },
+    MigrationFile {
+        name: "purge",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0010_purge.sql"),
     },
 ];
 
@@ -139,6 +151,8 @@ impl PostgresStore {
 
 issue_counts!(PostgresStore, pool, pool, queries::array, "= ANY($1)");
 
+rekey_store!(postgres, PostgresStore, pool, pool);
+
 #[async_trait]
 impl Backend for PostgresStore {
     fn name(&self) -> &'static str {
@@ -149,12 +163,13 @@ impl Backend for PostgresStore {
         &self,
         batches: &[&OpenBatch],
         rules: &LinkRules,
+        escrow: Option<&BatchEscrow>,
         attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort> {
         let mut lent = self.lend().await?;
         let mut transaction = lent.begin().await?;
-        let applied = apply(&mut transaction, batches, rules, attempt, now).await?;
+        let applied = apply(&mut transaction, batches, rules, escrow, attempt, now).await?;
         if !attempt.is_rehearsal {
             transaction.commit().await?;
         }
@@ -181,6 +196,30 @@ impl Backend for PostgresStore {
         let changed = decide_by_operator(&mut transaction, decision, holds, rules, now).await?;
         transaction.commit().await?;
         Ok(changed)
+    }
+
+    async fn purge(
+        &self,
+        records: &[ListedRecord],
+        rules: &LinkRules,
+        manner: PurgeManner,
+        now: DateTime<Utc>,
+    ) -> Result<PurgedPart, Abort> {
+        let mut lent = self.lend().await?;
+        let mut transaction = lent.begin().await?;
+        let purged = purge(&mut transaction, records, rules, manner, now).await?;
+        if !manner.is_dry_run {
+            transaction.commit().await?;
+        }
+        Ok(purged)
+    }
+
+    async fn permit(&self, records: &[StoredRecord]) -> Result<u64, Abort> {
+        let mut lent = self.lend().await?;
+        let mut transaction = lent.begin().await?;
+        let permitted = permit(&mut transaction, records).await?;
+        transaction.commit().await?;
+        Ok(permitted)
     }
 
     async fn around(&self, name: &NameValue) -> Result<Option<Around>, Abort> {

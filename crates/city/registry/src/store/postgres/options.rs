@@ -63,11 +63,8 @@ pub(super) fn options(
         })?;
         options = options.password(password.expose_secret());
     }
-    options = options.ssl_mode(match config.tls {
-        TlsMode::Off => PgSslMode::Disable,
-        TlsMode::VerifyCa => PgSslMode::VerifyCa,
-        TlsMode::VerifyFull => PgSslMode::VerifyFull,
-    });
+    let mode = ssl_mode(config, &options);
+    options = options.ssl_mode(mode);
     if is_plain(config, &options) && !config.allow_plain {
         let what = "store.postgres.tls is \"off\" and the server is another machine: facts and the \
                     password would travel in clear";
@@ -77,6 +74,19 @@ pub(super) fn options(
     Ok(options
         .application_name("city-registry")
         .options(SESSION_SETTINGS))
+}
+
+/// Encryption as configured. Where nothing is written, the server on this machine may offer none:
+/// what it is sent leaves the machine in no case. Whoever names certificates wants them looked at.
+fn ssl_mode(config: &PostgresConfig, options: &PgConnectOptions) -> PgSslMode {
+    let names_certificates = config.ca_file.is_some() || config.cert_file.is_some();
+    match config.tls {
+        Some(TlsMode::Off) => PgSslMode::Disable,
+        Some(TlsMode::VerifyCa) => PgSslMode::VerifyCa,
+        Some(TlsMode::VerifyFull) => PgSslMode::VerifyFull,
+        None if is_local(options) && !names_certificates => PgSslMode::Prefer,
+        None => PgSslMode::VerifyFull,
+    }
 }
 
 /// Adds the files of certificates. They are looked at before the driver reads them, which would
@@ -134,7 +144,7 @@ pub(in crate::store) fn plain_warning(
 
 /// Returns whether everything travels in clear to another machine.
 fn is_plain(config: &PostgresConfig, options: &PgConnectOptions) -> bool {
-    config.tls == TlsMode::Off && !is_local(options)
+    config.tls == Some(TlsMode::Off) && !is_local(options)
 }
 
 /// Returns whether the server is on this machine: a Unix socket or a loopback address.
@@ -162,7 +172,7 @@ mod tests {
     fn at_host(host: &str) -> PostgresConfig {
         PostgresConfig {
             host: host.into(),
-            tls: TlsMode::Off,
+            tls: Some(TlsMode::Off),
             ..PostgresConfig::default()
         }
     }
@@ -194,10 +204,33 @@ mod tests {
             let warning = read(&allowed).expect("somebody said so");
             assert!(warning.is_some_and(|it| it.contains("allow_plain is set")));
             let encrypted = PostgresConfig {
-                tls: TlsMode::VerifyCa,
+                tls: Some(TlsMode::VerifyCa),
                 ..other
             };
             assert_eq!(read(&encrypted), Ok(None));
+        }
+    }
+
+    #[test]
+    fn without_a_word_this_machine_may_offer_no_tls_and_another_is_verified() {
+        let mode = |url: &str, ca_file: Option<&str>| {
+            let config = PostgresConfig {
+                url: Some(url.into()),
+                ca_file: ca_file.map(Into::into),
+                ..PostgresConfig::default()
+            };
+            let options = PgConnectOptions::from_str(url).expect("a url");
+            ssl_mode(&config, &options)
+        };
+        let is_verified = |mode| matches!(mode, PgSslMode::VerifyFull);
+        for here in ["127.0.0.1", "localhost", "[::1]"] {
+            let url = format!("postgres://registry@{here}:5432/registry");
+            assert!(matches!(mode(&url, None), PgSslMode::Prefer), "{here}");
+            assert!(is_verified(mode(&url, Some("ca.pem"))), "{here}");
+        }
+        for other in ["db.city", "10.0.0.7", "localhost.city"] {
+            let url = format!("postgres://registry@{other}/registry");
+            assert!(is_verified(mode(&url, None)), "{other}");
         }
     }
 

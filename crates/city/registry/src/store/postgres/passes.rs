@@ -41,12 +41,16 @@ const END_PASSES: &str = "UPDATE pass_count AS c SET ended = e.ended FROM (
         AND c.ended < e.ended";
 const OPEN_PASSES: &str = "SELECT name, begins_at, ends_at, issued, ended FROM pass_count
     WHERE name = ANY($1) AND ends_at > $2 AND ended < issued ORDER BY name, begins_at, ends_at";
-const MARKED_NAMES: &str = "SELECT n.value FROM (
-        SELECT unnest($1::bytea[]) AS value
+const MARKED_NAMES: &str = "WITH present (value) AS (
+        SELECT unnest($1::bytea[])
         UNION SELECT n.value FROM pseudonym AS m JOIN pseudonym AS n USING (subject_id)
         WHERE m.value = ANY($1)
         UNION SELECT value FROM pseudonym WHERE subject_id = ANY($2)
-    ) AS n
+    ), counted (value) AS (
+        SELECT value FROM present
+        UNION SELECT f.former FROM present JOIN former_name AS f ON f.name = present.value
+    )
+    SELECT n.value FROM counted AS n
     WHERE EXISTS (SELECT 1 FROM pass_count AS c
         WHERE c.name = n.value AND c.ends_at > $3 AND c.ended < c.issued)
         OR EXISTS (SELECT 1 FROM certificate_count AS c

@@ -23,8 +23,8 @@ use crate::store::sql::{
 lookups!(PgExecutor, array, array);
 failures!(PgPool);
 
-const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set FROM fact
-    WHERE record = ANY($1)";
+const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set, purged
+    FROM fact WHERE record = ANY($1)";
 const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym WHERE value = ANY($1)";
 const SUBJECT_FACTS: &str = select_facts!(facts_of_pseudonyms!(), "WHERE p.subject_id = ANY($1)");
 const SUBJECT_PSEUDONYMS: &str =

@@ -23,7 +23,7 @@ use crate::store::person_statements::NameValue;
 use crate::store::rows::{OldFactColumns, VersionColumns, old_fact, record_version};
 use crate::store::sql::{
     DROP_OLD_FACTS, IS_WATCHED, OLD_FACTS, REMOVE_UNSTATED, UNWATCH, WATCH, insert_facts,
-    move_old_facts, replace_fact,
+    move_old_facts, permit_facts, purge_facts, replace_fact,
 };
 use crate::store::transaction::{MovedFact, OldFact, StoreTransaction};
 
@@ -77,8 +77,8 @@ impl StoreTransaction for PostgresTransaction<'_> {
         records: &[StoredRecord],
     ) -> Result<HashMap<StoredRecord, StoredVersion>, Error> {
         let rows: Vec<VersionColumns> = sqlx::query_as(
-            "SELECT record, version, kind, status, content, owner, name_set FROM fact
-             WHERE record = ANY($1) ORDER BY record FOR NO KEY UPDATE",
+            "SELECT record, version, kind, status, content, owner, name_set, purged
+             FROM fact WHERE record = ANY($1) ORDER BY record FOR NO KEY UPDATE",
         )
         .bind(records)
         .fetch_all(&mut *self.transaction)
@@ -115,6 +115,18 @@ impl StoreTransaction for PostgresTransaction<'_> {
 
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error> {
         self.insert_facts(PUT_FACTS, facts).await
+    }
+
+    async fn purge_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
+        let purge = sqlx::query(purge_facts!("= ANY($1)")).bind(records);
+        let done = purge.execute(&mut *self.transaction).await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn permit_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
+        let permit = sqlx::query(permit_facts!("= ANY($1)")).bind(records);
+        let done = permit.execute(&mut *self.transaction).await?;
+        Ok(done.rows_affected())
     }
 
     async fn is_watched(&mut self) -> Result<bool, Error> {

@@ -3,6 +3,7 @@
 mod passes;
 mod persons;
 mod queries;
+mod rekey;
 mod transaction;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use sqlx::{Connection as _, Error};
 use super::apply::apply;
 use super::asked::AskedPerson;
 use super::backend::{Backend, MessageKey};
+use super::batch_escrow::BatchEscrow;
 use super::certificates::issue_counts;
 use super::error::StoreError;
 use super::marks::Mark;
@@ -33,6 +35,8 @@ use super::migrations::{MigrationFile, migrator};
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
 use super::persons::{Around, PersonsChanged, decide_by_operator, look_around};
+use super::purge::{ListedRecord, PurgeManner, PurgedPart, permit, purge};
+use super::rekey::rekey_store;
 use super::rows::{
     ActionColumns, ActionRow, ContestColumns, ContestRow, FactRow, action_row, contest_row,
 };
@@ -54,7 +58,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Number of connections that only read.
 const READERS: u32 = 4;
 
-const MIGRATIONS: [MigrationFile; 7] = [
+const MIGRATIONS: [MigrationFile; 9] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0001_init.sql"),
@@ -82,6 +86,14 @@ const MIGRATIONS: [MigrationFile; 7] = [
     MigrationFile {
         name: "certificates",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0007_certificates.sql"),
+    },
+    MigrationFile {
+        name: "rekeying",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0008_rekeying.sql"),
+    },
+    MigrationFile {
+        name: "purge",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0009_purge.sql"),
     },
 ];
 
@@ -119,6 +131,8 @@ issue_counts!(
     "IN (SELECT unhex(j.value) FROM json_each($1) AS j)"
 );
 
+rekey_store!(sqlite, SqliteStore, writer, readers);
+
 #[async_trait]
 impl Backend for SqliteStore {
     fn name(&self) -> &'static str {
@@ -129,13 +143,14 @@ impl Backend for SqliteStore {
         &self,
         batches: &[&OpenBatch],
         rules: &LinkRules,
+        escrow: Option<&BatchEscrow>,
         attempt: Attempt,
         now: DateTime<Utc>,
     ) -> Result<Applied, Abort> {
         // A deferred transaction would fail when another process wrote meanwhile.
         let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let mut transaction = SqliteTransaction::new(begun);
-        let applied = apply(&mut transaction, batches, rules, attempt, now).await?;
+        let applied = apply(&mut transaction, batches, rules, escrow, attempt, now).await?;
         if !attempt.is_rehearsal {
             transaction.commit().await?;
         }
@@ -162,6 +177,30 @@ impl Backend for SqliteStore {
         let changed = decide_by_operator(&mut transaction, decision, holds, rules, now).await?;
         transaction.commit().await?;
         Ok(changed)
+    }
+
+    async fn purge(
+        &self,
+        records: &[ListedRecord],
+        rules: &LinkRules,
+        manner: PurgeManner,
+        now: DateTime<Utc>,
+    ) -> Result<PurgedPart, Abort> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = SqliteTransaction::new(begun);
+        let purged = purge(&mut transaction, records, rules, manner, now).await?;
+        if !manner.is_dry_run {
+            transaction.commit().await?;
+        }
+        Ok(purged)
+    }
+
+    async fn permit(&self, records: &[StoredRecord]) -> Result<u64, Abort> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = SqliteTransaction::new(begun);
+        let permitted = permit(&mut transaction, records).await?;
+        transaction.commit().await?;
+        Ok(permitted)
     }
 
     async fn around(&self, name: &NameValue) -> Result<Option<Around>, Abort> {

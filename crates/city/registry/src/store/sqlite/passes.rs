@@ -33,14 +33,18 @@ const OPEN_PASSES: &str = "SELECT name, begins_at, ends_at, issued, ended FROM p
     WHERE name IN (SELECT unhex(j.value) FROM json_each($1) AS j) AND ends_at > $2
         AND ended < issued
     ORDER BY name, begins_at, ends_at";
-const MARKED_NAMES: &str = "SELECT n.value FROM (
-        SELECT unhex(j.value) AS value FROM json_each($1) AS j
+const MARKED_NAMES: &str = "WITH present (value) AS (
+        SELECT unhex(j.value) FROM json_each($1) AS j
         UNION SELECT n.value FROM json_each($1) AS j
         CROSS JOIN pseudonym AS m ON m.value = unhex(j.value)
         CROSS JOIN pseudonym AS n ON n.subject_id = m.subject_id
         UNION SELECT n.value FROM json_each($2) AS j
         CROSS JOIN pseudonym AS n ON n.subject_id = j.value
-    ) AS n
+    ), counted (value) AS (
+        SELECT value FROM present
+        UNION SELECT f.former FROM present CROSS JOIN former_name AS f ON f.name = present.value
+    )
+    SELECT n.value FROM counted AS n
     WHERE EXISTS (SELECT 1 FROM pass_count AS c
         WHERE c.name = n.value AND c.ends_at > $3 AND c.ended < c.issued)
         OR EXISTS (SELECT 1 FROM certificate_count AS c

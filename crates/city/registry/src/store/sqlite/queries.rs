@@ -23,8 +23,8 @@ use crate::store::sql::{
 lookups!(SqliteExecutor, hex_list, id_list);
 failures!(SqlitePool);
 
-const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set FROM fact
-    WHERE record IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
+const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set, purged
+    FROM fact WHERE record IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
 const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym
     WHERE value IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
 const SUBJECT_FACTS: &str = select_facts!(

@@ -14,7 +14,7 @@ use crate::store::person_statements::NameValue;
 use crate::store::rows::{OldFactColumns, old_fact};
 use crate::store::sql::{
     DROP_OLD_FACTS, IS_WATCHED, OLD_FACTS, REMOVE_UNSTATED, UNWATCH, WATCH, insert_facts,
-    move_old_facts, replace_fact,
+    move_old_facts, permit_facts, purge_facts, replace_fact,
 };
 use crate::store::transaction::{MovedFact, OldFact, StoreTransaction};
 
@@ -56,6 +56,14 @@ impl StoreTransaction for SqliteTransaction {
 
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error> {
         self.write(PUT_FACTS, fact_list(facts)).await
+    }
+
+    async fn purge_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
+        self.write(PURGE_FACTS, hex_list(records)).await
+    }
+
+    async fn permit_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
+        self.write(PERMIT_FACTS, hex_list(records)).await
     }
 
     async fn is_watched(&mut self) -> Result<bool, Error> {
@@ -159,6 +167,9 @@ const ADD_REFUSALS: &str =
     SELECT unhex(j.value ->> 0), j.value ->> 1, unhex(j.value ->> 2), j.value ->> 3,
         j.value ->> 4, $2
     FROM json_each($1) AS j WHERE true ON CONFLICT (batch_id, event_index) DO NOTHING";
+const PURGE_FACTS: &str = purge_facts!("IN (SELECT unhex(j.value) FROM json_each($1) AS j)");
+const PERMIT_FACTS: &str = permit_facts!("IN (SELECT unhex(j.value) FROM json_each($1) AS j)");
+
 /// Rows of facts out of a JSON list, and what is done about those that are stored.
 macro_rules! facts_from_list {
     ($conflict:expr) => {

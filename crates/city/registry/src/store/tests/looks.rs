@@ -172,6 +172,7 @@ async fn a_change_that_is_committed_after_a_look_is_judged_by_the_next() {
         &mut transaction,
         &[&change],
         &LinkRules::default(),
+        None,
         attempt,
         now(),
     )
@@ -202,6 +203,7 @@ async fn whoever_begins_to_look_waits_for_writers_that_make_no_marks() {
         &mut transaction,
         &[&change],
         &LinkRules::default(),
+        None,
         attempt,
         now(),
     )

@@ -12,7 +12,9 @@ mod hubs;
 mod looks;
 #[cfg(feature = "postgres")]
 mod on_postgres;
+mod purge;
 mod refusals;
+mod rekey;
 #[cfg(feature = "postgres")]
 mod round_trips;
 mod upgrades;
@@ -21,11 +23,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{BatchId, Fact, FactKind, PartialDate, RecordDigest, Scheme, Suite, Vaccine};
 use linking::{
-    Assertion, Component, EventRefusal, GroupOutcome, IncomingEvent, NameSet, NameSetId,
+    Assertion, Component, EventRefusal, GroupOutcome, IncomingEvent, NameSet, NameSetId, OpenBatch,
     RecordName, persons,
 };
 use proptest::prelude::*;
 
+use super::transaction::Attempt;
 use super::*;
 use crate::config::SqliteConfig;
 use crate::view::{StoredFact, all_facts};
@@ -90,6 +93,7 @@ fn says(record: u8, version: i64) -> [u8; 16] {
 fn batch(events: Vec<IncomingEvent>) -> OpenBatch {
     OpenBatch {
         id: BatchId::random(),
+        name: None,
         events,
         refusals: Vec::new(),
     }

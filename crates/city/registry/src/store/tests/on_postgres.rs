@@ -23,7 +23,7 @@ pub(super) async fn connect(url: String, connections: u16) -> PostgresStore {
     let connections = connections.try_into().unwrap();
     let config = PostgresConfig {
         url,
-        tls: TlsMode::Off,
+        tls: Some(TlsMode::Off),
         connections,
         ..PostgresConfig::default()
     };

@@ -22,6 +22,7 @@ fn refused_batch() -> OpenBatch {
     };
     OpenBatch {
         id,
+        name: None,
         events: Vec::new(),
         refusals: (0..REFUSED).map(refusal).collect(),
     }

@@ -45,6 +45,8 @@ async fn a_body_of_another_form_is_refused_without_a_word_of_it() {
         (name("value", json!("zq".repeat(32))), "form"),
         (name("suite", json!("zqsuite")), "form"),
         (name("scheme", json!("zqscheme")), "form"),
+        // The order's 32 bytes are no element.
+        (name("suite", json!("voprf")), "form"),
         (name("epoch", json!(0)), "form"),
         (name("epoch", json!(65536)), "form"),
         (name("zqfield", json!(1)), "form"),

@@ -9,14 +9,17 @@ use crate::installed::{run, words};
 
 const CONFIG: &str = "city-registry.toml";
 
-/// Folder of `init`, with a change of its configuration.
+/// Folder of `init`, with a change of its configuration, and an address that is not in use.
 fn changed(change: impl FnOnce(String) -> String) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (code, ..) = words(&run(folder.path(), &["init", "."]));
     assert_eq!(code, Some(0));
     let path = folder.path().join(CONFIG);
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, change(text)).unwrap();
+    let port = testbed::ports::free_port();
+    let address = format!("[portal]\naddress = \"127.0.0.1:{port}\"\n");
+    let text = change(text.replacen("# [portal]\n", &address, 1));
+    std::fs::write(&path, text).unwrap();
     folder
 }
 
@@ -118,8 +121,8 @@ fn what_init_prints_can_be_pasted_from_a_folder_with_blanks() {
 
 #[test]
 fn mistakes_end_with_78_and_are_named() {
-    let store = "[store.sqlite]\npath";
-    let listening = "[portal]\naddress = \"0.0.0.0:9467\"\n[store.sqlite]\npath";
+    let listening = "[portal]\naddress = \"0.0.0.0:";
+    let local = "[portal]\naddress = \"127.0.0.1:";
     let cases = [
         ("passes.root_key", "pass-root.key", "nowhere.key"),
         (
@@ -137,7 +140,7 @@ fn mistakes_end_with_78_and_are_named() {
             "most_per_window = 1001",
         ),
         ("nowhere.toml", "\"pass-rules.toml\"", "\"nowhere.toml\""),
-        ("there is no [portal.tls]", store, listening),
+        ("there is no [portal.tls]", local, listening),
     ];
     for (said, from, to) in cases {
         let folder = changed(|text| {
@@ -155,7 +158,9 @@ fn mistakes_end_with_78_and_are_named() {
 
 #[test]
 fn a_portal_without_passes_ends_with_78() {
-    let folder = changed(|text| text.split("[passes]").next().unwrap().to_owned());
+    let port = testbed::ports::free_port();
+    let address = format!("[portal]\naddress = \"127.0.0.1:{port}\"\n");
+    let folder = changed(|text| text.split("[passes]").next().unwrap().to_owned() + &address);
     let (code, _, complaint) = words(&run(folder.path(), &["portal"]));
     assert_eq!(code, Some(78));
     assert!(complaint.contains("there is no [passes]"), "{complaint}");

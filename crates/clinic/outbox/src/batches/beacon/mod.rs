@@ -201,10 +201,11 @@ impl Beacons {
             body: Body::Withdrawn { kind: KIND },
         };
         let key = self.sealing.seal_to().clone();
+        let sizes = self.sealing.padded_sizes();
         // By itself, and not with a page's events: their sizes are learnt from.
         let seal = move || -> Result<NewBatch, OutboxError> {
             let event = event.with_version(&secrets)?;
-            let (batch, answer_key) = Sealer::new(&key).compress(&[event])?.seal()?;
+            let (batch, answer_key) = Sealer::new(&key).compress(&[event])?.seal_in(sizes)?;
             Ok(NewBatch {
                 batch,
                 answer_key,

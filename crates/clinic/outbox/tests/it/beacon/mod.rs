@@ -119,7 +119,7 @@ impl<'a> State<'a> {
     async fn run(
         &self,
         registry: &mut Registry,
-        rows: &[contract::Draft],
+        rows: &[draft::Draft],
         now: i64,
     ) -> SettledVerdicts {
         let outbox = self.try_open(now).await.unwrap();
@@ -158,12 +158,12 @@ async fn beacon(outbox: &Outbox, occasion: BeaconOccasion, now: i64) -> bool {
     }
 }
 
-fn rows(records: std::ops::Range<u32>) -> Vec<contract::Draft> {
+fn rows(records: std::ops::Range<u32>) -> Vec<draft::Draft> {
     records.map(|record| asserted(record, 1)).collect()
 }
 
 /// The rows with the first cancelled.
-fn cancelled() -> Vec<contract::Draft> {
+fn cancelled() -> Vec<draft::Draft> {
     let mut rows = rows(0..3);
     rows[0] = withdrawn(0, true);
     rows

@@ -1,5 +1,6 @@
 //! Records to drafts: statuses, refusals, warnings, scope.
 
+mod local;
 mod properties;
 mod settings;
 mod vectors;
@@ -104,8 +105,15 @@ fn draft(outcome: RecordOutcome) -> (Draft, Warnings) {
     }
 }
 
+fn ready(body: DraftBody) -> Body {
+    match body {
+        DraftBody::Ready(body) => body,
+        DraftBody::Unevaluated { .. } => panic!("not evaluated"),
+    }
+}
+
 fn subject(outcome: RecordOutcome) -> Vec<Pseudonym> {
-    match draft(outcome).0.body {
+    match ready(draft(outcome).0.body) {
         Body::Asserted { subject, .. } => subject.pseudonyms().to_vec(),
         Body::Withdrawn { .. } => panic!("withdrawn"),
     }
@@ -127,7 +135,7 @@ fn facts_leave_as_they_are() {
     .0
     {
         Draft {
-            body: Body::Asserted { fact, .. },
+            body: DraftBody::Ready(Body::Asserted { fact, .. }),
             only_if_sent: false,
             ..
         } => fact,
@@ -184,7 +192,7 @@ fn policy_makes_dates_less_exact() {
             occurred_on,
         },
         ..
-    } = draft(coarse.apply(record, today())).0.body
+    } = ready(draft(coarse.apply(record, today())).0.body)
     else {
         panic!("not a recovery")
     };
@@ -212,7 +220,7 @@ fn a_cancelled_record_is_withdrawn_however_damaged() {
         };
         let (made, warnings) = draft(plain().apply(record, today()));
         assert_eq!(
-            made.body,
+            ready(made.body),
             Body::Withdrawn {
                 kind: FactKind::Vaccination
             }
@@ -260,7 +268,7 @@ fn what_is_not_covid_is_out_of_scope_whoever_it_is_about() {
         };
         assert_eq!((made.record, made.only_if_sent), (expected, true));
         assert_eq!(
-            made.body,
+            ready(made.body),
             Body::Withdrawn {
                 kind: FactKind::Vaccination
             }
@@ -334,7 +342,7 @@ fn the_limit_on_pseudonyms_holds_at_its_edge() {
     };
     for (offered, left_out) in [(2, 0), (3, 1), (128, 126)] {
         let (made, warnings) = draft(two.apply(record(passports(offered), shot()), today()));
-        let Body::Asserted { subject, .. } = made.body else {
+        let Body::Asserted { subject, .. } = ready(made.body) else {
             panic!("withdrawn")
         };
         assert_eq!(subject.pseudonyms().len(), 4, "two passports of two epochs");
@@ -370,7 +378,7 @@ fn one_good_identifier_is_enough_and_the_others_are_counted() {
             doses_dropped: 0,
         }
     );
-    let Body::Asserted { subject, .. } = made.body else {
+    let Body::Asserted { subject, .. } = ready(made.body) else {
         panic!("withdrawn")
     };
     assert_eq!(subject.pseudonyms().len(), 1);

@@ -29,7 +29,8 @@ proptest! {
         let fresh = KeyRing::generate();
         let rings = [ring(ONE_EPOCH), fresh.with_new_pseudonym_epoch().unwrap()];
         let mut values = std::collections::HashSet::new();
-        for (ring, suite) in rings.iter().flat_map(|ring| Suite::ALL.map(|suite| (ring, suite))) {
+        let suites = [Suite::Hmac, Suite::HmacStreebog];
+        for (ring, suite) in rings.iter().flat_map(|ring| suites.map(|suite| (ring, suite))) {
             let one = with(ring, suite, &PolicyConfig::default());
             let person = vec![
                 id(IdentifierKind::PassportRu, &value),

@@ -4,7 +4,7 @@ use connector_kit::Dose;
 use contract::Scheme;
 
 use super::*;
-use crate::CodesConfig;
+use crate::{CodesConfig, FactRelease};
 
 fn policy(toml_like: &str) -> PolicyConfig {
     serde_json::from_str(toml_like).expect("a policy")
@@ -29,7 +29,7 @@ fn dose(number: Field<Dose>, series: Field<Dose>) -> ClinicRecord {
 
 fn doses_of(outcome: RecordOutcome) -> (Option<u8>, Option<u8>, u8) {
     let (made, warnings) = draft(outcome);
-    match made.body {
+    match ready(made.body) {
         Body::Asserted {
             fact:
                 Fact::Vaccination {
@@ -104,7 +104,7 @@ fn an_ignored_result_is_no_fact_and_an_ignored_test_none_of_our_business() {
     };
     for result in ["В работе", "отбраковано: брак взятия"] {
         let (made, _) = draft(apply(pcr(result)));
-        assert!(matches!(made.body, Body::Withdrawn { .. }) && made.only_if_sent);
+        assert!(made.body.withdraws() && made.only_if_sent);
     }
     let unknown_test = ClinicFact::Test {
         test: vec![Coding::local("неизвестный тест")],
@@ -225,7 +225,7 @@ fn of_too_many_identifiers_the_strongest_leave() {
     people.push(id(IdentifierKind::Oms, "7700000000000008"));
     people.push(id(IdentifierKind::Snils, SNILS));
     let (made, warnings) = draft(two.apply(record(people, shot()), today()));
-    let Body::Asserted { subject, .. } = made.body else {
+    let Body::Asserted { subject, .. } = ready(made.body) else {
         panic!("withdrawn")
     };
     let of = |scheme| {
@@ -302,4 +302,25 @@ fn a_policy_without_new_settings_is_written_as_before() {
     };
     let written = serde_json::to_string(&config).expect("a policy");
     assert_eq!(policy(&written), config);
+}
+
+#[test]
+fn a_release_policy_changes_the_content_of_what_it_coarsens_and_of_nothing_else() {
+    let by_default = plain().apply(snils_shot(), today());
+    let everything = plain().with_release(FactRelease::default());
+    assert_eq!(everything.apply(snils_shot(), today()), by_default);
+
+    let mut release = FactRelease::default();
+    release.recovery.fields.clear();
+    let of_recoveries = plain().with_release(release.clone());
+    assert_eq!(of_recoveries.apply(snils_shot(), today()), by_default);
+
+    release.vaccination.dates = DatePrecision::Month;
+    let (exact, _) = draft(by_default);
+    let (coarse, _) = draft(plain().with_release(release).apply(snils_shot(), today()));
+    assert_eq!(
+        coarse.record, exact.record,
+        "it is a version of the same record"
+    );
+    assert_ne!(coarse.content, exact.content, "and so it is sent again");
 }

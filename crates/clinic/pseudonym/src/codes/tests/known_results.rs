@@ -40,6 +40,14 @@ fn results_in_full_plural_short_and_other_languages() {
         "COVID-19 positive",
         "Результат: положительный",
         "обна\u{ad}ружено",
+        "++",
+        "слабо положительный",
+        "Weakly positive",
+        "POS (Ct 23.4)",
+        "Положительный, Ct=25",
+        "РНК SARS-CoV-2 обнаружена, Сt 31,2",
+        "Positive for SARS-CoV-2",
+        "положительный на COVID-19",
     ] {
         assert_eq!(read(text), Ok(TestResult::Detected), "{text}");
     }
@@ -71,6 +79,10 @@ fn results_in_full_plural_short_and_other_languages() {
         "не обна\u{ad}ружено",
         "(-)",
         "нe обнаружено",
+        "необнар.",
+        "Undetectable",
+        "Negative for SARS-CoV-2",
+        "отрицательно (Ct 40)",
     ] {
         assert_eq!(read(text), Ok(TestResult::NotDetected), "{text}");
     }
@@ -95,8 +107,15 @@ fn results_in_full_plural_short_and_other_languages() {
         "E",
         "н/д",
         "обнаружено менее 100 копий",
-        "не готов",
-        "не проводился",
+        "Ct 31",
+        "31,2",
+        "POS 23",
+        "POS (Ct)",
+        "POS Ct 1 2 3",
+        "presumptive positive",
+        "false positive",
+        "ложноположительный",
+        "не слабоположительный",
         "положительная динамика",
         "отрицательный, ранее положительный",
         "не отрицательный",
@@ -108,6 +127,26 @@ fn results_in_full_plural_short_and_other_languages() {
         "Антитела обнаружены",
         "negative for flu, positive for covid",
     ] {
+        assert_eq!(read(text), Err(Unresolved::Unknown), "{text}");
+    }
+}
+
+#[test]
+fn a_test_without_a_result_is_no_fact() {
+    for text in [
+        "в работе",
+        "Не готов",
+        "не проводился",
+        "ожидается",
+        "РНК SARS-CoV-2: не исследовано",
+        "Pending",
+        "in progress",
+        "NOT DONE",
+        "en attente",
+    ] {
+        assert_eq!(read(text), Err(Unresolved::OutOfScope), "{text}");
+    }
+    for text in ["pending, positive", "не в работе", "не"] {
         assert_eq!(read(text), Err(Unresolved::Unknown), "{text}");
     }
 }
@@ -149,6 +188,8 @@ proptest! {
             .map(|(part, gap)| format!("{}{gap}", parts[*part]))
             .collect();
         prop_assert_ne!(read(&text), Ok(TestResult::Detected), "{}", text);
+        let with_threshold = format!("{text} Ct 23,4");
+        prop_assert_ne!(read(&with_threshold), Ok(TestResult::Detected), "{}", with_threshold);
     }
 
     /// A word stands for its result, whatever was looked for beside it.

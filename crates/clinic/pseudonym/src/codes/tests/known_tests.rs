@@ -46,6 +46,11 @@ fn pcr_and_antigen_are_told_apart_and_antibodies_are_none() {
         "Антитела к коронавирусу SARS-CoV-2, IgG, количественно (сыворотка крови)",
         "SARS-CoV-2 (COVID-19) IgG Ab [Presence] in Serum or Plasma by Immunoassay",
         "экспресс-тест на антитела к COVID-19",
+        "Антитела к коронавирусу (S-белок)",
+        "Anti-SARS-CoV-2 S RBD",
+        "антитела",
+        "94563-4",
+        "94762-2",
     ] {
         assert_eq!(named(text), Err(Unresolved::OutOfScope), "{text}");
     }
@@ -63,7 +68,8 @@ fn pcr_and_antigen_are_told_apart_and_antibodies_are_none() {
         "РНК коронавируса",
         "РНК SARS-CoV",
         "SARS-CoV-2 RNA in Serum",
-        "антитела",
+        "ИФА SARS-CoV-2",
+        "антитела и ПЦР",
     ] {
         assert_eq!(named(text), Err(Unresolved::Unknown), "{text}");
     }

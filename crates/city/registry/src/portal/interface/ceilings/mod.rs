@@ -8,9 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use client_door::Client;
 use contract::Subject;
-
-use super::client::Client;
 
 /// Time that requests are counted for, in seconds.
 const HOUR: u64 = 3600;

@@ -1,5 +1,6 @@
 //! Tests of the ceilings, at their edges.
 
+use client_door::Fingerprint;
 use contract::{Pseudonym, Scheme, Suite};
 
 use super::*;
@@ -29,7 +30,7 @@ const fn at(seconds: u64) -> Duration {
 #[test]
 fn a_client_is_refused_beyond_its_ceiling_until_the_hour_is_over() {
     let mut ceilings = ceilings(2, 1);
-    let other = Client::Certificate([1; 32]);
+    let other = Client::Certificate(Fingerprint::of_certificate(b"1"));
     assert_eq!(ceilings.admit_client(Client::Loopback, at(10)), Ok(()));
     assert_eq!(ceilings.admit_client(Client::Loopback, at(11)), Ok(()));
     let refused = ceilings.admit_client(Client::Loopback, at(3590));

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use client_door::Client;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-
-use super::client::Client;
 
 /// Longest Idempotency-Key, in characters.
 pub const MAX_IDEMPOTENCY_KEY: usize = 64;

@@ -1,5 +1,7 @@
 //! Tests of repeats, at the limits of what is kept.
 
+use client_door::Fingerprint;
+
 use super::*;
 
 const fn at(seconds: u64) -> Duration {
@@ -41,7 +43,7 @@ fn another_body_and_a_request_in_hand_are_told_apart() {
         begin(&repeats, "a", b"other", 0),
         Begun::OtherBody
     ));
-    let stranger = Client::Certificate([1; 32]);
+    let stranger = Client::Certificate(Fingerprint::of_certificate(b"1"));
     let theirs = repeats.begin(stranger, "a", b"other", at(0));
     assert!(matches!(theirs, Begun::New(_)));
     // A request that ended without an answer may be tried again.

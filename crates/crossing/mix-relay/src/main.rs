@@ -1,0 +1,7 @@
+//! Program `mix-relay`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mix_relay::cli::main()
+}

@@ -1,0 +1,111 @@
+//! Receipts on their way back: taken inside, broadcast outside, acknowledged once that is
+//! confirmed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{BrokerError, Consumer, Delivery, ReceiptPublisher};
+use telemetry::HealthPart;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::metrics;
+
+/// Wait for messages in one go.
+const WAIT: Duration = Duration::from_secs(1);
+/// Number of messages that are taken at once.
+const AT_ONCE: usize = 16;
+/// Pause after an error, beside those that the connections make themselves.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Way of the receipts.
+#[derive(Debug)]
+pub(crate) struct Receipts {
+    pub(crate) inside: Box<dyn Consumer>,
+    pub(crate) outside: Arc<dyn ReceiptPublisher>,
+    /// Taken, and not yet broadcast.
+    pub(crate) waiting: VecDeque<Delivery>,
+    /// True after a failure that was logged.
+    pub(crate) is_failing: bool,
+    pub(crate) health: HealthPart,
+}
+
+impl Receipts {
+    /// Passes receipts on until `stop` is cancelled.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.step() => {}
+            }
+        }
+        self.inside.close().await;
+        self.outside.close().await;
+    }
+
+    async fn step(&mut self) {
+        match self.pass_on().await {
+            Ok(()) => {
+                self.is_failing = false;
+                if self.inside.connected() {
+                    self.health.set_ready();
+                } else {
+                    let reason = "receipts cannot be read from the registry's broker";
+                    self.health.set_unready(reason.to_owned());
+                }
+            }
+            Err(error) => {
+                self.tell(&error);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    fn tell(&mut self, error: &BrokerError) {
+        metrics::count_receipts("failed");
+        self.health
+            .set_unready(format!("receipts cannot be passed on: {error}"));
+        if std::mem::replace(&mut self.is_failing, true) {
+            debug!(error = %error, "receipts still cannot be passed on");
+        } else {
+            warn!(
+                event = "receipts-wait",
+                error = %error,
+                "receipts cannot be passed on; they wait at the registry's broker"
+            );
+        }
+    }
+
+    /// Passes one message on, after waiting for some where none waits.
+    ///
+    /// # Errors
+    /// The message stays where it was.
+    pub(crate) async fn pass_on(&mut self) -> Result<(), BrokerError> {
+        if self.waiting.is_empty() {
+            let received = self.inside.receive(AT_ONCE, WAIT).await?;
+            self.waiting.extend(received);
+        }
+        let Some(first) = self.waiting.front() else {
+            return Ok(());
+        };
+        let outcome = if first.cut_from.is_some() {
+            // Longer than any message of receipts, so nothing that a registry has sent.
+            "dropped"
+        } else {
+            match self.outside.broadcast(first.bytes.clone()).await {
+                Ok(()) => "forwarded",
+                Err(error) if error.is_of_the_message() => {
+                    warn!(event = "receipts-too-long", error = %error, "receipts are thrown away");
+                    "dropped"
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        metrics::count_receipts(outcome);
+        if let Some(sent) = self.waiting.pop_front() {
+            self.inside.ack(vec![sent.token]).await?;
+        }
+        Ok(())
+    }
+}

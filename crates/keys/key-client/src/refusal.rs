@@ -1,0 +1,116 @@
+//! Answers of a key service that are no evaluations, put in words. Nothing of a body is quoted: of a
+//! problem (RFC 9457) only the code counts, and only one that is known.
+
+use oprf::AnswerError;
+use serde::Deserialize;
+
+use crate::error::KeyClientError;
+use crate::exchange::Reply;
+use crate::limits::{DEFAULT_CEILING_WAIT, MAX_CEILING_WAIT, MIN_CEILING_WAIT};
+use crate::pinned_key::PinnedKey;
+
+/// Body of a problem; what else is in it is passed over.
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
+}
+
+/// Error for a status other than 200. `service` is its name; `key` the number of the key that was
+/// asked for, where one was.
+pub(crate) fn of_status(reply: &Reply, service: &str, key: Option<u16>) -> KeyClientError {
+    let body = reply.body.as_deref().unwrap_or_default();
+    let problem = serde_json::from_slice::<Problem>(body).ok();
+    let code = problem.as_ref().map_or("", |problem| &problem.code);
+    let retry = |clause: &str| KeyClientError::Retry {
+        service: service.to_owned(),
+        clause: clause.to_owned(),
+    };
+    match (reply.status, code, key) {
+        (429, "ceiling-reached", _) => KeyClientError::Ceiling {
+            service: service.to_owned(),
+            retry_after: reply
+                .retry_after
+                .unwrap_or(DEFAULT_CEILING_WAIT)
+                .clamp(MIN_CEILING_WAIT, MAX_CEILING_WAIT),
+        },
+        (503, "cannot-count", _) => {
+            retry("cannot write down what it counts; its operator has to look at its disk")
+        }
+        (429, _, _) | (503, "busy", _) => retry("is busy"),
+        (status @ 500..=599, _, _) => retry(&format!(
+            "cannot serve at the moment (HTTP status {status})"
+        )),
+        (403, "unknown-client", _) => misconfigured(
+            format!("the key service {service} does not know this client's certificate"),
+            "ask its operator to enter the fingerprint of the certificate that the setting \
+             certificate names",
+        ),
+        (404, "unknown-key", Some(key)) => misconfigured(
+            format!("the key service {service} has no key number {key}"),
+            "correct key in its public_keys, or ask its operator which numbers it serves",
+        ),
+        (400, "malformed", _) => misconfigured(
+            format!("the key service {service} does not understand requests of this version"),
+            "bring both sides to versions that fit each other",
+        ),
+        (status @ 300..=399, _, _) => misconfigured(
+            format!("the key service {service} redirects (HTTP status {status}), which is refused"),
+            "set url to the address where it answers itself",
+        ),
+        (status, _, _) => misconfigured(
+            format!("the key service {service} refuses with HTTP status {status}"),
+            "correct url: it must lead to a key service and to nothing else",
+        ),
+    }
+}
+
+/// Error for a body that is longer than what was asked for can have.
+pub(crate) fn too_long(service: &str) -> KeyClientError {
+    misconfigured(
+        format!("the key service {service} answers with more than any answer has"),
+        "correct url: it must lead to a key service of this version",
+    )
+}
+
+/// Error for a list of keys that cannot be read.
+pub(crate) fn no_list(service: &str) -> KeyClientError {
+    misconfigured(
+        format!("the key service {service} answers with something that is no list of its keys"),
+        "correct url: it must lead to a key service of this version",
+    )
+}
+
+/// Error for an answer that was not accepted.
+pub(crate) fn of_answer(fault: AnswerError, service: &str, pinned: &PinnedKey) -> KeyClientError {
+    let key = pinned.key;
+    let epoch = pinned.epoch;
+    match fault {
+        AnswerError::Proof => misconfigured(
+            format!(
+                "the answer of the key service {service} was not computed under the public key \
+                 that is pinned for epoch {epoch} (key {key})"
+            ),
+            format!(
+                "compare with its operator by voice: the pinned key has the fingerprint {}; \
+                 correct public_keys, or nothing may be sent there any more",
+                pinned.public_key.fingerprint()
+            ),
+        ),
+        AnswerError::Version
+        | AnswerError::Size { .. }
+        | AnswerError::Length { .. }
+        | AnswerError::KeyNumber { .. }
+        | AnswerError::Element { .. }
+        | AnswerError::ProofForm => misconfigured(
+            format!("the key service {service} answers with something that is no evaluation"),
+            "correct url: it must lead to a key service of this version",
+        ),
+    }
+}
+
+fn misconfigured(what: String, help: impl Into<String>) -> KeyClientError {
+    KeyClientError::Misconfigured {
+        what,
+        help: help.into(),
+    }
+}

@@ -1,0 +1,120 @@
+//! `key-service check`: reads and tries everything, and prints what it found.
+
+use std::io::ErrorKind;
+
+use audit::verify;
+use client_door::DoorError;
+use program::audit_log::{describe, failure};
+use program::files::can_be_made;
+use program::{CheckLayout, Failure, Findings};
+use telemetry::{Disk, DiskState};
+
+use super::config_file::LoadedConfig;
+use crate::{Keys, open_door};
+
+pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
+    let mut found = Findings::new(CheckLayout::Rows);
+    check_keys(loaded, &mut found);
+    check_folders(loaded, &mut found);
+    check_audit(loaded, &mut found);
+    check_addresses(loaded, &mut found).await;
+    found.outcome("something cannot be read, see above")
+}
+
+fn check_keys(loaded: &LoadedConfig, found: &mut Findings) {
+    match Keys::read(&loaded.config.keys, &loaded.base) {
+        Ok(keys) => {
+            for (number, key) in keys.public() {
+                found.good("keys", format!("{number}: {}", key.fingerprint()));
+            }
+        }
+        Err(error) => found.failed("keys", error.into()),
+    }
+    for client in &loaded.config.clients {
+        let elements = client.daily_ceiling;
+        found.good(
+            "clients",
+            format!("{}: {elements} elements a day", client.name),
+        );
+    }
+}
+
+/// Tries the disks of the counts and of the audit log.
+fn check_folders(loaded: &LoadedConfig, found: &mut Findings) {
+    let service = &loaded.config.service;
+    for (part, folder) in [("state", &service.state), ("audit", &service.audit)] {
+        let folder = loaded.base.join(folder);
+        match std::fs::metadata(&folder) {
+            Ok(found_there) if found_there.is_dir() => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                match can_be_made(&folder) {
+                    Ok(text) => found.good(part, text),
+                    Err(failure) => found.failed(part, failure),
+                }
+                continue;
+            }
+            Ok(_) => {
+                let text = format!("{} is not a folder: name another one", folder.display());
+                found.failed(part, Failure::Change(text));
+                continue;
+            }
+            Err(error) => {
+                let text = format!("{} cannot be looked at: {}", folder.display(), error.kind());
+                found.failed(part, Failure::Change(text));
+                continue;
+            }
+        }
+        let disk = Disk::look_closely(&folder).state;
+        let text = format!("the disk under {} {disk}", folder.display());
+        match disk {
+            DiskState::Ok => found.good(part, text),
+            DiskState::NearlyFull => found.warning(part, text),
+            _ => found.failed(part, Failure::Change(text)),
+        }
+    }
+}
+
+fn check_audit(loaded: &LoadedConfig, found: &mut Findings) {
+    let folder = loaded.base.join(&loaded.config.service.audit);
+    if !folder.is_dir() {
+        return;
+    }
+    match verify(&folder, None) {
+        Ok(verified) => found.good("audit", describe(&verified)),
+        Err(error) => found.failed("audit", failure(&error)),
+    }
+}
+
+async fn check_addresses(loaded: &LoadedConfig, found: &mut Findings) {
+    let is_running = "unless it is the service that runs already";
+    match open_door(&loaded.config.service, &loaded.base).await {
+        Ok(door) => found.good("service", door.describe()),
+        Err(error) if is_in_use(&error) => {
+            found.warning("service", format!("{error}, {is_running}"));
+        }
+        Err(error) => found.failed("service", Failure::change(error)),
+    }
+    if loaded.config.service.tls.is_none() {
+        let text = "without [service.tls] only programs of this machine are answered";
+        found.warning("service", text.to_owned());
+    }
+    if let Some(listen) = &loaded.config.listen {
+        match telemetry::try_address(listen).await {
+            Ok(()) => found.good("listen", format!("{} can be listened on", listen.address)),
+            Err(error) if error.kind == ErrorKind::AddrInUse => {
+                found.warning("listen", format!("{error}, {is_running}"));
+            }
+            Err(error) => found.failed("listen", error.into()),
+        }
+    }
+}
+
+const fn is_in_use(error: &DoorError) -> bool {
+    matches!(
+        error,
+        DoorError::Listen {
+            kind: ErrorKind::AddrInUse,
+            ..
+        }
+    )
+}

@@ -1,0 +1,7 @@
+//! Program `key-service`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    key_service::cli::main()
+}

@@ -1,0 +1,7 @@
+//! Program `auditor`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    auditor::cli::main()
+}

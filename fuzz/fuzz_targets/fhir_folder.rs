@@ -1,0 +1,6 @@
+//! `parsers::fhir_folder` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    parsers::fhir_folder(data);
+});
