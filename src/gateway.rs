@@ -7,8 +7,8 @@ use broker::{BrokerError, Publisher, QueueConfig};
 use clock::Clock;
 use connector_kit::{Cursor, Feed, SourceError};
 use contract::{PublicKey, ReceiptVerifier};
-use key_client::{KeyClient, KeyConfigMistake};
-use outbox::{BeaconOccasion, Outbox, OutboxError, OutboxOptions};
+use key_client::{KeyClient, KeyConfigMistake, TokenClient};
+use outbox::{BatchTokens, BeaconOccasion, Outbox, OutboxError, OutboxOptions};
 use pseudonym::{KeyError, KeyRing};
 use settings::SecretError;
 use tokio::sync::Notify;
@@ -25,6 +25,7 @@ use crate::queue_causes::QueueCauses;
 use crate::ring::{CityKeysError, compare_with_city, fingerprints};
 use crate::slots::Slots;
 use crate::sources::Source;
+use crate::tokens::Tokens;
 
 /// The running gateway: everything that a run of a source needs.
 pub struct Gateway {
@@ -34,6 +35,9 @@ pub struct Gateway {
     pub time_zone: chrono_tz::Tz,
     /// Key services that evaluate pseudonyms; `None` where the key ring makes them.
     pub(crate) evaluation: Option<Arc<Evaluation>>,
+    /// Tokens of which every sealed batch carries one; `None` where the registry asks for none.
+    #[cfg(feature = "cli")]
+    pub(crate) tokens: Option<Arc<Tokens>>,
     /// Durable state.
     pub outbox: Outbox,
     /// The queue's near end.
@@ -79,6 +83,9 @@ pub enum StartError {
     /// The key services are misconfigured.
     #[error("keys.services: {0}")]
     KeyServices(#[from] KeyConfigMistake),
+    /// The token issuer is misconfigured.
+    #[error("tokens: {0}")]
+    Tokens(KeyConfigMistake),
     /// A source is misconfigured.
     #[error("source.{name}: {error}")]
     Source {
@@ -185,6 +192,16 @@ pub(crate) fn key_services(loaded: &LoadedConfig) -> Result<Option<KeyClient>, S
     }
 }
 
+/// Makes the client of the configured token issuer, if there is one; asks it nothing.
+///
+/// # Errors
+/// [`StartError::Tokens`].
+pub(crate) fn token_issuer(loaded: &LoadedConfig) -> Result<Option<TokenClient>, StartError> {
+    let tokens = loaded.config.tokens.as_ref();
+    let client = tokens.map(|config| TokenClient::new(config, &loaded.base));
+    client.transpose().map_err(StartError::Tokens)
+}
+
 /// Opens the way to the queue, with the outer seal where a relay reads it.
 fn open_publisher(loaded: &LoadedConfig) -> Result<Arc<dyn Publisher>, StartError> {
     let config = &loaded.config;
@@ -217,6 +234,8 @@ impl Gateway {
         let services = evaluation.as_ref().map(|evaluation| evaluation.client());
         verify_keys(loaded, &ring, services)?;
         let fingerprints = fingerprints(&ring, suite, services);
+        let tokens = token_issuer(loaded)?;
+        let tokens = tokens.map(|client| Arc::new(Tokens::new(client, Arc::clone(&clock))));
         let sources = build_sources(loaded, &ring)?;
         let publisher = open_publisher(loaded)?;
         let options = OutboxOptions {
@@ -229,6 +248,9 @@ impl Gateway {
             keys: Some(fingerprints),
             receipts: config.registry.receipts == ReceiptsMode::Required,
             resend_after: config.registry.resend_after(),
+            tokens: tokens
+                .clone()
+                .map(|tokens| -> Arc<dyn BatchTokens> { tokens }),
             ..OutboxOptions::new(
                 PublicKey::from_text(&config.registry.public_key)?,
                 ring.record_secrets(),
@@ -246,6 +268,8 @@ impl Gateway {
             clock,
             time_zone: config.time_zone.0,
             evaluation,
+            #[cfg(feature = "cli")]
+            tokens,
             outbox,
             publisher,
             sources,

@@ -36,6 +36,14 @@ pub mod sweep;
 pub mod sync;
 #[cfg(test)]
 mod testing;
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(
+        dead_code,
+        reason = "only the daemon fetches ahead and asks for tokens of days"
+    )
+)]
+mod tokens;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -23,6 +23,8 @@ HEADER_BYTES = 4 + 8 + 16 + 32
 TAG_BYTES = 16
 PADDED_SIZES_BYTES = (4096, 16384, 65536, 262144, 1048576)
 MAX_ENCODED_BYTES = 8388608
+TOKENS_BIT = 1 << 31
+TOKEN_BLOCK_BYTES = 2 * 162
 MAX_EVENTS = 1000
 PROBE_MAGIC = b"CGP1"
 PROBED_BYTES = 32 + 8 + 16 + 1
@@ -67,9 +69,13 @@ def unseal(key, sealed):
 
 
 def expand(plaintext):
-    """The encoded batch: without padding, decompressed, within the limits."""
+    """The encoded batch: without tokens and padding, decompressed, within the limits."""
     length = int.from_bytes(plaintext[:4], "big")
-    frame, padding = plaintext[4 : 4 + length], plaintext[4 + length :]
+    start = 4
+    if length & TOKENS_BIT:
+        length ^= TOKENS_BIT
+        start += TOKEN_BLOCK_BYTES
+    frame, padding = plaintext[start : start + length], plaintext[start + length :]
     if len(frame) != length or any(padding):
         raise Refused("the padding is not what the contract says")
     try:

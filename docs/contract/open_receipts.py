@@ -25,7 +25,7 @@ MAX_MESSAGE_BYTES = 3146590
 MAX_RECEIPTS = 16
 PADDED_SIZES_BYTES = (1024, 16384, 65536, 196608)
 REASONS = ("malformed", "unknown-code", "bad-subject", "bad-date", "kind-changed", "version-reused",
-           "not-the-owner", "epoch-not-open", "purged")
+           "not-the-owner", "epoch-not-open", "purged", "token")
 UNREADABLE = ("not-a-sealed-batch", "sealed-to-another-key", "not-authentic", "content-outside-limits", "store-refuses",
               "given-up")
 DIFFERENCES = ("missing", "stale", "newer", "conflicting")

@@ -20,6 +20,7 @@ mod reconcile;
 mod release_text;
 mod removed;
 mod request_runner;
+mod resend;
 mod run;
 mod slots_text;
 mod status;
@@ -110,6 +111,12 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersCommand),
     /// Ask the registry whether it holds what was sent; with --repair, send what differs again.
     Reconcile(reconcile::ReconcileArguments),
+    /// Send the batches again at once that the queue has and whose receipts have not come.
+    ///
+    /// For when what kept the receipts away is mended, such as a wrong key of the relay or the
+    /// registry: without it they are sent again after `registry.resend_after_seconds`, and after twice
+    /// as long each time, up to a day.
+    Resend(resend::ResendArguments),
     /// Go on with this state though another gateway was found to run on a copy of it.
     AcceptState(accept_state::AcceptStateArguments),
     /// Make, show, share, rotate and accept keys.
@@ -197,6 +204,14 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             runner
                 .audited(command.audited(), async |counts| {
                     dead_letters::dead_letters(&command, &runner, counts).await
+                })
+                .await
+        }
+        Command::Resend(arguments) => {
+            let runner = RequestRunner::new(open()?, clock)?;
+            runner
+                .audited("resend", async |counts| {
+                    resend::resend(&arguments, &runner, counts).await
                 })
                 .await
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use audit::AuditConfig;
 use broker::QueueConfig;
 use connector_kit::ZoneSetting;
-use key_client::KeyServicesConfig;
+use key_client::{KeyServicesConfig, TokenIssuerConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::SecretSource;
@@ -32,6 +32,8 @@ pub struct Config {
     pub queue: QueueConfig,
     /// The relay of strong mode, where the queue is one that it reads.
     pub relay: Option<RelayConfig>,
+    /// The issuer of one-use tokens, where the registry asks for a token in every batch.
+    pub tokens: Option<TokenIssuerConfig>,
     /// The gateway's state on disk.
     #[serde(default)]
     pub outbox: OutboxConfig,

@@ -71,6 +71,7 @@ fn verify(config: &Config) -> Result<(), Wrong> {
     verify_keys(&config.keys)?;
     verify_registry(&config.registry)?;
     verify_relay(config)?;
+    verify_tokens(config)?;
     verify_outbox(&config.outbox)?;
     verify_release(&config.release)?;
     verify_audit(config)?;
@@ -125,6 +126,22 @@ fn verify_keys(keys: &KeysConfig) -> Result<(), Wrong> {
     }
 }
 
+fn verify_tokens(config: &Config) -> Result<(), Wrong> {
+    let Some(tokens) = &config.tokens else {
+        return Ok(());
+    };
+    if let Err(mistake) = tokens.check() {
+        return wrong(format!("tokens: {}", mistake.what), mistake.help);
+    }
+    if config.registry.receipts != ReceiptsMode::Required {
+        return wrong(
+            "[tokens] is written, and receipts of [registry] are off",
+            "set receipts = \"required\": whether the registry took a token stands in its receipt",
+        );
+    }
+    Ok(())
+}
+
 fn verify_relay(config: &Config) -> Result<(), Wrong> {
     let Some(relay) = &config.relay else {
         return Ok(());
@@ -133,12 +150,6 @@ fn verify_relay(config: &Config) -> Result<(), Wrong> {
         return wrong(
             "relay.public_key is not a relay's public key",
             "it begins with cgrp1: and is printed by `mix-relay keys show`",
-        );
-    }
-    if matches!(config.queue, QueueConfig::Directory(_)) {
-        return wrong(
-            "[relay] is written beside [queue.directory], which no relay reads",
-            "write the clinics' broker into [queue.amqp], or take [relay] out",
         );
     }
     Ok(())
@@ -314,16 +325,22 @@ mod tests {
 
     /// Loads a configuration whose source listens, under this schedule.
     fn listening(schedule: &str) -> Result<(), String> {
+        loaded(&format!(
+            "receipts = \"off\"\n[source.mis]\nschedule = {schedule}\n\
+             [source.mis.postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\nlisten \
+             = \"facts\"\n\
+             [source.mis.postgres.vaccinations]\nquery = \"SELECT 1 AS record_id\"\n"
+        ))
+    }
+
+    /// Loads a configuration that ends like this behind the registry's public key.
+    fn loaded(rest: &str) -> Result<(), String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("clinic-gateway.toml");
         let key = contract::PrivateKey::generate().public().to_text();
         let text = format!(
             "[keys]\nring = {{ file = \"keys\" }}\n[queue.directory]\npath = \"queue\"\n\
-             [registry]\npublic_key = \"{key}\"\nreceipts = \"off\"\n[source.mis]\nschedule = \
-             {schedule}\n\
-             [source.mis.postgres]\nhost = \"db\"\ndatabase = \"mis\"\nuser = \"reader\"\nlisten \
-             = \"facts\"\n\
-             [source.mis.postgres.vaccinations]\nquery = \"SELECT 1 AS record_id\"\n"
+             [registry]\npublic_key = \"{key}\"\n{rest}"
         );
         std::fs::write(&path, text).expect("the configuration is written");
         load(&path).map(|_| ()).map_err(|error| error.to_string())
@@ -335,6 +352,33 @@ mod tests {
         let refused = listening("\"never\"").expect_err("late commits would be found by nobody");
         assert!(
             refused.contains("source.mis.postgres.listen needs a schedule"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn tokens_need_receipts_and_two_keys() {
+        let [batch, day] = [(); 2].map(|()| oprf::TokenKey::generate().public_key());
+        let with = |receipts: &str, batch: &oprf::TokenPublicKey| {
+            loaded(&format!(
+                "{receipts}\n[tokens]\nurl = \"http://127.0.0.1:9480\"\n\
+                 batch = {{ key = 1, public_key = \"{batch}\" }}\n\
+                 day = {{ key = 2, public_key = \"{day}\" }}\n\
+                 [source.mis.sqlite]\npath = \"mis.db\"\n\
+                 [source.mis.sqlite.vaccinations]\nquery = \"SELECT 1 AS record_id\"\n"
+            ))
+        };
+        let verifier = contract::ReceiptSigner::generate().verifier().to_text();
+        let required = format!("receipt_keys = [\"{verifier}\"]");
+        assert_eq!(with(&required, &batch), Ok(()));
+        let refused = with("receipts = \"off\"", &batch).expect_err("nobody hears of a refusal");
+        assert!(
+            refused.contains("receipts of [registry] are off"),
+            "{refused}"
+        );
+        let refused = with(&required, &day).expect_err("one key for both");
+        assert!(
+            refused.contains("tokens: batch and day name one key"),
             "{refused}"
         );
     }

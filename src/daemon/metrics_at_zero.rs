@@ -69,6 +69,9 @@ pub(super) async fn register(gateway: &Gateway) {
     if let Some(evaluation) = &gateway.evaluation {
         evaluation.client().register_metrics();
     }
+    if let Some(tokens) = &gateway.tokens {
+        tokens.register_metrics();
+    }
     EndpointCircuit::new(QUEUE_NAME.to_owned(), QUEUE).show();
 }
 

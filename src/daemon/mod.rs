@@ -10,6 +10,7 @@ mod publisher;
 mod receipts;
 mod requests;
 mod schedule;
+mod tokens;
 mod worker;
 
 use std::sync::Arc;
@@ -94,6 +95,11 @@ pub(crate) async fn run(
     if let Some(evaluation) = &gateway.evaluation {
         let evaluation = Arc::clone(evaluation);
         tasks.spawn(key_services::look_loop(evaluation, stop_publishing.clone()));
+    }
+    if let Some(tokens) = &gateway.tokens {
+        let tokens = Arc::clone(tokens);
+        let gateway = Arc::clone(&gateway);
+        tasks.spawn(tokens::token_loop(gateway, tokens, stop_publishing.clone()));
     }
     let mut workers = JoinSet::new();
     workers.spawn(scheduler.run(stop.clone()));

@@ -81,6 +81,7 @@ const fn kind(request: &Request) -> &'static str {
         Request::Retry(_) => "retry",
         Request::Discard(_) => "discard",
         Request::Reconcile { .. } => "reconcile",
+        Request::Resend => "resend",
     }
 }
 

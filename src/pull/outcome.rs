@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use connector_kit::{Feed, SourceError};
 use draft::EvaluationError;
-use outbox::OutboxError;
+use outbox::{NoToken, OutboxError};
 
 use crate::endless::{self, EndlessSource};
 
-/// Longest pause before a key service is asked again: its operator may raise the ceiling.
+/// Longest pause before a key service or a token issuer is asked again: its operator may raise the ceiling.
 const LOOK_AT_CEILING_AGAIN: Duration = Duration::from_mins(15);
 
 /// End of a run that did not fail.
@@ -62,6 +62,9 @@ impl FeedFailure {
             PullError::Outbox(OutboxError::Evaluation(error)) => error
                 .retry_after()
                 .map(|after| after.min(LOOK_AT_CEILING_AGAIN)),
+            PullError::Outbox(OutboxError::NoToken(error)) => error
+                .retry_after()
+                .map(|after| after.min(LOOK_AT_CEILING_AGAIN)),
             PullError::Outbox(error) => error.is_retryable().then_some(Duration::ZERO),
         }
     }
@@ -84,12 +87,15 @@ impl FeedFailure {
         matches!(self.error, PullError::Outbox(OutboxError::Full { .. }))
     }
 
-    /// True if a key service evaluates no more for this clinic today, so that another try would not
+    /// True if a key service or the token issuer gives this clinic no more today, so that another try would not
     /// help for hours.
     pub(crate) const fn is_at_ceiling(&self) -> bool {
         matches!(
             self.error,
-            PullError::Outbox(OutboxError::Evaluation(EvaluationError::Ceiling { .. }))
+            PullError::Outbox(
+                OutboxError::Evaluation(EvaluationError::Ceiling { .. })
+                    | OutboxError::NoToken(NoToken::Ceiling { .. })
+            )
         )
     }
 

@@ -53,6 +53,11 @@ pub enum Answer {
         /// Result of a repair, where one was asked for and needed.
         repaired: Option<Repaired>,
     },
+    /// Batches without a receipt were made due.
+    Resent {
+        /// Number of batches.
+        batches: u64,
+    },
 }
 
 /// Dead letter that was tried again.

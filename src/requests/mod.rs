@@ -72,5 +72,9 @@ pub async fn perform(
         Request::Reconcile { source, repair } => {
             reconcile::reconcile(gateway, source.as_deref(), repair, patience, stop).await
         }
+        Request::Resend => {
+            let batches = gateway.outbox.resend().await?;
+            Ok(Answer::Resent { batches })
+        }
     }
 }

@@ -14,9 +14,16 @@ const ROUNDS: u32 = 12;
 const KILLS: u32 = 100;
 const LEFT: u32 = 1500;
 
+/// Longest pause before a kill at first, in milliseconds. It doubles, up to [`LONGEST_MS`], after
+/// [`KILLS_IN_VAIN`] kills in a row that came before anything was read, and is halved after one that
+/// came when all was read: on a busy machine a gateway may need seconds to begin.
+const FIRST_LONGEST_MS: u64 = 400;
+const LONGEST_MS: u64 = 60_000;
+const KILLS_IN_VAIN: u32 = 5;
+
 /// Kills that may come too late beside: on a busy machine a gateway may run for seconds more, and
 /// have read everything.
-const TOO_LATE: u32 = 20;
+const TOO_LATE: u32 = 60;
 
 /// Xorshift: the same seed kills at the same moments.
 struct Dice(u64);
@@ -119,6 +126,8 @@ async fn killed_a_hundred_times_during_one_initial_load() {
     let mut read = 0;
     let mut kills = 0;
     let mut too_late = 0;
+    let mut in_vain = 0;
+    let mut longest_ms = FIRST_LONGEST_MS;
     while kills < KILLS {
         // As many rows as are needed for the load to outlast the kills, however fast the machine
         // is.
@@ -131,13 +140,20 @@ async fn killed_a_hundred_times_during_one_initial_load() {
             plant.shots().sql(wrap).await;
         }
         let mut gateway = plant.gateway();
-        dice.pause(20, 400).await;
+        dice.pause(20, longest_ms).await;
         gateway.kill();
+        let before = read;
         read = rows_read(&plant).await;
+        in_vain = if read > before { 0 } else { in_vain + 1 };
+        if in_vain == KILLS_IN_VAIN {
+            in_vain = 0;
+            longest_ms = LONGEST_MS.min(2 * longest_ms);
+        }
         if read < rows {
             kills += 1;
         } else {
             too_late += 1;
+            longest_ms = FIRST_LONGEST_MS.max(longest_ms / 2);
             assert!(too_late <= TOO_LATE, "the load is always over at the kill");
         }
     }

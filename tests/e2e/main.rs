@@ -31,6 +31,8 @@ mod keys;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod one_machine;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod outage;
@@ -53,7 +55,11 @@ mod shots;
 #[cfg(test)]
 mod strong;
 #[cfg(test)]
+mod strong_outside;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod truth;
 #[cfg(test)]

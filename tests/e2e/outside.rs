@@ -14,7 +14,7 @@ use crate::support::{
 };
 use crate::whole::{Content, LOUD, World, content, expected, fill_fhir, first_content, sorted};
 
-const PEOPLE: &[(&str, &str)] = &[
+pub(crate) const PEOPLE: &[(&str, &str)] = &[
     ("a name", "Верещагина-Канарейкина"),
     ("a name", "Щукин-Подосинов"),
     ("a name", "Saint-Canari"),
@@ -40,7 +40,7 @@ const INSTITUTION: &[(&str, &str)] = &[
 ];
 
 /// How a message of receipts begins.
-const RECEIPTS: &[u8] = b"CGR1";
+pub(crate) const RECEIPTS: &[u8] = b"CGR1";
 
 /// The clinic's own function warns about a patient, number and all, each time the gateway reads a
 /// row.
@@ -337,7 +337,7 @@ async fn careless_gateway(city: &City, clinic: &Clinic) {
     publisher.close().await;
 }
 
-fn scan(scanners: &[&Scanner], place: &str, bytes: &[u8]) -> Vec<Hit> {
+pub(crate) fn scan(scanners: &[&Scanner], place: &str, bytes: &[u8]) -> Vec<Hit> {
     assert!(!bytes.is_empty(), "{place} is empty");
     scanners
         .iter()
@@ -346,7 +346,11 @@ fn scan(scanners: &[&Scanner], place: &str, bytes: &[u8]) -> Vec<Hit> {
 }
 
 /// Scans a folder, in which `certainly` must be found, as proof that the scan reads what it should.
-fn scan_folder(scanners: &[&Scanner], folder: &Path, certainly: Option<&[u8]>) -> Vec<Hit> {
+pub(crate) fn scan_folder(
+    scanners: &[&Scanner],
+    folder: &Path,
+    certainly: Option<&[u8]>,
+) -> Vec<Hit> {
     if let Some(bytes) = certainly {
         assert!(
             folder_contains(folder, bytes),
@@ -373,7 +377,7 @@ fn folder_contains(folder: &Path, bytes: &[u8]) -> bool {
         })
 }
 
-fn contains(content: &[u8], bytes: &[u8]) -> bool {
+pub(crate) fn contains(content: &[u8], bytes: &[u8]) -> bool {
     content.windows(bytes.len()).any(|window| window == bytes)
 }
 

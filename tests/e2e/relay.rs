@@ -6,6 +6,7 @@ use std::process::Command;
 use chrono::TimeDelta;
 use clock::{Clock as _, SystemClock};
 use registry::StoreConfig;
+use testbed::proxy::TcpProxy;
 use testbed::rabbitmq::RabbitMq;
 
 use crate::cli::{World, json, told};
@@ -16,27 +17,54 @@ use crate::whole::content;
 
 const OUTSIDE: &str = include_str!("../../config/strong/clinic-broker-setup.sh");
 const INSIDE: &str = include_str!("../../config/rabbitmq-setup.sh");
-const PASSWORD: &str = "right-horse";
-const STORE: &str = "[store.sqlite]\npath = \"registry.sqlite\"\n";
+pub(crate) const PASSWORD: &str = "right-horse";
+pub(crate) const STORE: &str = "[store.sqlite]\npath = \"registry.sqlite\"\n";
 
-/// Two brokers that the scripts have set up, and the relay's folder.
-struct Relayed {
-    outside: RabbitMq,
-    inside: RabbitMq,
-    folder: tempfile::TempDir,
+/// Recorded ways to the two brokers.
+pub(crate) struct Wires {
+    pub(crate) gateway_to_outside: TcpProxy,
+    pub(crate) relay_to_outside: TcpProxy,
+    pub(crate) relay_to_inside: TcpProxy,
+}
+
+impl Wires {
+    async fn new(outside: &RabbitMq, inside: &RabbitMq) -> Self {
+        let before = async |broker: &RabbitMq| {
+            let wire = TcpProxy::start(broker.port()).await;
+            wire.expect("a proxy before a broker")
+        };
+        Self {
+            gateway_to_outside: before(outside).await,
+            relay_to_outside: before(outside).await,
+            relay_to_inside: before(inside).await,
+        }
+    }
+}
+
+/// Two brokers that the scripts have set up for one clinic's account, and the relay's folder.
+pub(crate) struct Relayed {
+    pub(crate) outside: RabbitMq,
+    pub(crate) inside: RabbitMq,
+    pub(crate) wires: Wires,
+    pub(crate) folder: tempfile::TempDir,
+    account: &'static str,
 }
 
 impl Relayed {
-    async fn new() -> Self {
+    pub(crate) async fn new(account: &'static str) -> Self {
         let (outside, inside) = tokio::join!(RabbitMq::start(), RabbitMq::start());
+        let outside = outside.expect("the clinics' broker");
+        let inside = inside.expect("the registry's broker");
         let relayed = Self {
-            outside: outside.expect("the clinics' broker"),
-            inside: inside.expect("the registry's broker"),
+            wires: Wires::new(&outside, &inside).await,
+            outside,
+            inside,
             folder: tempfile::tempdir().expect("a temporary folder"),
+            account,
         };
         let outside = format!(
             "{OUTSIDE}\nrelay_base\necho {PASSWORD} | relay_account mix-relay\necho {PASSWORD} | \
-             clinic_account clinic-1\n"
+             clinic_account {account}\n"
         );
         let inside = format!("{INSIDE}\necho {PASSWORD} | gateway_account mix-relay\n");
         let (outside, inside) = tokio::join!(
@@ -60,9 +88,10 @@ impl Relayed {
         let receipts = "receipts_queue = \"clinic.receipts.mix-relay\"";
         let text = format!(
             "[relay]\nprivate_keys = [{{ file = \"relay.key\" }}]\n[mix]\nslot_seconds = 1\n\
-             maximum_delay_seconds = 1\nminimum_accounts = 1\n[[accounts]]\nname = \"clinic-1\"\n{}{}{}",
-            side("outside", self.outside.port(), ""),
-            side("inside", self.inside.port(), receipts),
+             maximum_delay_seconds = 1\nminimum_accounts = 1\n[[accounts]]\nname = \"{}\"\n{}{}{}",
+            self.account,
+            side("outside", self.wires.relay_to_outside.port(), ""),
+            side("inside", self.wires.relay_to_inside.port(), receipts),
             self.escrow("relay-escrow")
         );
         std::fs::write(self.config_path(), text).expect("the configuration is written");
@@ -80,7 +109,7 @@ impl Relayed {
     }
 
     /// Section of relay and registry: what is laid down for the auditor, in this folder.
-    fn escrow(&self, folder: &str) -> String {
+    pub(crate) fn escrow(&self, folder: &str) -> String {
         let mut showing = self.auditor(&["keys", "show", "--key", "auditor.key"]);
         let shown = told(&showing.output().expect("it starts"), 0, &["cgav1:"]);
         let key = shown
@@ -105,7 +134,7 @@ impl Relayed {
         self.folder.path().join("mix-relay.toml")
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program_beside("mix-relay"));
         command
             .arg("--config")
@@ -115,16 +144,18 @@ impl Relayed {
     }
 
     /// Sections of a gateway behind the relay: names of its account, and the relay's key.
-    fn gateway_queue(&self) -> String {
+    pub(crate) fn gateway_queue(&self) -> String {
         let shown = self.command(&["keys", "show"]).output();
         let shown = shown.expect("the relay's program starts");
         let key = String::from_utf8(shown.stdout).expect("text");
         let key = key.trim();
+        let account = self.account;
         format!(
-            "[relay]\npublic_key = \"{key}\"\n[queue.amqp]\nurl = \"amqp://clinic-1@127.0.0.1:{}/%2f\"\npassword = {{ file = \
-             \"broker-password\" }}\ndeclare = false\nexchange = \"clinic.relay.clinic-1\"\nqueue \
-             = \"clinic.relay.clinic-1.intake\"\nreceipts_queue = \"clinic.receipts.clinic-1\"\n",
-            self.outside.port()
+            "[relay]\npublic_key = \"{key}\"\n[queue.amqp]\nurl = \"amqp://{account}@127.0.0.1:{}/%2f\"\n\
+             password = {{ file = \"broker-password\" }}\ndeclare = false\nexchange = \
+             \"clinic.relay.{account}\"\nqueue = \"clinic.relay.{account}.intake\"\nreceipts_queue = \
+             \"clinic.receipts.{account}\"\n",
+            self.wires.gateway_to_outside.port()
         )
     }
 }
@@ -132,7 +163,7 @@ impl Relayed {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fact_reaches_the_registry_and_its_receipt_the_gateway_through_the_relay() {
     let world = World::new("").await;
-    let relayed = Relayed::new().await;
+    let relayed = Relayed::new("clinic-1").await;
     let clinic = &world.clinic;
     let source = fsb_source(world.server.port(), "mis");
     clinic.secret("broker-password", PASSWORD);

@@ -21,14 +21,14 @@ use crate::support::{
 use crate::whole::{Content, LOUD, content};
 
 /// Ceiling that none of these tests reaches, but those that are about it.
-const HIGH: u32 = 100_000;
+pub(crate) const HIGH: u32 = 100_000;
 
 /// Time that a test of counts takes at the most, in seconds: they begin anew at midnight of UTC, by
 /// the real clock.
 const COUNTED_SECONDS: i64 = 240;
 
 /// Waits for midnight, where a test of counts would run over it.
-async fn not_over_midnight() {
+pub(crate) async fn not_over_midnight() {
     const DAY_SECONDS: i64 = 86_400;
     let of_day = SystemClock::default().now().timestamp() % DAY_SECONDS;
     let left = DAY_SECONDS - of_day;
@@ -39,15 +39,15 @@ async fn not_over_midnight() {
 }
 
 /// A key service that runs on this machine.
-struct KeyService {
-    folder: tempfile::TempDir,
-    port: u16,
+pub(crate) struct KeyService {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) port: u16,
     key: ServiceKey,
     running: Option<Running>,
 }
 
 impl KeyService {
-    async fn start(daily_ceiling: u32) -> Self {
+    pub(crate) async fn start(daily_ceiling: u32) -> Self {
         let mut service = Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
             port: testbed::ports::free_port(),
@@ -88,7 +88,7 @@ impl KeyService {
         command
     }
 
-    async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.running = None;
         let log = self.folder.path().join("log");
         let mut running = Running::start(self.command(&["run"]), &log);
@@ -100,8 +100,19 @@ impl KeyService {
         self.running = Some(running);
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.running = None;
+    }
+
+    pub(crate) const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Stops it as a machine does that is suspended, or lets it go on. One that is killed stays so.
+    pub(crate) fn pause(&self, is_paused: bool) {
+        if let Some(running) = &self.running {
+            running.pause(is_paused);
+        }
     }
 
     /// Elements that were evaluated today.
@@ -113,7 +124,7 @@ impl KeyService {
     }
 
     /// Section of a gateway's configuration, of the service behind this port.
-    fn section(&self, port: u16) -> String {
+    pub(crate) fn section(&self, port: u16) -> String {
         self.section_of(port, &[(1, 1, self.key.public_key())])
     }
 
@@ -153,9 +164,14 @@ impl KeyService {
 }
 
 /// Makes a clinic ask key services: a ring without pseudonym keys, and the services' sections.
-fn strengthen(clinic: &Clinic, sections: &str) {
+pub(crate) fn strengthen(clinic: &Clinic, sections: &str) {
     let ring = pseudonym::KeyRing::record_only().to_text();
     clinic.secret("keys", ring.expose_secret());
+    ask_services(clinic, sections);
+}
+
+/// Adds the services' sections to a clinic's configuration, and leaves its ring as it is.
+pub(crate) fn ask_services(clinic: &Clinic, sections: &str) {
     let text = fs::read_to_string(clinic.config_path()).expect("the configuration");
     let strong = format!("suite = \"voprf\"\n{sections}[registry]\n");
     fs::write(

@@ -335,6 +335,18 @@ impl Running {
             .is_none()
     }
 
+    /// Stops it as a machine does that is suspended, or lets it go on.
+    pub(crate) fn pause(&self, is_paused: bool) {
+        let signal = if is_paused { "-STOP" } else { "-CONT" };
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args([signal, &id]).status();
+        assert!(
+            asked.is_ok_and(|status| status.success()),
+            "the program has ended before: {}",
+            self.log()
+        );
+    }
+
     /// Process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -12,6 +12,7 @@ mod schedules;
 mod section;
 mod services;
 mod source;
+mod tokens;
 
 use std::path::Path;
 
@@ -58,6 +59,9 @@ pub(super) async fn check(
     if let Some(checked) = services::check(&services, arguments.offline).await {
         printer.add(checked.section);
         ceiling = checked.ceiling;
+    }
+    if let Some(section) = tokens::section(&loaded, arguments.offline).await {
+        printer.add(section);
     }
     if !arguments.offline {
         printer.add(queue::section(&loaded).await);

@@ -2,10 +2,12 @@
 
 use broker::{BrokerError, LoopOutcome, Side};
 use connector_kit::CheckReport;
-use contract::{PublicKey, ReceiptVerifier, UnreadableReason};
+use contract::{PublicKey, ReceiptVerifier, SealedTokens, UnreadableReason};
+use key_client::KeyClientError;
 
 use super::section::{Section, add_error};
 use crate::config::{LoadedConfig, RelayConfig};
+use crate::gateway;
 
 pub(super) async fn section(loaded: &LoadedConfig) -> Section {
     let mut report = CheckReport::default();
@@ -72,7 +74,10 @@ async fn go_round(
             "batches are sealed once more, to the relay {relay}"
         ));
     }
-    match broker::check_loop(queue, &loaded.base, key, verifiers, relay.as_ref()).await? {
+    let tokens = probe_tokens(loaded);
+    let relay = relay.as_ref();
+    let outcome = broker::check_loop_with(queue, &loaded.base, key, verifiers, relay, tokens);
+    match outcome.await? {
         LoopOutcome::Answered => {
             report.good("a sealed probe went to the registry, and its signed receipt came back");
         }
@@ -110,16 +115,38 @@ async fn go_round(
                     "behind a relay an answer takes up to the relay's longest delay. If none comes \
                      later either: compare public_key in [relay] with `mix-relay keys show`, since \
                      the relay throws away what is sealed to another key; then look at the relay, \
-                     and at the registry"
+                     and at the registry, which also answers none whose token ([tokens]) it does \
+                     not take"
                 }
                 None => {
-                    "the registry is busy, cannot reach its store, or has no receipt_key; look \
-                     there. Behind a relay an answer takes up to the relay's longest delay"
+                    "the registry is busy, cannot reach its store, has no receipt_key, or wants \
+                     one-use tokens and does not take this gateway's ([tokens]); look there. Behind \
+                     a relay an answer takes up to the relay's longest delay"
                 }
             },
         ),
     }
     Ok(())
+}
+
+/// Tokens of the probe, where a token issuer is configured: one of the fewest that it gives at once.
+/// A probe without any would be refused, and counted as a forger's.
+async fn probe_tokens(loaded: &LoadedConfig) -> Result<Option<SealedTokens>, BrokerError> {
+    // A mistake in the section is told there.
+    let Ok(Some(issuer)) = gateway::token_issuer(loaded) else {
+        return Ok(None);
+    };
+    let tokens = issuer.batch_tokens(1).await.map_err(|error| match error {
+        KeyClientError::Misconfigured { what, help } => BrokerError::Misconfigured { what, help },
+        error => BrokerError::Retry {
+            what: format!(
+                "the queue can be reached; no probe was sent, for want of a token: {error}"
+            ),
+            is_of_the_connection: false,
+        },
+    })?;
+    let token = tokens.into_iter().next();
+    Ok(token.map(|batch| SealedTokens { batch, day: None }))
 }
 
 fn add_broker_error(report: &mut CheckReport, error: BrokerError) {

@@ -61,8 +61,14 @@ fn help_for_registry(reason: &str) -> &'static str {
              then retry."
         }
         "purged" => {
-            "The city has undone what this clinic's account sent at that time, and takes no newer \
-             version of the record: agree with the registry's operator, who can permit it, then \
+            "The city has deleted the record, and takes no newer version of it: the person has asked \
+             for that, or what this clinic's account sent at that time was undone. Ask the \
+             registry's operator, who can permit the latter; then retry."
+        }
+        "token" => {
+            "The batch had no one-use token that the city takes: there is no [tokens] here yet, the \
+             token issuer's keys differ from the registry's, or the batch is older than a key that \
+             was taken away. See that [tokens] is there and names the city's present keys, then \
              retry."
         }
         _ => {

@@ -154,7 +154,7 @@ fn known_reasons() -> BTreeSet<&'static str> {
 }
 
 /// Reasons of the registry, as they stand in dead letters.
-const REGISTRY_REASONS: [&str; 9] = [
+const REGISTRY_REASONS: [&str; 10] = [
     "registry:malformed",
     "registry:unknown-code",
     "registry:bad-subject",
@@ -164,6 +164,7 @@ const REGISTRY_REASONS: [&str; 9] = [
     "registry:not-the-owner",
     "registry:epoch-not-open",
     "registry:purged",
+    "registry:token",
 ];
 
 /// Makes sure at build time that a new reason is not left out above.

@@ -58,6 +58,8 @@ async fn commands_beside_a_daemon_need_none_of_its_secrets() {
     })
     .await;
     told(&clinic.program(&["sweep"]), 0, &["vaccinations"]);
+    let nothing = ["no batch waits for its receipt"];
+    told(&clinic.program(&["resend"]), 0, &nothing);
     told(
         &clinic.program(&["dead-letters", "retry", "--reason", "date-future"]),
         65,

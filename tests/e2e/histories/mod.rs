@@ -6,6 +6,7 @@
 
 mod operation;
 mod site;
+mod strong;
 mod world;
 
 use std::io::Write as _;
@@ -25,8 +26,9 @@ use testbed::rabbitmq::RabbitMq;
 use tokio_util::sync::CancellationToken;
 
 use crate::shots::{differing, registry_content};
-use operation::{Network, Operation, large, small};
+use operation::{Network, Operation};
 use site::Kind;
+use strong::Strong;
 use world::{Servers, Tally, World, set_network};
 
 /// Rounds of "everything again" after which both sides must have come to rest.
@@ -34,6 +36,9 @@ const MOST_ROUNDS: u32 = 12;
 
 /// How long a pass waits for the registry's receipts while the registry works beside it.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same behind the relay, whose slots take time; a pass whose batches are answered waits no longer.
+const PATIENCE_BEHIND_RELAY: Duration = Duration::from_secs(60);
 
 /// Runs `work`, dropping it after so many milliseconds like a process that is killed; [`u16::MAX`]
 /// leaves it a minute.
@@ -113,8 +118,12 @@ async fn settle(world: &mut World, servers: &mut Servers) -> Result<(), String> 
         // The registry works until the pass has ended, so that every receipt finds somebody who
         // listens.
         let ended = CancellationToken::new();
+        let patience = match servers.strong {
+            Some(_) => PATIENCE_BEHIND_RELAY,
+            None => PATIENCE,
+        };
         let passing = async {
-            let read = sync(&gateway, PATIENCE).await;
+            let read = sync(&gateway, patience).await;
             ended.cancel();
             read
         };
@@ -186,23 +195,27 @@ enum Scale {
     Fhir,
     /// RabbitMQ, a registry in PostgreSQL, and clinics of both kinds in turn.
     Large,
+    /// A clinic in PostgreSQL, two key services, the relay between two RabbitMQ, a registry in
+    /// SQLite.
+    Strong,
 }
 
 impl Scale {
-    const ALL: [Self; 3] = [Self::Small, Self::Fhir, Self::Large];
+    const ALL: [Self; 4] = [Self::Small, Self::Fhir, Self::Large, Self::Strong];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Small => "small",
             Self::Fhir => "fhir",
             Self::Large => "large",
+            Self::Strong => "strong",
         }
     }
 
     /// The clinic system of a history of this number.
     const fn site(self, number: u64) -> Kind {
         match self {
-            Self::Small => Kind::Sql,
+            Self::Small | Self::Strong => Kind::Sql,
             Self::Fhir => Kind::Fhir,
             Self::Large if number.is_multiple_of(4) => Kind::Fhir,
             Self::Large => Kind::Sql,
@@ -211,8 +224,9 @@ impl Scale {
 
     fn strategy(self) -> BoxedStrategy<Vec<Operation>> {
         match self {
-            Self::Small | Self::Fhir => small(),
-            Self::Large => large(),
+            Self::Small | Self::Fhir => operation::small(),
+            Self::Large => operation::large(),
+            Self::Strong => operation::strong(),
         }
     }
 }
@@ -248,7 +262,11 @@ impl Player {
         let runner = TestRunner::new_with_rng(Config::default(), rng);
         println!("{} histories: HISTORY_SEED={seed}", scale.name());
         Self {
-            servers: Servers { postgres, broker },
+            servers: Servers {
+                postgres,
+                broker,
+                strong: None,
+            },
             scale,
             strategy: scale.strategy(),
             runner,
@@ -280,6 +298,10 @@ impl Player {
     async fn play(&mut self, operations: &[Operation], attempt: u32) -> Result<Tally, String> {
         let schema = format!("{}{}x{attempt}", self.scale.name(), self.number);
         let site = self.scale.site(self.number);
+        if self.scale == Scale::Strong {
+            // The relay's queues have names of their own: each history has its own brokers.
+            self.servers.strong = Some(Strong::start().await);
+        }
         play(&mut self.servers, site, schema, operations).await
     }
 
@@ -345,6 +367,11 @@ async fn large_histories_end_with_the_registry_equal_to_the_clinic() {
     all(Scale::Large, setting("HISTORIES", 40).div_ceil(8)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn strong_histories_end_with_the_registry_equal_to_the_clinic() {
+    all(Scale::Strong, setting("STRONG_HISTORIES", 1)).await;
+}
+
 /// For `scripts/soak`: histories of all kinds in turn, until the time is over or one fails.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs for hours: scripts/soak"]
@@ -362,7 +389,7 @@ async fn soak() {
     while elapsed() < seconds && tally.histories < most {
         // The kind that has had the least time.
         let next = players.iter_mut().min_by_key(|(_, spent)| *spent);
-        let (player, spent) = next.expect("there are three");
+        let (player, spent) = next.expect("there are several");
         let before = elapsed();
         player.next().await;
         *spent += elapsed() - before;

@@ -46,6 +46,10 @@ pub(super) enum Operation {
     Network(Network),
     /// The broker is killed and started again.
     KillBroker,
+    /// One of two key services, by its place, is in this condition from now on.
+    KeyService(usize, Condition),
+    /// The relay is in this condition from now on.
+    Relay(Condition),
     /// PostgreSQL, with both the clinic's and the registry's databases, is killed and started
     /// again.
     KillPostgres,
@@ -62,6 +66,16 @@ pub(super) enum Operation {
     Lose,
     /// Batches that were in the queue's folder before are put there again, in another order.
     Replay(u16),
+}
+
+/// Condition of a program.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Condition {
+    Killed,
+    /// Silent, as on a machine that is suspended.
+    Paused,
+    /// Running, started again where it was killed.
+    Whole,
 }
 
 /// The way between gateway and broker.
@@ -139,4 +153,24 @@ pub(super) fn large() -> BoxedStrategy<Vec<Operation>> {
     ];
     let one = prop_oneof![6 => changes(), 8 => work(), 2 => state(), 3 => servers];
     proptest::collection::vec(one, 5..25).boxed()
+}
+
+/// Histories of strong mode: two key services, and the relay between two brokers.
+pub(super) fn strong() -> BoxedStrategy<Vec<Operation>> {
+    let condition = || {
+        prop_oneof![
+            2 => Just(Condition::Killed),
+            1 => Just(Condition::Paused),
+            3 => Just(Condition::Whole),
+        ]
+    };
+    let services = (0..2_usize, condition());
+    let programs = prop_oneof![
+        1 => services.prop_map(|(place, condition)| Operation::KeyService(place, condition)),
+        1 => condition().prop_map(Operation::Relay),
+    ];
+    let network = proptest::sample::select(&[Network::Cut, Network::Whole, Network::Whole][..]);
+    let network = network.prop_map(Operation::Network);
+    let one = prop_oneof![6 => changes(), 8 => work(), 2 => state(), 5 => programs, 1 => network];
+    proptest::collection::vec(one, 15..30).boxed()
 }

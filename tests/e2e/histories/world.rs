@@ -16,8 +16,9 @@ use testbed::postgres::Postgres;
 use testbed::proxy::TcpProxy;
 use testbed::rabbitmq::RabbitMq;
 
-use super::operation::{Network, Operation};
+use super::operation::{Condition, Network, Operation};
 use super::site::{Kind, Site, Stamp};
+use super::strong::Strong;
 use crate::support::{City, Clinic, amqp_address, copy_files, directory_queue, eventually, let_go};
 
 /// What one history, or many, came to.
@@ -85,6 +86,7 @@ const SETTINGS: &str = "[source.mis.sweep]\nschedule = \"never\"\nmax_withdrawn_
 pub(super) struct Servers {
     pub postgres: Postgres,
     pub broker: Option<(RabbitMq, TcpProxy)>,
+    pub strong: Option<Strong>,
 }
 
 /// One history's own.
@@ -111,8 +113,10 @@ pub(super) struct World {
 impl World {
     pub(super) async fn new(servers: &Servers, kind: Kind, schema: String) -> Self {
         let city = City::new();
-        let (gateway_queue, registry_queue, store_toml) = match &servers.broker {
-            Some((broker, proxy)) => {
+        let sqlite = || "[store.sqlite]\npath = \"registry.db\"\n".to_owned();
+        let (gateway_queue, registry_queue, store_toml) = match (&servers.broker, &servers.strong) {
+            (_, Some(strong)) => (strong.gateway_queue(), strong.registry_queue(), sqlite()),
+            (Some((broker, proxy)), None) => {
                 let names = format!(
                     "exchange = \"{schema}\"\nqueue = \"{schema}.intake\"\ndead_letters \
                      = \"{schema}.dead\"\ndead_letters_exchange = \"{schema}.refused\"\n\
@@ -132,13 +136,9 @@ impl World {
                     store,
                 )
             }
-            None => {
+            (None, None) => {
                 let queue = directory_queue(&city.folder.path().join("queue"));
-                (
-                    queue.clone(),
-                    queue,
-                    "[store.sqlite]\npath = \"registry.db\"\n".to_owned(),
-                )
+                (queue.clone(), queue, sqlite())
             }
         };
         let site = Site::new(kind, &servers.postgres, schema.clone()).await;
@@ -155,6 +155,12 @@ impl World {
             &site.source(&servers.postgres),
             SETTINGS,
         );
+        if let Some(strong) = &servers.strong {
+            strong.equip(&clinic);
+            // The registry makes its queues itself, and the relay finds them.
+            let checked = broker::check(&registry_config.queue, city.folder.path()).await;
+            checked.expect("the registry's queues are made");
+        }
         Self {
             city,
             clinic,
@@ -249,6 +255,18 @@ impl World {
             }
             Operation::Network(network) => set_network(servers, *network),
             Operation::KillBroker => self.kill_broker(servers).await,
+            Operation::KeyService(place, condition) => {
+                if let Some(strong) = &mut servers.strong {
+                    self.tally.kills += u64::from(matches!(condition, Condition::Killed));
+                    strong.set_service(*place, *condition).await;
+                }
+            }
+            Operation::Relay(condition) => {
+                if let Some(strong) = &mut servers.strong {
+                    self.tally.kills += u64::from(matches!(condition, Condition::Killed));
+                    strong.set_relay(*condition);
+                }
+            }
             Operation::KillPostgres => {
                 self.tally.kills += 1;
                 servers.postgres.kill();
@@ -279,14 +297,25 @@ impl World {
     /// Writes the gateway's configuration anew.
     pub(super) fn map(&mut self, servers: &Servers, mapped: bool) {
         self.site.map(mapped);
+        self.configure(servers, true);
+    }
+
+    fn configure(&self, servers: &Servers, is_impatient: bool) {
         let source = self.site.source(&servers.postgres);
         self.clinic
             .configure(&self.city, &self.gateway_queue, &source, SETTINGS);
+        if let Some(strong) = &servers.strong {
+            strong.complete(&self.clinic, is_impatient);
+        }
     }
 
     /// Mends what is broken at the clinic; rows that cannot be sent stay so.
-    pub(super) async fn mend(&mut self, servers: &Servers) {
-        self.map(servers, true);
+    pub(super) async fn mend(&mut self, servers: &mut Servers) {
+        if let Some(strong) = &mut servers.strong {
+            strong.mend().await;
+        }
+        self.site.map(true);
+        self.configure(servers, false);
         self.site.set_failing(0);
         self.site.list_all();
         self.site
@@ -487,7 +516,10 @@ impl World {
 }
 
 pub(super) fn set_network(servers: &Servers, network: Network) {
-    let Some((_, proxy)) = &servers.broker else {
+    let strong = servers.strong.as_ref();
+    let strong = strong.map(|strong| &strong.relayed.wires.gateway_to_outside);
+    let broker = servers.broker.as_ref().map(|(_, proxy)| proxy);
+    let Some(proxy) = strong.or(broker) else {
         return;
     };
     match network {

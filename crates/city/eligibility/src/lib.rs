@@ -11,6 +11,7 @@ mod claims;
 mod day_ranges;
 mod doses;
 mod evaluate;
+mod last_use;
 mod names;
 mod reason;
 mod rules;
@@ -21,6 +22,7 @@ mod suspensions;
 pub use cases::{CaseOutcome, CaseResult, Cases, run_cases};
 pub use day_ranges::Interval;
 pub use evaluate::{Eligibility, Evidence, HORIZON_DAYS, MAX_FACTS, evaluate};
+pub use last_use::{LastUse, last_use};
 pub use reason::{Language, Reason};
 pub use rules::{MAX_DAYS, MAX_MONTHS, Rules};
 pub use statements::{

@@ -19,14 +19,9 @@ impl DateSpan {
     /// up to today come into question.
     pub(crate) fn of(date: PartialDate, today: NaiveDate) -> Option<Self> {
         let earliest = date.earliest();
-        let latest = match date.precision() {
-            Precision::Day => earliest,
-            Precision::Month => last_of_months(earliest, 1),
-            Precision::Year => last_of_months(earliest, 12),
-        };
         (earliest <= today).then(|| Self {
             earliest,
-            latest: latest.min(today),
+            latest: last_day_of(date).min(today),
         })
     }
 
@@ -51,6 +46,16 @@ impl DateSpan {
             earliest: self.earliest.max(other.earliest),
             latest: self.latest.max(other.latest),
         }
+    }
+}
+
+/// Last day that a date may mean.
+pub(crate) fn last_day_of(date: PartialDate) -> NaiveDate {
+    let earliest = date.earliest();
+    match date.precision() {
+        Precision::Day => earliest,
+        Precision::Month => last_of_months(earliest, 1),
+        Precision::Year => last_of_months(earliest, 12),
     }
 }
 

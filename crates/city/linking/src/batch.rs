@@ -10,6 +10,7 @@ use escrow::BatchName;
 
 use crate::persons::NameSetId;
 use crate::second_layer::{CityPseudonym, SecondLayerKey, StoredOwner, StoredRecord};
+use crate::tokens::BatchTokens;
 
 /// Fact that holds, and its person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +75,10 @@ pub struct IncomingEvent {
     pub owner: StoredOwner,
     /// Kind of the fact.
     pub kind: FactKind,
-    /// Fact and person; `None` when withdrawn.
+    /// Fact and person; `None` when withdrawn, or when only a tombstone is kept.
     pub asserted: Option<Assertion>,
+    /// True where no pass can rest on the fact any more by the city's retention.
+    pub is_outdated: bool,
 }
 
 impl IncomingEvent {
@@ -94,7 +97,22 @@ impl IncomingEvent {
     /// True where the event takes its record back.
     #[must_use]
     pub const fn is_withdrawn(&self) -> bool {
-        self.asserted.is_none()
+        self.asserted.is_none() && !self.is_outdated
+    }
+
+    /// True where nothing of the event's fact and person is to be stored.
+    #[must_use]
+    pub const fn is_tombstone(&self) -> bool {
+        self.asserted.is_none() && self.is_outdated
+    }
+
+    /// The event without its fact and its person.
+    #[must_use]
+    pub fn tombstone(&self) -> Self {
+        Self {
+            asserted: None,
+            ..self.clone()
+        }
     }
 }
 
@@ -120,6 +138,8 @@ pub struct OpenBatch {
     pub id: BatchId,
     /// Name of the batch for the auditor's eyes; `None` where nothing is laid down for an auditor.
     pub name: Option<BatchName>,
+    /// Tokens that the batch spends; `None` where it has none.
+    pub tokens: Option<BatchTokens>,
     /// Events that may be stored, in the batch's order.
     pub events: Vec<IncomingEvent>,
     /// Events that may not be stored.
@@ -149,6 +169,7 @@ impl OpenBatch {
         let mut batch = Self {
             id,
             name: None,
+            tokens: None,
             events: Vec::with_capacity(decoded.len()),
             refusals: Vec::new(),
         };
@@ -167,6 +188,7 @@ impl OpenBatch {
                             owner: accepted.owner,
                             kind: accepted.kind,
                             asserted: accepted.asserted,
+                            is_outdated: false,
                         }),
                         Err(reason) => batch.refusals.push(EventRefusal {
                             batch: id,
@@ -187,6 +209,22 @@ impl OpenBatch {
             }
         }
         batch
+    }
+
+    /// Refuses every event of the batch for this reason.
+    pub fn refuse_all(&mut self, reason: RefusalReason) {
+        let accepted = self.events.drain(..).map(|event| EventRefusal {
+            batch: event.batch,
+            index: event.index,
+            record: Some(event.record),
+            version: Some(event.version),
+            reason,
+        });
+        self.refusals.extend(accepted);
+        for refusal in &mut self.refusals {
+            refusal.reason = reason;
+        }
+        self.refusals.sort_unstable_by_key(|refusal| refusal.index);
     }
 }
 

@@ -11,6 +11,7 @@ mod outcome;
 mod persons;
 mod rekeying;
 mod second_layer;
+mod tokens;
 
 /// Row id of a subject.
 pub type SubjectId = i64;
@@ -25,3 +26,4 @@ pub use persons::{
 };
 pub use rekeying::Rekeying;
 pub use second_layer::{CityPseudonym, SecondLayerKey, StoredOwner, StoredRecord};
+pub use tokens::{BatchTokens, TokenName};

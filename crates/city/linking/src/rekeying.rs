@@ -99,6 +99,7 @@ impl Rekeying {
         OpenBatch {
             id: batch.id,
             name: batch.name,
+            tokens: batch.tokens,
             events: batch.events.iter().map(event).collect(),
             refusals: batch.refusals.clone(),
         }

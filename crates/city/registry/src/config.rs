@@ -14,6 +14,8 @@ use telemetry::{ListenConfig, LogConfig};
 
 use crate::passes::PassesConfig;
 use crate::portal::PortalConfig;
+use crate::retention::{RetentionConfig, RetentionMistake};
+use crate::tokens::TokensConfig;
 
 /// Configuration file of the registry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +36,12 @@ pub struct Config {
     /// `[passes]`, where passes are issued.
     #[serde(default)]
     pub passes: Option<PassesConfig>,
+    /// `[retention]`, where facts expire once no pass can rest on them any more.
+    #[serde(default)]
+    pub retention: Option<RetentionConfig>,
+    /// `[tokens]`, where batches prove by one-use tokens that a genuine clinic sent them.
+    #[serde(default)]
+    pub tokens: Option<TokensConfig>,
     /// `[portal]`.
     #[serde(default)]
     pub portal: PortalConfig,
@@ -49,6 +57,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Mistake in `[retention]`, with what to write instead.
+    #[must_use]
+    pub fn retention_mistake(&self) -> Option<RetentionMistake> {
+        let retention = self.retention.as_ref()?;
+        retention.rules_file(self.passes.as_ref()).err()
+    }
+
     /// Mistake in `[audit]`, with what to write instead.
     #[must_use]
     pub fn audit_mistake(&self) -> Option<AuditMistake> {

@@ -11,6 +11,7 @@ mod breaker;
 pub mod cli;
 mod config;
 mod consume;
+mod deletion;
 mod escrow_folder;
 mod keys;
 mod open;
@@ -20,7 +21,9 @@ mod probe;
 mod reader;
 mod receipts;
 mod registry;
+mod retention;
 mod store;
+mod tokens;
 mod view;
 
 pub use config::{
@@ -28,12 +31,16 @@ pub use config::{
     RekeyedServiceConfig, SqliteConfig, StoreConfig, TlsMode,
 };
 pub use consume::{ConsumeError, ConsumeStep};
+pub use deletion::Deleted;
 pub use escrow_folder::EscrowFolderError;
 pub use keys::{Keys, KeysError};
 pub use linking::{CityPseudonym, GroupOutcome, Rekeying, SecondLayerKey};
 pub use reader::Reader;
 pub use registry::{OpenRegistryError, Registry};
+pub use retention::{Retention, RetentionConfig};
 pub use store::{
-    ActionRow, Around, ContestRow, PersonAround, Purged, RekeyProgress, Rekeyed, Stats, StoreError,
+    ActionRow, AliveClinics, Around, ContestRow, Expired, PersonAround, Purged, RekeyProgress,
+    Rekeyed, Stats, StoreError,
 };
+pub use tokens::{TokenKeyConfig, TokenKeyUse, TokenKeys, TokenKeysError, TokensConfig};
 pub use view::{StoredFact, SubjectView};

@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use broker::Delivery;
 use chrono::{DateTime, Utc};
 use contract::wire::{BatchError, Message, decode_message};
-use contract::{AnswerKey, BatchId, OpenError, UnreadableReason};
+use contract::{AnswerKey, BatchId, OpenError, RefusalReason, SealedTokens, UnreadableReason};
 use escrow::BatchName;
 use linking::OpenBatch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::keys::Keys;
 use crate::probe::OpenProbe;
+use crate::reader::Reader;
+use crate::tokens::TokenKeys;
 
 /// Reason for which a batch goes to the dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,14 @@ impl BatchContent {
         }
     }
 
+    /// Word for it in the log.
+    const fn carrier(&self) -> &'static str {
+        match self {
+            Self::Facts(_) => "batch",
+            Self::Probe(_) => "probe",
+        }
+    }
+
     /// Id of the batch.
     pub(crate) const fn batch_id(&self) -> BatchId {
         match self {
@@ -91,12 +101,33 @@ pub(crate) struct OpenedBatch {
     pub content: BatchContent,
     /// Key to answer the sender under.
     pub answer_key: AnswerKey,
+    /// Tokens that it carries, as they came.
+    pub(crate) sealed_tokens: Option<SealedTokens>,
     /// Index of the private key that opened it, the current one being 0.
     #[cfg_attr(
         not(feature = "cli"),
         expect(dead_code, reason = "only the command line shows it")
     )]
     pub key_index: usize,
+}
+
+impl OpenedBatch {
+    /// Verifies the tokens of the batch with these sealed bytes. Without good ones every event of
+    /// it is refused.
+    fn take_tokens(&mut self, keys: &TokenKeys, bytes: &[u8], now: DateTime<Utc>) {
+        let name = *BatchName::of(bytes).as_bytes();
+        let verified = keys.verify(self.sealed_tokens.as_ref(), name, now);
+        if let Err(fault) = &verified {
+            keys.note(*fault, self.content.carrier(), now);
+        }
+        match &mut self.content {
+            BatchContent::Probe(probe) => probe.tokens = verified,
+            BatchContent::Facts(batch) => match verified {
+                Ok(tokens) => batch.tokens = tokens,
+                Err(_) => batch.refuse_all(RefusalReason::Token),
+            },
+        }
+    }
 }
 
 /// Delivery with what it holds, or why it cannot be read; another try will not change that.
@@ -116,20 +147,20 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Begins to open deliveries; `names_batches` where what they state is laid down for an
-    /// auditor.
-    pub(crate) fn start(
-        deliveries: Vec<Delivery>,
-        keys: Arc<Keys>,
-        names_batches: bool,
-        now: DateTime<Utc>,
-    ) -> Self {
+    /// Begins to open deliveries for the reader's store.
+    pub(crate) fn start(deliveries: Vec<Delivery>, reader: Reader, now: DateTime<Utc>) -> Self {
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&is_abandoned);
         let open = move |bytes: &[u8]| {
-            let mut opened = open_one(bytes, &keys, now)?;
+            let mut opened = open_one(bytes, &reader.keys, now)?;
+            if let Some(keys) = &reader.tokens {
+                opened.take_tokens(keys, bytes, now);
+            }
             if let BatchContent::Facts(batch) = &mut opened.content {
-                batch.name = names_batches.then(|| BatchName::of(bytes));
+                batch.name = reader.store.has_escrow().then(|| BatchName::of(bytes));
+                if let Some(retention) = &reader.retention {
+                    retention.mark(batch, now);
+                }
             }
             Ok(opened)
         };
@@ -202,6 +233,7 @@ pub(crate) fn open_one(
                 return Ok(OpenedBatch {
                     content,
                     answer_key: opened.answer_key,
+                    sealed_tokens: opened.tokens,
                     key_index,
                 });
             }
@@ -280,10 +312,12 @@ mod tests {
             id: BatchId([bytes[0]; 16]),
             probed: Vec::new(),
             records: Vec::new(),
+            tokens: Ok(None),
         };
         OpenedBatch {
             content: BatchContent::Probe(probe),
             answer_key: AnswerKey::from_bytes([0; 32]),
+            sealed_tokens: None,
             key_index: 0,
         }
     }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use contract::wire::Probed;
 use contract::{BatchId, Difference, DifferenceKind, ProbeAnswer};
-use linking::{SecondLayerKey, StoredRecord, StoredVersion, version_from_column};
+use linking::{BatchTokens, SecondLayerKey, StoredRecord, StoredVersion, version_from_column};
+
+use crate::tokens::TokenFault;
 
 /// Probe that could be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(crate) struct OpenProbe {
     pub probed: Vec<Probed>,
     /// Names that the store has for the records, in the same order.
     pub records: Vec<StoredRecord>,
+    /// Tokens that the probe spends, if any, or why it gets no answer.
+    pub tokens: Result<Option<BatchTokens>, TokenFault>,
 }
 
 impl OpenProbe {
@@ -25,6 +29,7 @@ impl OpenProbe {
             id,
             records: records.collect(),
             probed,
+            tokens: Ok(None),
         }
     }
 
@@ -87,6 +92,7 @@ mod tests {
             owner: None,
             name_set: None,
             purged: false,
+            expired: false,
         };
         let key = SecondLayerKey::generate();
         let name = |record: u8| key.record(&RecordDigest([record; 32]));

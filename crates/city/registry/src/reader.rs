@@ -11,10 +11,12 @@ use linking::{CityPseudonym, Decision, StoredRecord};
 use crate::config::{EscrowConfig, StoreConfig};
 use crate::escrow_folder::{EscrowFolderError, open_folder};
 use crate::keys::Keys;
+use crate::retention::Retention;
 use crate::store::{
-    ActionRow, Around, ContestRow, Purged, RekeyProgress, Rekeyed, Stats, Store, StoreError,
-    lacks_rekeying,
+    ActionRow, AliveClinics, Around, ContestRow, Expired, Purged, RekeyProgress, Rekeyed, Stats,
+    Store, StoreError, lacks_rekeying,
 };
+use crate::tokens::TokenKeys;
 use crate::view::{StoredFact, SubjectView, all_facts, find_subjects};
 
 /// Open store with the second-layer key: enough to look things up.
@@ -22,6 +24,10 @@ use crate::view::{StoredFact, SubjectView, all_facts, find_subjects};
 pub struct Reader {
     pub(crate) store: Store,
     pub(crate) keys: Arc<Keys>,
+    /// Rules by which facts are kept; absent where they are kept for ever.
+    pub(crate) retention: Option<Arc<Retention>>,
+    /// Keys that batches' tokens are verified by; absent where none are looked at.
+    pub(crate) tokens: Option<Arc<TokenKeys>>,
 }
 
 impl Reader {
@@ -39,7 +45,56 @@ impl Reader {
         Ok(Self {
             store,
             keys: Arc::new(keys),
+            retention: None,
+            tokens: None,
         })
+    }
+
+    /// Has facts expire by these rules: those that are stored by [`Reader::expire`], and newer
+    /// versions of theirs by registries that are made of this reader.
+    pub fn keep_by(&mut self, retention: Retention) {
+        self.retention = Some(Arc::new(retention));
+    }
+
+    /// Has registries that are made of this reader verify the tokens of batches by these keys.
+    pub fn verify_by(&mut self, tokens: TokenKeys) {
+        self.tokens = Some(Arc::new(tokens));
+    }
+
+    /// Number of clinics that are alive, by the tokens of days.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn alive_clinics(&self, now: DateTime<Utc>) -> Result<AliveClinics, StoreError> {
+        self.store.alive_clinics(now).await
+    }
+
+    /// Removes what is known of the tokens of keys that are not configured any more, some days
+    /// after they were spent; returns their number. Nothing where no tokens are looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prune_tokens(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        match &self.tokens {
+            Some(keys) => self.store.prune_tokens(&keys.ids(), now).await,
+            None => Ok(0),
+        }
+    }
+
+    /// Has every fact expire that no pass can rest on any more; none where no retention is set.
+    /// What was done before it is broken off stays done. `is_dry_run` counts, and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn expire(
+        &self,
+        is_dry_run: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Expired, StoreError> {
+        match &self.retention {
+            Some(retention) => self.store.expire(retention, is_dry_run, now).await,
+            None => Ok(Expired::default()),
+        }
     }
 
     /// Has what batches state laid down for the auditor, by registries that are made of this

@@ -8,6 +8,7 @@ use broker::{BrokerError, QueueConfig};
 use chrono::{DateTime, Utc};
 use clock::Clock;
 use linking::GroupOutcome;
+use settings::SettingsError;
 
 use crate::breaker::{Breaker, STORE};
 use crate::config::{Config, ConsumeConfig};
@@ -16,7 +17,9 @@ use crate::escrow_folder::EscrowFolderError;
 use crate::keys::{Keys, KeysError};
 use crate::reader::Reader;
 use crate::receipts::ReceiptSender;
+use crate::retention::Retention;
 use crate::store::StoreError;
+use crate::tokens::{TokenKeys, TokenKeysError};
 
 /// Reason for which a registry could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,12 @@ pub enum OpenRegistryError {
     /// Folder of the auditor's entries that cannot be used.
     #[error("{0}")]
     Escrow(#[from] EscrowFolderError),
+    /// Rules of the retention that cannot be read.
+    #[error("retention: {0}")]
+    Retention(#[from] SettingsError),
+    /// Keys of tokens that cannot be used.
+    #[error("{0}")]
+    Tokens(#[from] TokenKeysError),
     /// Settings of the queue that are wrong; it need not be reachable yet.
     #[error("queue: {0}")]
     Queue(#[from] BrokerError),
@@ -40,7 +49,7 @@ impl OpenRegistryError {
     #[must_use]
     pub fn is_misconfigured(&self) -> bool {
         match self {
-            Self::Keys(_) => true,
+            Self::Keys(_) | Self::Retention(_) | Self::Tokens(_) => true,
             Self::Store(error) => matches!(error, StoreError::Misconfigured { .. }),
             Self::Escrow(error) => !error.may_pass(),
             Self::Queue(error) => !error.is_retry(),
@@ -69,6 +78,12 @@ impl Registry {
         let mut reader = Reader::open(&config.store, keys, base).await?;
         if let Some(escrow) = &config.escrow {
             reader.lay_down(escrow, &config.store, base)?;
+        }
+        if let Some(retention) = &config.retention {
+            reader.keep_by(Retention::read(retention, config.passes.as_ref(), base)?);
+        }
+        if let Some(tokens) = &config.tokens {
+            reader.verify_by(TokenKeys::read(tokens, base)?);
         }
         Self::new(reader, &config.queue, config.consume.clone(), base, clock)
     }

@@ -20,6 +20,7 @@ mod outbox;
 mod page;
 mod records;
 mod sweep;
+mod tokens;
 mod values;
 mod versions;
 
@@ -55,4 +56,5 @@ pub use sweep::{
     CorrectionRule, MissingRecord, RemovedFeed, SeenKeys, SettledCorrections, ShownMissing, Sweep,
     SweepEnd, SweepKind, SweepLimits, SweepLookUp, SweepStep,
 };
+pub use tokens::{BatchTokens, NoToken};
 pub use values::{PERSONS_TO_SHOW, Persons, RefusedValue, UnknownValueCount, UnknownValueRow};

@@ -1,5 +1,6 @@
 //! Options of an outbox.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use az::SaturatingAs as _;
@@ -8,6 +9,7 @@ use record_secrets::{MAX_GENERATION, RecordSecrets};
 
 use crate::file::{KeyFingerprints, OutboxError};
 use crate::limits::MAX_RESEND_MS;
+use crate::tokens::BatchTokens;
 
 /// Options that an outbox is opened with.
 #[derive(Debug, Clone)]
@@ -44,12 +46,14 @@ pub struct OutboxOptions {
     /// Wait after the first delivery until a batch without a receipt is due again, 1 second to 24
     /// hours; doubles with every delivery up to [`MAX_RESEND_MS`].
     pub resend_after: Duration,
+    /// Tokens of which every sealed batch carries one; `None` where the registry asks for none.
+    pub tokens: Option<Arc<dyn BatchTokens>>,
 }
 
 impl OutboxOptions {
     /// Usual options: at most 1000 events a batch, fewer where fewer fill a padded size, all padded
-    /// sizes, 1 GiB waiting at most, shuffled, from generation 1; no sources named; no receipts,
-    /// which if switched on are waited for one hour at first.
+    /// sizes, 1 GiB waiting at most, shuffled, from generation 1; no sources named; no tokens; no
+    /// receipts, which if switched on are waited for one hour at first.
     #[must_use]
     pub const fn new(seal_to: PublicKey, secrets: RecordSecrets, owner: &'static str) -> Self {
         Self {
@@ -65,6 +69,7 @@ impl OutboxOptions {
             keys: None,
             receipts: false,
             resend_after: Duration::from_secs(3600),
+            tokens: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use contract::wire::{Probed, encode_probe};
 use contract::{
     AnswerKey, BatchId, ContentDigest, PublicKey, ReceiptVerifier, RecordDigest, RelaySealer,
-    SealedBatch, UnreadableReason, Verdict, Version,
+    SealedBatch, SealedTokens, UnreadableReason, Verdict, Version,
 };
 use tokio::time::timeout;
 
@@ -51,13 +51,33 @@ pub async fn check_loop(
     verifiers: &[ReceiptVerifier],
     relay: Option<&RelaySealer>,
 ) -> Result<LoopOutcome, BrokerError> {
+    check_loop_with(config, base, key, verifiers, relay, async { Ok(None) }).await
+}
+
+/// Does what [`check_loop`] does, with the tokens that `tokens` gives in the probe. They are asked for
+/// only where the probe is sent.
+///
+/// # Errors
+/// Those of [`check_loop`] and of `tokens`.
+pub async fn check_loop_with(
+    config: &QueueConfig,
+    base: &Path,
+    key: &PublicKey,
+    verifiers: &[ReceiptVerifier],
+    relay: Option<&RelaySealer>,
+    tokens: impl Future<Output = Result<Option<SealedTokens>, BrokerError>>,
+) -> Result<LoopOutcome, BrokerError> {
     if transport::readers(config, base).await? == 0 {
         return Ok(LoopOutcome::NoReader);
     }
     if transport::receipts_taken(config, base).await? {
         return Ok(LoopOutcome::ReceiptsTaken);
     }
-    let sealed = key.seal(&encode_probe(&[nobodys_record()]));
+    let probe = encode_probe(&[nobodys_record()]);
+    let sealed = match tokens.await? {
+        None => key.seal(&probe),
+        Some(tokens) => key.seal_with_tokens(&probe, &tokens),
+    };
     let (batch, answer_key) = sealed.map_err(|_| {
         BrokerError::misconfigured(
             "the probe cannot be sealed",

@@ -1,26 +1,41 @@
-//! What a program between two brokers needs beside a gateway and a registry: bounded reading of
-//! batches, and receipts that are acknowledged once they were passed on. RabbitMQ alone.
+//! What a program between two queues needs beside a gateway and a registry: bounded reading of
+//! batches, and receipts that are acknowledged once they were passed on.
 
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{AmqpConfig, BrokerError, Consumer, ReceiptPublisher, amqp};
+use crate::QueueConfig::{Amqp, Directory};
+use crate::{AmqpConfig, BrokerError, Consumer, QueueConfig, ReceiptPublisher, amqp, directory};
 
-/// Makes a consumer of batches that reads only the beginning of messages longer than `longest`
-/// bytes, so that it holds at most `prefetch` times as much. `longest` is at least 4096.
+/// Makes a consumer of batches that has at most `most` of them that are not settled, and reads only
+/// the beginning of messages longer than `longest` bytes, so that it holds at most `most` times as
+/// much. `longest` is at least 4096. A batch that was handed out in vain comes again without end.
 ///
 /// # Errors
 /// Errors of [`crate::publisher`].
 pub fn limited_consumer(
-    config: &AmqpConfig,
+    config: &QueueConfig,
     base_dir: &Path,
     longest: usize,
+    most: NonZeroU16,
 ) -> Result<Box<dyn Consumer>, BrokerError> {
-    amqp::limited_consumer(config, base_dir, longest)
+    match config {
+        Amqp(config) => {
+            let config = AmqpConfig {
+                prefetch: most,
+                ..config.clone()
+            };
+            amqp::limited_consumer(&config, base_dir, longest)
+        }
+        Directory(config) => Ok(directory::limited_consumer(config, base_dir, longest, most)),
+    }
 }
 
-/// Makes a consumer of receipts, of at most 16 messages at a time: a message stays at the broker
-/// until it is acknowledged. With `receipts_queue` it stays there also while nobody listens.
+/// Makes a consumer of receipts at RabbitMQ, of at most 16 messages at a time: a message stays at
+/// the broker until it is acknowledged. With `receipts_queue` it stays there also while nobody
+/// listens. A directory has no such consumer: [`crate::receipt_subscriber`] hears after a start
+/// everything that it keeps.
 ///
 /// # Errors
 /// Errors of [`crate::publisher`].
@@ -31,14 +46,17 @@ pub fn receipt_consumer(
     amqp::receipt_consumer(config, base_dir)
 }
 
-/// Makes a publisher of receipts that outlast a restart of the broker, in durable queues: `Ok`
-/// means that every queue of receipts has the message on its disk.
+/// Makes a publisher of receipts that outlast a restart of the queue: `Ok` means that every queue
+/// of receipts, each of them durable, or the directory has the message on its disk.
 ///
 /// # Errors
 /// Errors of [`crate::publisher`].
 pub fn persistent_receipt_publisher(
-    config: &AmqpConfig,
+    config: &QueueConfig,
     base_dir: &Path,
 ) -> Result<Arc<dyn ReceiptPublisher>, BrokerError> {
-    amqp::persistent_receipt_publisher(config, base_dir)
+    match config {
+        Amqp(config) => amqp::persistent_receipt_publisher(config, base_dir),
+        Directory(config) => Ok(directory::receipt_publisher(config, base_dir)),
+    }
 }

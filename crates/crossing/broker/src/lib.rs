@@ -20,7 +20,7 @@ mod state;
 mod token;
 mod transport;
 
-pub use check::{LoopOutcome, check_loop};
+pub use check::{LoopOutcome, check_loop, check_loop_with};
 pub use config::{AmqpConfig, DirectoryConfig, Login, QueueConfig, QueueKind, TlsConfig};
 pub use consumer::{Consumer, Delivery, MAX_BATCH_BYTES, MAX_MESSAGE_BYTES};
 pub use dead_letters::{DeadLetter, DeadLetters};

@@ -40,7 +40,7 @@ pub use receipt::{
 pub use seal::{
     CompressedBatch, MAX_SEALED_BYTES, MIN_SEALED_BYTES, OpenError, Opened, PADDED_SIZES_BYTES,
     PaddedSizes, PaddedSizesError, PrivateKey, PublicKey, RELAY_SEAL_BYTES, RelayPrivateKey,
-    RelayPublicKey, RelaySealer, SealError, Sealer, batch_id_of, batch_id_of_whole,
-    is_sealed_to_a_relay,
+    RelayPublicKey, RelaySealer, SealError, SealedTokens, Sealer, TOKEN_BLOCK_BYTES, TOKEN_BYTES,
+    batch_id_of, batch_id_of_whole, is_sealed_to_a_relay,
 };
 pub use vaccine::Vaccine;

@@ -23,11 +23,14 @@ pub enum RefusalReason {
     /// An operator of the city has purged the record, with everything that its sender stated at
     /// that time.
     Purged,
+    /// The batch has no one-use token, or one that is forged, spent for another batch, or of a key
+    /// that the city takes no more.
+    Token,
 }
 
 impl RefusalReason {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Malformed,
         Self::UnknownCode,
         Self::BadSubject,
@@ -37,6 +40,7 @@ impl RefusalReason {
         Self::NotTheOwner,
         Self::EpochNotOpen,
         Self::Purged,
+        Self::Token,
     ];
 
     /// Code as stored and sent.
@@ -52,6 +56,7 @@ impl RefusalReason {
             Self::NotTheOwner => "not-the-owner",
             Self::EpochNotOpen => "epoch-not-open",
             Self::Purged => "purged",
+            Self::Token => "token",
         }
     }
 
@@ -67,6 +72,7 @@ impl RefusalReason {
             Self::NotTheOwner => 7,
             Self::EpochNotOpen => 8,
             Self::Purged => 9,
+            Self::Token => 10,
         }
     }
 

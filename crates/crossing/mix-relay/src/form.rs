@@ -62,6 +62,26 @@ pub enum KeyError {
         /// Reason.
         error: SealError,
     },
+    /// Key that stands in the list twice.
+    #[error(
+        "key {number} of relay.private_keys is the same as one before it; is its file a copy of the \
+         old key? Write each key once"
+    )]
+    Twice {
+        /// Number of the second one in the list, from 1.
+        number: usize,
+    },
+}
+
+fn refuse_twice(keys: &[RelayPrivateKey]) -> Result<(), KeyError> {
+    for (before, key) in keys.iter().enumerate() {
+        let public = key.public();
+        if keys[..before].iter().any(|other| other.public() == public) {
+            let number = before + 1;
+            return Err(KeyError::Twice { number });
+        }
+    }
+    Ok(())
 }
 
 /// Reader of messages.
@@ -87,6 +107,7 @@ impl Form {
             RelayPrivateKey::from_text(&text).map_err(|error| KeyError::Text { number, error })
         });
         let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+        refuse_twice(&keys)?;
         Ok(Self {
             takes_unsealed: keys.is_empty() || config.take_unsealed,
             keys,
@@ -95,6 +116,7 @@ impl Form {
     }
 
     /// Public keys, in the order of the configuration.
+    #[cfg(feature = "cli")]
     pub(crate) fn public_keys(&self) -> impl Iterator<Item = contract::RelayPublicKey> {
         self.keys.iter().map(RelayPrivateKey::public)
     }
@@ -255,5 +277,18 @@ mod tests {
             told.contains("key 2 of relay.private_keys") && told.contains("cgrs1:"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        let keys = Keys::new(2);
+        fs::copy(keys.folder.path().join("0"), keys.folder.path().join("2")).unwrap();
+        let source = |number: &str| SecretSource::File(number.into());
+        let config = RelayConfig {
+            private_keys: vec![source("0"), source("1"), source("2")],
+            ..RelayConfig::default()
+        };
+        let error = Form::open(&config, 1, keys.folder.path()).unwrap_err();
+        assert!(matches!(error, KeyError::Twice { number: 3 }), "{error}");
     }
 }

@@ -7,10 +7,15 @@ use std::path::Path;
 use chrono::NaiveDate;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-
-use crate::state::{self, StateError, StateFolder};
+use state_folder::{StateError, StateFolder, Words};
 
 const FILE: &str = "accounts.json";
+
+/// Words about the folder of the days.
+const STATE_WORDS: Words = Words {
+    setting: "relay.state",
+    loss: "forgets the days on which accounts were heard",
+};
 
 /// UTC days of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +54,14 @@ pub(crate) struct Heard {
 }
 
 /// Reads the days, also beside a running relay; `None` where no relay ran yet.
+#[cfg(any(feature = "cli", test))]
 pub(crate) fn read(folder: &Path) -> Result<Option<BTreeMap<String, Days>>, StateError> {
-    state::read(folder, FILE)
+    state_folder::read(folder, FILE, STATE_WORDS)
+}
+
+/// Makes the folder where it is missing, and locks it for this process.
+pub(crate) fn open_folder(folder: &Path) -> Result<StateFolder, StateError> {
+    StateFolder::open(folder, STATE_WORDS)
 }
 
 impl Heard {
@@ -119,7 +130,7 @@ mod tests {
     fn days_outlast_a_restart_and_a_clock_that_is_set_back() {
         let place = tempfile::tempdir().unwrap();
         let open = |accounts: &[&str], today| {
-            let folder = StateFolder::open(place.path()).unwrap();
+            let folder = open_folder(place.path()).unwrap();
             Heard::open(folder, accounts.iter().copied(), day(today)).unwrap()
         };
         let heard = open(&["a", "b"], "2026-12-01");
@@ -144,14 +155,14 @@ mod tests {
     fn a_file_of_another_form_is_named_and_a_second_process_refused() {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join(FILE), "{\"a\":{\"heard\":\"yesterday\"}}").unwrap();
-        let folder = StateFolder::open(place.path()).unwrap();
+        let folder = open_folder(place.path()).unwrap();
         let error = Heard::open(folder, ["a"], day("2026-12-01")).unwrap_err();
         assert!(
             error.to_string().contains(FILE) && !error.may_pass(),
             "{error}"
         );
-        let _held = StateFolder::open(place.path()).unwrap();
-        let error = StateFolder::open(place.path()).unwrap_err();
+        let _held = open_folder(place.path()).unwrap();
+        let error = open_folder(place.path()).unwrap_err();
         assert!(matches!(error, StateError::InUse { .. }), "{error}");
     }
 }

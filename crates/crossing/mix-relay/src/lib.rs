@@ -4,6 +4,7 @@
 //! README.md describes the configuration, the limits and the metrics.
 
 mod account;
+#[cfg(feature = "cli")]
 pub mod cli;
 mod config;
 mod form;
@@ -12,14 +13,14 @@ mod metrics;
 mod mixer;
 mod pool;
 mod random;
+mod receipt_source;
 mod receipts;
 mod relay;
 mod senders;
 mod slots;
-mod state;
 
 pub use config::{
-    AccountConfig, BrokerSide, Config, EscrowConfig, LARGEST_SLOT, LONGEST_DELAY, LONGEST_SLOT,
+    AccountConfig, Config, EscrowConfig, LARGEST_SLOT, LONGEST_DELAY, LONGEST_SLOT,
     MAX_ACCOUNT_NAME, MAX_ACCOUNTS, MAX_KEYS, MOST_HELD, MOST_MEMORY_BYTES, MixConfig, RelayConfig,
 };
 pub use form::KeyError;
@@ -28,4 +29,4 @@ pub use mixer::{Mixer, SlotReport};
 pub use relay::{OpenError, Relay};
 pub use senders::EscrowFolderError;
 pub use slots::run_slots;
-pub use state::StateError;
+pub use state_folder::StateError;

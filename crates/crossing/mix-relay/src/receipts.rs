@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{BrokerError, Consumer, Delivery, ReceiptPublisher};
+use broker::{BrokerError, ReceiptPublisher};
 use telemetry::HealthPart;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::metrics;
+use crate::receipt_source::{ReceiptSource, WaitingReceipts};
 
 /// Wait for messages in one go.
 const WAIT: Duration = Duration::from_secs(1);
@@ -22,10 +23,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Way of the receipts.
 #[derive(Debug)]
 pub(crate) struct Receipts {
-    pub(crate) inside: Box<dyn Consumer>,
-    pub(crate) outside: Arc<dyn ReceiptPublisher>,
+    pub(crate) inside: ReceiptSource,
+    /// The clinics' broker; or the directory of each account.
+    pub(crate) outside: Vec<Arc<dyn ReceiptPublisher>>,
     /// Taken, and not yet broadcast.
-    pub(crate) waiting: VecDeque<Delivery>,
+    pub(crate) waiting: VecDeque<WaitingReceipts>,
     /// True after a failure that was logged.
     pub(crate) is_failing: bool,
     pub(crate) health: HealthPart,
@@ -41,14 +43,16 @@ impl Receipts {
             }
         }
         self.inside.close().await;
-        self.outside.close().await;
+        for outside in &self.outside {
+            outside.close().await;
+        }
     }
 
     async fn step(&mut self) {
         match self.pass_on().await {
             Ok(()) => {
                 self.is_failing = false;
-                if self.inside.connected() {
+                if self.inside.is_connected() {
                     self.health.set_ready();
                 } else {
                     let reason = "receipts cannot be read from the registry's broker";
@@ -89,11 +93,11 @@ impl Receipts {
         let Some(first) = self.waiting.front() else {
             return Ok(());
         };
-        let outcome = if first.cut_from.is_some() {
+        let outcome = if first.is_cut {
             // Longer than any message of receipts, so nothing that a registry has sent.
             "dropped"
         } else {
-            match self.outside.broadcast(first.bytes.clone()).await {
+            match broadcast(&self.outside, &first.bytes).await {
                 Ok(()) => "forwarded",
                 Err(error) if error.is_of_the_message() => {
                     warn!(event = "receipts-too-long", error = %error, "receipts are thrown away");
@@ -104,8 +108,19 @@ impl Receipts {
         };
         metrics::count_receipts(outcome);
         if let Some(sent) = self.waiting.pop_front() {
-            self.inside.ack(vec![sent.token]).await?;
+            self.inside.settle(sent).await?;
         }
         Ok(())
     }
+}
+
+/// Broadcasts a message to all gateways. After an error some may hear it twice.
+async fn broadcast(
+    outside: &[Arc<dyn ReceiptPublisher>],
+    message: &[u8],
+) -> Result<(), BrokerError> {
+    for queue in outside {
+        queue.broadcast(message.to_vec()).await?;
+    }
+    Ok(())
 }

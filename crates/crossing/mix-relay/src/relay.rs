@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-use broker::{BrokerError, QueueConfig};
+use broker::BrokerError;
 use clock::Clock;
 use parking_lot::Mutex;
+use state_folder::StateError;
 use telemetry::{Health, HealthPart};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,12 +16,12 @@ use tokio_util::task::TaskTracker;
 use crate::Config;
 use crate::account::Receiver;
 use crate::form::{Form, KeyError};
-use crate::heard::Heard;
+use crate::heard::{self, Heard};
 use crate::mixer::{Mixer, Party};
 use crate::pool::Pool;
+use crate::receipt_source::ReceiptSource;
 use crate::receipts::Receipts;
 use crate::senders::{EscrowFolderError, Senders};
-use crate::state::{StateError, StateFolder};
 
 /// Reason why the relay cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +62,7 @@ impl Relay {
     ) -> Result<Self, OpenError> {
         let largest = config.mix.largest_batch_bytes;
         let form = Arc::new(Form::open(&config.relay, largest, base)?);
-        let folder = StateFolder::open(&base.join(&config.relay.state))?;
+        let folder = heard::open_folder(&base.join(&config.relay.state))?;
         let names = config.accounts.iter().map(|account| account.name.as_str());
         let heard = Heard::open(folder, names, clock.now().date_naive())?;
         let names = config.accounts.iter().map(|account| account.name.as_str());
@@ -77,7 +78,6 @@ impl Relay {
             parties.push(party);
             receivers.push(receiver);
         }
-        let inside = QueueConfig::Amqp(config.inside.amqp.clone());
         let held = config.mix.held_batches.get().into();
         let mixer = Mixer {
             pool: Mutex::new(Pool::new(config.accounts.len(), held)),
@@ -87,12 +87,16 @@ impl Relay {
             rules: config.mix.rules(),
             senders: senders.transpose()?,
             slot_length: config.mix.slot_seconds,
-            inside: broker::publisher(&inside, base)?,
+            inside: broker::publisher(&config.inside, base)?,
             health: part(),
         };
+        let outside = config.outside_receipts();
+        let outside = outside
+            .iter()
+            .map(|queue| broker::persistent_receipt_publisher(queue, base));
         let receipts = Receipts {
-            inside: broker::receipt_consumer(&config.inside.amqp, base)?,
-            outside: broker::persistent_receipt_publisher(&config.outside.amqp, base)?,
+            inside: ReceiptSource::open(&config.inside, base)?,
+            outside: outside.collect::<Result<_, _>>()?,
             waiting: VecDeque::new(),
             is_failing: false,
             health: part(),
@@ -135,7 +139,12 @@ fn open_account(
     let receiver = Receiver {
         index,
         name: account.name.clone(),
-        consumer: broker::limited_consumer(&outside, base, form.largest_message())?,
+        consumer: broker::limited_consumer(
+            &outside,
+            base,
+            form.largest_message(),
+            config.mix.held_batches,
+        )?,
         form,
         settled,
         refused: Vec::new(),

@@ -61,6 +61,7 @@ impl Senders {
     }
 
     /// Returns whether anything more may be laid down.
+    #[cfg(feature = "cli")]
     pub(crate) fn check_room(&self) -> Result<(), EscrowError> {
         self.writer.lock().check_room()
     }

@@ -79,6 +79,24 @@ pub(crate) const SWAPPED: Citizen = Citizen {
     born: (21, 11),
 };
 
+/// Patient of the first clinic, vaccinated there a month ago.
+pub(crate) const PATIENT: Citizen = Citizen {
+    file: "pass-fsb",
+    who: "a patient whom the FSB clinic has vaccinated, with the SNILS",
+    identifier: (IdentifierKind::Snils, "501-377-205 43", None),
+    names: ["Зинаида", "Ёлкина"],
+    born: (9, 5),
+};
+
+/// Person whom somebody has forged a vaccination for.
+pub(crate) const CUSTOMER: Citizen = Citizen {
+    file: "pass-forged",
+    who: "a person with a forged vaccination, with the SNILS",
+    identifier: (IdentifierKind::Snils, "501-377-207 45", None),
+    names: ["Фёдор", "Фальшин"],
+    born: (1, 4),
+};
+
 /// The portal and the issue of passes.
 pub(crate) struct City {
     passes: Passes,

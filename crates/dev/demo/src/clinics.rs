@@ -240,6 +240,7 @@ async fn hear(gateway: &Gateway) -> Result<ReceiptCounts, String> {
 
 /// The gateway asks while the registry answers: here they share a process.
 async fn compare(gateway: &Gateway, stage: &mut Stage) -> Result<Answer, String> {
+    let relay = stage.relay.as_ref();
     let receipts = ReceiptReceiver::subscribe(gateway).map_err(|error| error.to_string())?;
     let mut receipts = receipts.ok_or("receipts are switched off")?;
     let stop = CancellationToken::new();
@@ -255,9 +256,12 @@ async fn compare(gateway: &Gateway, stage: &mut Stage) -> Result<Answer, String>
     );
     let answering = async {
         loop {
-            publish_once(gateway)
-                .await
-                .map_err(|error| error.to_string())?;
+            let published = publish_once(gateway).await;
+            let published = published.map_err(|error| error.to_string())?;
+            if let Some(relay) = relay {
+                relay.note(published.delivered);
+                relay.pass_on().await?;
+            }
             stage
                 .registry
                 .consume_once(clock.now())

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chrono::{Days, NaiveDate};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 
@@ -46,6 +47,36 @@ pub(crate) async fn cancel_one_and_delete_another(path: &Path) -> Result<(), Str
             .await
             .map_err(|error| error.to_string())?;
     }
+    mis.close().await.map_err(|error| error.to_string())
+}
+
+/// The clinic vaccinates a patient; the record is of a month ago.
+pub(crate) async fn vaccinate(path: &Path, today: NaiveDate) -> Result<(), String> {
+    let month_ago = today.checked_sub_days(Days::new(30)).unwrap_or(today);
+    let mut mis = open(path).await?;
+    sqlx::query(
+        "INSERT INTO прививка (ид, пациент, препарат, доза, доз_всего, дата, состояние, изменено) \
+         VALUES (121, 3, 'Спутник Лайт', 1, 1, $1, 'выполнена', '2021-07-22 09:00:00')",
+    )
+    .bind(month_ago.format("%d.%m.%Y").to_string())
+    .execute(&mut mis)
+    .await
+    .map_err(|error| error.to_string())?;
+    mis.close().await.map_err(|error| error.to_string())
+}
+
+/// The clinic tests the same patient, yesterday.
+pub(crate) async fn test(path: &Path, today: NaiveDate) -> Result<(), String> {
+    let yesterday = today.pred_opt().unwrap_or(today);
+    let mut mis = open(path).await?;
+    sqlx::query(
+        "INSERT INTO анализ (ид, пациент, вид, результат, взят, состояние, изменено) \
+         VALUES (221, 3, 'ПЦР SARS-CoV-2', 'не обнаружено', $1, 'готов', '2021-07-23 09:00:00')",
+    )
+    .bind(yesterday.format("%d.%m.%Y 08:30").to_string())
+    .execute(&mut mis)
+    .await
+    .map_err(|error| error.to_string())?;
     mis.close().await.map_err(|error| error.to_string())
 }
 

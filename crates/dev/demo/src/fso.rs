@@ -80,6 +80,18 @@ pub(crate) fn add_one_more(server: &FhirServer, today: NaiveDate) {
     server.put(negative, "2021-07-24T08:00:00Z");
 }
 
+/// Somebody who has broken in states a vaccination that never was, of a person whom nobody knows.
+pub(crate) fn forge(server: &FhirServer, today: NaiveDate) {
+    let month_ago = today.checked_sub_days(Days::new(30)).unwrap_or(today);
+    let identifier = json!([{ "system": SNILS, "value": "501-377-207 45" }]);
+    server.put(
+        json!({ "resourceType": "Patient", "id": "customer", "identifier": identifier }),
+        "2021-07-25T08:00:00Z",
+    );
+    let forged = shot("v31", "customer", "504", 1, 1, &month_ago.to_string());
+    server.put(forged, "2021-07-25T08:00:01Z");
+}
+
 /// The laboratory finds that yesterday's sample was another person's.
 pub(crate) fn correct_yesterdays(server: &FhirServer, today: NaiveDate) {
     let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);

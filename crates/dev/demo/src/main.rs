@@ -11,6 +11,7 @@ mod guesses;
 mod operators;
 mod portal;
 mod print;
+mod relayed;
 #[cfg(feature = "serve")]
 mod serve;
 mod servers;

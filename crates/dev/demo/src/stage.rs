@@ -6,19 +6,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use broker::QueueConfig;
+use chrono::NaiveDate;
 use clinic_gateway::config::{self, LoadedConfig};
 use clock::{Clock, SystemClock};
 use contract::{PrivateKey, ReceiptSigner};
 use pseudonym::KeyRing;
-use registry::{ConsumeConfig, Keys, Reader, Registry, SecondLayerKey, StoreConfig};
+use registry::{ConsumeConfig, Keys, Reader, Registry, Rekeying, SecondLayerKey, StoreConfig};
 use secrecy::SecretString;
 use toml::{Table, Value};
 
 use crate::arguments::Arguments;
 use crate::files::{cannot, make_private_folder, write_secret};
-use crate::operators::Operators;
+use crate::operators::{EPOCH, NEXT_EPOCH, Operators};
+use crate::relayed::Relayed;
 
 const FSB_TWIN: &str = include_str!("../../../../config/clinics/fsb-polyclinic-sqlite.toml");
+/// Names of the clinics at the relay.
+const CLINICS: [&str; 2] = ["fsb", "fso"];
+
 const FSO: &str = include_str!("../../../../config/clinics/fso-polyclinic.toml");
 
 /// A folder with everything in it, and the city's side made ready.
@@ -35,6 +40,10 @@ pub(crate) struct Stage {
     pub clock: Arc<dyn Clock>,
     /// Who holds the keys of pseudonyms.
     pub keys: KeyHolders,
+    /// Relay between the clinics' queues and this one: strong mode.
+    pub relay: Option<Relayed>,
+    /// UTC day on which the play began.
+    pub first_day: NaiveDate,
     receipt_key: String,
     queue_table: Table,
     _temporary: Option<tempfile::TempDir>,
@@ -60,12 +69,33 @@ impl Stage {
         let private = PrivateKey::generate();
         let signer = ReceiptSigner::generate();
         let receipt_key = signer.verifier().to_text();
-        let keys = Keys::new(private.clone(), Vec::new(), SecondLayerKey::generate())
-            .with_receipt_key(signer);
+        let second_layer = SecondLayerKey::generate();
+        let mut open_epochs = vec![EPOCH];
+        let (holders, rekeyings) = if arguments.strong {
+            open_epochs.push(NEXT_EPOCH);
+            let operators = Operators::start(&folder, clock.now()).await?;
+            let change = operators.next_factor();
+            let rekeying = Rekeying::new(&second_layer, EPOCH, NEXT_EPOCH, &change);
+            (KeyHolders::Operators(Box::new(operators)), vec![rekeying])
+        } else {
+            let shared = KeyRing::generate().shared().to_text();
+            (KeyHolders::Clinics(shared), Vec::new())
+        };
+        let keys = Keys::new(private.clone(), Vec::new(), second_layer)
+            .with_receipt_key(signer)
+            .with_open_epochs(open_epochs)
+            .with_rekeyings(rekeyings);
         let store = store(arguments, &folder)?;
-        let reader = Reader::open(&store, keys, &folder)
+        let mut reader = Reader::open(&store, keys, &folder)
             .await
             .map_err(|error| format!("registry: {error}"))?;
+        let mut relay = None;
+        if arguments.strong {
+            let started = Relayed::start(&folder, &CLINICS, &queue, Arc::clone(&clock))?;
+            let laid_down = reader.lay_down(&started.registry_escrow(), &store, &folder);
+            laid_down.map_err(|error| format!("registry: {error}"))?;
+            relay = Some(started);
+        }
         let registry = Registry::new(
             reader,
             &queue,
@@ -74,19 +104,15 @@ impl Stage {
             Arc::clone(&clock),
         )
         .map_err(|error| format!("registry: {error}"))?;
-        let keys = if arguments.strong {
-            let operators = Operators::start(&folder, clock.now()).await?;
-            KeyHolders::Operators(Box::new(operators))
-        } else {
-            KeyHolders::Clinics(KeyRing::generate().shared().to_text())
-        };
         Ok(Self {
             folder,
             registry,
             private,
             queue,
+            first_day: clock.now().date_naive(),
             clock,
-            keys,
+            keys: holders,
+            relay,
             receipt_key,
             queue_table,
             _temporary: temporary,
@@ -136,7 +162,15 @@ impl Stage {
             "receipt_keys",
             receipt_keys.into(),
         );
-        table.insert("queue".to_owned(), Value::Table(self.queue_table.clone()));
+        let queue = match &self.relay {
+            None => self.queue_table.clone(),
+            Some(relay) => {
+                let key = relay.public_key();
+                set(&mut table, &["relay"], "public_key", key.into());
+                relay.queue_of(example.name())?
+            }
+        };
+        table.insert("queue".to_owned(), Value::Table(queue));
         match example {
             Example::Fsb => set(
                 &mut table,
@@ -154,6 +188,35 @@ impl Stage {
         let path = folder.join("clinic-gateway.toml");
         fs::write(&path, table.to_string()).map_err(|error| cannot(&path, &error))?;
         config::load(&path).map_err(|error| error.to_string())
+    }
+
+    /// Has a gateway pin the key services' next keys beside the present ones.
+    pub(crate) fn pin_next_keys(&self, loaded: &LoadedConfig) -> Result<LoadedConfig, String> {
+        let path = loaded.base.join("clinic-gateway.toml");
+        let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        let mut table: Table = text.parse().map_err(|error| format!("{error}"))?;
+        let KeyHolders::Operators(operators) = &self.keys else {
+            return Err("the clinics hold the keys of pseudonyms".to_owned());
+        };
+        set(
+            &mut table,
+            &["keys"],
+            "services",
+            operators.section_of_both(),
+        );
+        fs::write(&path, table.to_string()).map_err(|error| cannot(&path, &error))?;
+        config::load(&path).map_err(|error| error.to_string())
+    }
+
+    /// Waits until the relay, where there is one, has passed on so many batches more.
+    pub(crate) async fn pass_on(&self, batches: usize) -> Result<(), String> {
+        match &self.relay {
+            None => Ok(()),
+            Some(relay) => {
+                relay.note(batches);
+                relay.pass_on().await
+            }
+        }
     }
 
     /// Key ring of a clinic: a record key of its own, and the city's pseudonym keys where clinics
@@ -258,7 +321,10 @@ fn store(arguments: &Arguments, folder: &Path) -> Result<StoreConfig, String> {
         }
         store.insert("postgres".to_owned(), inner.into());
     } else {
-        let path = folder.join("registry.db");
+        // A folder of its own: what is laid down for the auditor is apart from the database.
+        let place = folder.join("registry");
+        make_private_folder(&place)?;
+        let path = place.join("registry.db");
         inner.insert(
             "path".to_owned(),
             path.to_str()

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Time that a helper may take, in seconds.
-const HELPER_SECONDS: u64 = 240;
+const HELPER_SECONDS: u64 = 900;
 
 /// A program in [`PATH`], or an error that names the package.
 #[cfg(any(feature = "rabbitmq", feature = "mariadb", feature = "postgres"))]

@@ -21,6 +21,7 @@ mod pseudonyms;
 mod registry;
 mod route_names;
 mod sentence;
+mod tally;
 mod verifier_site;
 
 #[cfg(feature = "cli")]
@@ -40,4 +41,5 @@ pub use pseudonyms::{
     KeyServiceFault, KeyServiceFaultKind, KeyServices, PseudonymFault, PseudonymSource,
 };
 pub use registry::{ClientMistake, RegistryClient, RegistryFault, RegistryFaultKind};
+pub use tally::RequestTally;
 pub use verifier_site::{PageFolderMistake, RootMistake, VerifierMistake, VerifierSite};

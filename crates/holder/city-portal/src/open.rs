@@ -38,6 +38,30 @@ pub enum OpenPortalError {
     Access(#[from] AccessMistake),
 }
 
+/// Reads the keys or the certificates for key services that a configuration names. Asks nobody.
+/// Relative paths start from `base`.
+///
+/// # Errors
+/// [`OpenPortalError`], which says what to change.
+pub(crate) fn pseudonym_source(
+    config: &Config,
+    base: &Path,
+) -> Result<PseudonymSource, OpenPortalError> {
+    let policy = Policy::new(&PolicyConfig {
+        identifiers: config.identifiers,
+        ..PolicyConfig::default()
+    })?;
+    Ok(match config.keys.named()? {
+        NamedKeys::Shared(source, suite) => {
+            let keys = SharedKeys::parse(&source.read(base)?)?;
+            CitizenPseudonyms::new(&keys, suite, policy).into()
+        }
+        NamedKeys::Services(services) => {
+            KeyServices::new(KeyClient::new(services, base)?, policy).into()
+        }
+    })
+}
+
 /// Reads the keys or the certificates for key services that a configuration names, and makes the
 /// portal. Asks nobody. Relative paths start from `base`.
 ///
@@ -49,21 +73,8 @@ pub fn open_portal(
     registry: Arc<RegistryClient>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<CityPortal>, OpenPortalError> {
-    let policy = Policy::new(&PolicyConfig {
-        identifiers: config.identifiers,
-        ..PolicyConfig::default()
-    })?;
-    let pseudonyms: PseudonymSource = match config.keys.named()? {
-        NamedKeys::Shared(source, suite) => {
-            let keys = SharedKeys::parse(&source.read(base)?)?;
-            CitizenPseudonyms::new(&keys, suite, policy).into()
-        }
-        NamedKeys::Services(services) => {
-            KeyServices::new(KeyClient::new(services, base)?, policy).into()
-        }
-    };
     let settings = PortalSettings {
-        pseudonyms,
+        pseudonyms: pseudonym_source(config, base)?,
         registry,
         page: config.portal.clone(),
     };

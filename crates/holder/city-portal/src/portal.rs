@@ -31,6 +31,7 @@ use crate::registry::{
     IdempotencyKey, IssuedPass, PassKind, PassOrder, PassesReply, RegistryClient, RegistryFault,
     RegistryFaultKind,
 };
+use crate::tally::RequestTally;
 
 /// Parts that a portal is made of.
 pub struct PortalSettings {
@@ -50,6 +51,7 @@ pub struct CityPortal {
     registry: Arc<RegistryClient>,
     zone: Tz,
     ceiling: Mutex<Ceiling>,
+    tally: Mutex<RequestTally>,
 }
 
 impl CityPortal {
@@ -73,6 +75,7 @@ impl CityPortal {
             registry: settings.registry,
             zone: page.zone,
             ceiling: Mutex::new(Ceiling::new(page.requests_per_hour)),
+            tally: Mutex::default(),
         }))
     }
 
@@ -103,6 +106,16 @@ impl CityPortal {
         if let PseudonymSource::KeyServices(services) = &self.pseudonyms {
             services.client().register_metrics();
         }
+    }
+
+    /// Takes the tally of requests since it was last taken, such as for an audit log.
+    pub fn take_tally(&self) -> RequestTally {
+        std::mem::take(&mut self.tally.lock())
+    }
+
+    /// Counts a request that was answered.
+    pub(crate) fn tally(&self, route: &'static str, outcome: RequestOutcome) {
+        self.tally.lock().count(route, outcome);
     }
 
     /// Counts a request of a client; returns the time until its ceiling is lifted.

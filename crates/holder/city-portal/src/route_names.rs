@@ -18,6 +18,9 @@ pub(crate) const SHEET: &str = "/api/sheet";
 /// Route of orders of a certificate.
 pub(crate) const CERTIFICATE: &str = "/api/certificate";
 
+/// Routes of a citizen's questions and orders.
+pub(crate) const CITIZEN_ROUTES: [&str; 4] = [STATUS, CODES, SHEET, CERTIFICATE];
+
 /// All routes.
 pub(crate) const ROUTES: [&str; 6] = [STATUS, CODES, SHEET, CERTIFICATE, PAGE, OTHER];
 

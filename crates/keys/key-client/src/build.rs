@@ -1,4 +1,4 @@
-//! The HTTP client of one key service: certificates, time, and nothing that tells who asks.
+//! The HTTP client of one key service or token issuer: certificates, time, and nothing that tells who asks.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, redirect};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
-use crate::config::KeyServiceConfig;
+use crate::config::ConnectionConfig;
 use crate::error::KeyConfigMistake;
 use crate::limits::MAX_PEM_BYTES;
 
@@ -15,7 +15,7 @@ use crate::limits::MAX_PEM_BYTES;
 /// service in mistakes.
 pub(crate) fn client(
     label: &str,
-    config: &KeyServiceConfig,
+    config: &ConnectionConfig<'_>,
     base: &Path,
 ) -> Result<Client, KeyConfigMistake> {
     // Ignored on purpose: the program around us may have installed a provider already, and then
@@ -29,7 +29,7 @@ pub(crate) fn client(
         .referer(false)
         .https_only(config.url.scheme() == "https")
         .redirect(redirect::Policy::none());
-    if let Some(file) = &config.ca_file {
+    if let Some(file) = config.ca_file {
         let pem = read_pem(label, "ca_file", &base.join(file))?;
         let authorities = Certificate::from_pem_bundle(&pem).unwrap_or_default();
         if authorities.is_empty() {
@@ -53,10 +53,10 @@ pub(crate) fn client(
 fn with_identity(
     builder: ClientBuilder,
     label: &str,
-    config: &KeyServiceConfig,
+    config: &ConnectionConfig<'_>,
     base: &Path,
 ) -> Result<ClientBuilder, KeyConfigMistake> {
-    let (Some(certificate), Some(private_key)) = (&config.certificate, &config.private_key) else {
+    let (Some(certificate), Some(private_key)) = (config.certificate, config.private_key) else {
         return Ok(builder);
     };
     let certificate = read_pem(label, "certificate", &base.join(certificate))?;

@@ -43,6 +43,28 @@ pub struct KeyServiceConfig {
     pub timeout_seconds: NonZeroU16,
 }
 
+/// Way to a key service or a token issuer.
+#[derive(Clone, Copy)]
+pub(crate) struct ConnectionConfig<'a> {
+    pub(crate) url: &'a Url,
+    pub(crate) ca_file: Option<&'a PathBuf>,
+    pub(crate) certificate: Option<&'a PathBuf>,
+    pub(crate) private_key: Option<&'a SecretSource>,
+    pub(crate) timeout_seconds: NonZeroU16,
+}
+
+impl KeyServiceConfig {
+    pub(crate) fn connection(&self) -> ConnectionConfig<'_> {
+        ConnectionConfig {
+            url: &self.url,
+            ca_file: self.ca_file.as_ref(),
+            certificate: self.certificate.as_ref(),
+            private_key: self.private_key.as_ref(),
+            timeout_seconds: self.timeout_seconds,
+        }
+    }
+}
+
 /// Public key that a key service has to prove its evaluations with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -60,11 +82,13 @@ pub struct PinnedKeyConfig {
     pub public_key: PublicKey,
 }
 
-const fn timeout_seconds() -> NonZeroU16 {
+pub(crate) const fn timeout_seconds() -> NonZeroU16 {
     DEFAULT_TIMEOUT_SECONDS
 }
 
-fn read_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroU16, D::Error> {
+pub(crate) fn read_seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<NonZeroU16, D::Error> {
     let seconds = NonZeroU16::deserialize(deserializer)?;
     if seconds.get() > MAX_TIMEOUT_SECONDS {
         return Err(D::Error::custom("timeout_seconds is 1 to 120"));
@@ -72,13 +96,13 @@ fn read_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroU16
     Ok(seconds)
 }
 
-fn read_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+pub(crate) fn read_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
     // The text is not repeated: it could hold a password.
     Url::parse(text.trim()).map_err(|_| D::Error::custom("no URL; write https://HOST[:PORT]"))
 }
 
-fn write_url<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn write_url<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(url.as_str())
 }
 

@@ -1,4 +1,5 @@
-//! Asks key services for evaluations, and checks what they answer against pinned keys.
+//! Asks key services for evaluations, and token issuers for tokens, and checks what they answer
+//! against pinned keys.
 //!
 //! What is sent is blinded, and each answer is verified before the next service is asked. Neither
 //! is logged anywhere.
@@ -6,6 +7,7 @@
 mod build;
 mod client;
 mod config;
+mod connection;
 mod error;
 mod exchange;
 mod limits;
@@ -15,6 +17,7 @@ mod pinned_key;
 mod refusal;
 mod rules;
 mod service;
+mod tokens;
 mod transport;
 
 pub use client::KeyClient;
@@ -25,3 +28,7 @@ pub use limits::{
     MAX_TIMEOUT_SECONDS, MIN_CEILING_WAIT,
 };
 pub use look::{PinnedKeyLook, PinnedKeyState, ServiceLook, ServiceState};
+pub use tokens::{
+    DayTokenAnswer, PinnedTokenKeyConfig, TokenBytes, TokenClient, TokenIssuerConfig,
+    TokenIssuerState,
+};

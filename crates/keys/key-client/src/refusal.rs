@@ -15,17 +15,22 @@ struct Problem {
     code: String,
 }
 
+/// Code of a problem; empty where there is none.
+pub(crate) fn code_of(reply: &Reply) -> String {
+    let body = reply.body.as_deref().unwrap_or_default();
+    let problem = serde_json::from_slice::<Problem>(body).ok();
+    problem.map(|problem| problem.code).unwrap_or_default()
+}
+
 /// Error for a status other than 200. `service` is its name; `key` the number of the key that was
 /// asked for, where one was.
 pub(crate) fn of_status(reply: &Reply, service: &str, key: Option<u16>) -> KeyClientError {
-    let body = reply.body.as_deref().unwrap_or_default();
-    let problem = serde_json::from_slice::<Problem>(body).ok();
-    let code = problem.as_ref().map_or("", |problem| &problem.code);
+    let code = code_of(reply);
     let retry = |clause: &str| KeyClientError::Retry {
         service: service.to_owned(),
         clause: clause.to_owned(),
     };
-    match (reply.status, code, key) {
+    match (reply.status, code.as_str(), key) {
         (429, "ceiling-reached", _) => KeyClientError::Ceiling {
             service: service.to_owned(),
             retry_after: reply
@@ -108,7 +113,7 @@ pub(crate) fn of_answer(fault: AnswerError, service: &str, pinned: &PinnedKey) -
     }
 }
 
-fn misconfigured(what: String, help: impl Into<String>) -> KeyClientError {
+pub(crate) fn misconfigured(what: String, help: impl Into<String>) -> KeyClientError {
     KeyClientError::Misconfigured {
         what,
         help: help.into(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
-use crate::config::{KeyServiceConfig, KeyServicesConfig, PinnedKeyConfig};
+use crate::config::{ConnectionConfig, KeyServiceConfig, KeyServicesConfig, PinnedKeyConfig};
 use crate::error::KeyConfigMistake;
 use crate::limits::{MAX_OPEN_EPOCHS, MAX_SERVICES};
 
@@ -29,7 +29,7 @@ impl KeyServicesConfig {
             ));
         }
         for (index, service) in self.0.iter().enumerate() {
-            check_service(&label(index, service), service)?;
+            check_connection(&label(index, service), &service.connection())?;
         }
         self.check_epochs()?;
         self.check_public_keys()
@@ -117,14 +117,18 @@ pub(crate) fn name(url: &Url) -> String {
     }
 }
 
-fn check_service(label: &str, service: &KeyServiceConfig) -> Result<(), KeyConfigMistake> {
-    if !settings::may_be_asked(&service.url) {
+/// Checks how a service or an issuer is reached.
+pub(crate) fn check_connection(
+    label: &str,
+    service: &ConnectionConfig<'_>,
+) -> Result<(), KeyConfigMistake> {
+    if !settings::may_be_asked(service.url) {
         return Err(KeyConfigMistake::new(
             format!("url of {label} is not https://HOST[:PORT]"),
             "write it without user, path and query; http:// is for this machine alone",
         ));
     }
-    match (&service.certificate, &service.private_key) {
+    match (service.certificate, service.private_key) {
         (Some(_), Some(_)) => Ok(()),
         (None, None) if service.url.scheme() == "http" => Ok(()),
         (None, None) => Err(KeyConfigMistake::new(

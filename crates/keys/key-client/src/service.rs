@@ -4,18 +4,15 @@ use std::panic::resume_unwind;
 use std::path::Path;
 
 use oprf::{Blinding, answer_bytes};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use tokio::task::spawn_blocking;
-use url::Url;
 
 use crate::config::KeyServiceConfig;
+use crate::connection::Connection;
 use crate::error::{KeyClientError, KeyConfigMistake};
-use crate::exchange::Line;
-use crate::limits::MAX_KEYS_BYTES;
 use crate::look::{self, ServiceState};
 use crate::metrics::ServiceMetrics;
 use crate::pinned_key::PinnedKey;
-use crate::{build, refusal, rules, transport};
+use crate::{refusal, rules};
 
 /// One key service.
 pub(crate) struct Service {
@@ -23,8 +20,7 @@ pub(crate) struct Service {
     pub(crate) name: String,
     /// Pinned keys, one for each open epoch.
     pub(crate) pinned: Vec<PinnedKey>,
-    url: Url,
-    line: Line,
+    connection: Connection,
     metrics: ServiceMetrics,
 }
 
@@ -35,7 +31,8 @@ impl Service {
         config: &KeyServiceConfig,
         base: &Path,
     ) -> Result<Self, KeyConfigMistake> {
-        let client = build::client(&rules::label(index, config), config, base)?;
+        let label = rules::label(index, config);
+        let connection = Connection::new(&label, &config.connection(), base)?;
         let pinned = config.public_keys.iter().map(|pinned| PinnedKey {
             epoch: pinned.epoch.get(),
             key: pinned.key.get(),
@@ -44,8 +41,7 @@ impl Service {
         Ok(Self {
             name: rules::name(&config.url),
             pinned: pinned.collect(),
-            url: config.url.clone(),
-            line: Line::new(client),
+            connection,
             metrics: ServiceMetrics::of(index),
         })
     }
@@ -69,28 +65,22 @@ impl Service {
             .find(|pinned| pinned.epoch == epoch)
             .ok_or_else(|| not_open(epoch))?;
         let most_bytes = answer_bytes(blinding.size());
-        let request = self
-            .line
-            .client()
-            .post(self.path("/v1/evaluate"))
-            .header(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/octet-stream"),
-            )
-            .body(blinding.request(pinned.key));
-        let answer = self.send(request, most_bytes, Some(pinned.key)).await?;
+        let request = blinding.request(pinned.key);
+        let answer = self
+            .connection
+            .evaluate(request, most_bytes, pinned.key)
+            .await?;
         let accepted = on_a_thread(move || {
             let accepted = blinding.accept(&answer, pinned.key, &pinned.public_key);
             accepted.map(|()| blinding)
         });
-        let accepted = accepted.await.ok_or_else(|| self.ending())?;
+        let accepted = accepted.await.ok_or_else(|| self.connection.ending())?;
         accepted.map_err(|fault| refusal::of_answer(fault, &self.name, &pinned))
     }
 
     /// Asks for the service's keys and its ceiling.
     pub(crate) async fn look(&self) -> Result<ServiceState, KeyClientError> {
-        let request = self.line.client().get(self.path("/v1/keys"));
-        let body = self.send(request, MAX_KEYS_BYTES, None).await?;
+        let body = self.connection.keys().await?;
         let state = look::read(&body, &self.pinned).ok_or_else(|| refusal::no_list(&self.name))?;
         self.metrics.ceiling_left(state.left_today());
         Ok(state)
@@ -103,33 +93,7 @@ impl Service {
 
     /// Error of a runtime that is going down while work is waiting for it.
     pub(crate) fn ending(&self) -> KeyClientError {
-        KeyClientError::Retry {
-            service: self.name.clone(),
-            clause: "was not waited for: this program is ending".to_owned(),
-        }
-    }
-
-    /// Sends a request; returns the body of an answer with status 200.
-    async fn send(
-        &self,
-        request: reqwest::RequestBuilder,
-        most_bytes: usize,
-        key: Option<u16>,
-    ) -> Result<Vec<u8>, KeyClientError> {
-        let of_error = |error: reqwest::Error| transport::of_error(&error, &self.name);
-        let request = request.build().map_err(of_error)?;
-        let reply = self.line.exchange(request, most_bytes).await;
-        let reply = reply.map_err(of_error)?;
-        if reply.status != 200 {
-            return Err(refusal::of_status(&reply, &self.name, key));
-        }
-        reply.body.ok_or_else(|| refusal::too_long(&self.name))
-    }
-
-    fn path(&self, path: &str) -> Url {
-        let mut url = self.url.clone();
-        url.set_path(path);
-        url
+        self.connection.ending()
     }
 }
 

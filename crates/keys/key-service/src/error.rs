@@ -3,7 +3,7 @@
 use audit::AuditError;
 
 use crate::keys::KeyError;
-use crate::state::StateError;
+use state_folder::StateError;
 
 /// Reason why the service cannot be opened, or not stopped in good order.
 #[derive(Debug, thiserror::Error)]

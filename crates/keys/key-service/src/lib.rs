@@ -1,4 +1,5 @@
-//! Evaluates blinded identifiers under a key of its own, and never learns whom they name.
+//! Evaluates blinded identifiers under a key of its own, and never learns whom they name; or, with
+//! keys of another kind, issues one-use tokens that nobody can connect with whom they were given to.
 //!
 //! README.md describes the configuration, the interface, the limits and the audit log.
 
@@ -13,16 +14,15 @@ mod metrics;
 mod record;
 mod refusal;
 mod service;
-mod state;
 
 pub use config::{
     ClientConfig, Config, KeyConfig, LEAST_CEILING, MAX_CLIENT_NAME, MAX_CLIENTS, MAX_KEYS,
-    ServiceConfig,
+    ServiceConfig, TokenKeyConfig, TokenUseName,
 };
 pub use counts::BLOCK;
 pub use error::OpenError;
 pub use interface::{open_door, serve};
-pub use keys::{KeyError, Keys};
+pub use keys::{KeyError, Keys, PublicFacts};
 pub use metrics::register_metrics;
 pub use service::{KeyService, MOST_REQUESTS, STEP_EVERY};
-pub use state::StateError;
+pub use state_folder::StateError;

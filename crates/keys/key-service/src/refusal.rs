@@ -13,6 +13,8 @@ pub(crate) enum Refusal {
     UnknownKey,
     /// Client that has used what it may in a day; the time until its next day.
     CeilingReached(Duration),
+    /// Client that was given its token of the day before; the time until its next day.
+    DayTokenGiven(Duration),
     /// More requests at once than are worked on.
     Busy,
     /// Count, or audit log, that cannot be written.
@@ -27,11 +29,12 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// Codes of all reasons.
-    pub(crate) const CODES: [&str; 9] = [
+    pub(crate) const CODES: [&str; 10] = [
         "malformed",
         "unknown-client",
         "unknown-key",
         "ceiling-reached",
+        "day-token-given",
         "busy",
         "cannot-count",
         "not-found",
@@ -46,6 +49,7 @@ impl Refusal {
             Self::UnknownClient => "unknown-client",
             Self::UnknownKey => "unknown-key",
             Self::CeilingReached(_) => "ceiling-reached",
+            Self::DayTokenGiven(_) => "day-token-given",
             Self::Busy => "busy",
             Self::CannotCount => "cannot-count",
             Self::NotFound => "not-found",
@@ -66,6 +70,7 @@ mod tests {
             Refusal::UnknownClient,
             Refusal::UnknownKey,
             Refusal::CeilingReached(Duration::ZERO),
+            Refusal::DayTokenGiven(Duration::ZERO),
             Refusal::Busy,
             Refusal::CannotCount,
             Refusal::NotFound,

@@ -12,6 +12,7 @@ use client_door::Client;
 use clock::Clock;
 use oprf::Request;
 use serde_json::json;
+use state_folder::{StateFolder, Words};
 use tokio::sync::Semaphore;
 
 use crate::config::{ClientConfig, Config};
@@ -21,10 +22,14 @@ use crate::keys::Keys;
 use crate::metrics::{count_evaluated, count_refusal, show_ceiling_left, show_keys, show_writable};
 use crate::record::{Recorder, record_changes};
 use crate::refusal::Refusal;
-use crate::state::{State, StateError};
 
 /// Most requests that are evaluated or wait for it, over all clients.
 pub const MOST_REQUESTS: usize = 64;
+/// Words about the folder of the counts.
+pub(crate) const STATE_WORDS: Words = Words {
+    setting: "service.state",
+    loss: "gives a client the ceiling of this day anew",
+};
 /// Pause between two calls of [`KeyService::step`].
 pub const STEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -50,6 +55,8 @@ pub(crate) struct Use {
     pub daily_ceiling: u32,
     /// Elements that were evaluated in the day.
     pub used_today: u64,
+    /// Whether the token of the day was given; `None` where no tokens are issued.
+    pub day_token_given: Option<bool>,
 }
 
 /// Client of the connections that show this client's certificate, or none without TLS.
@@ -70,8 +77,8 @@ impl KeyService {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
         let now = clock.now();
-        let keys = Keys::read(&config.keys, base)?;
-        let state = State::open(&base.join(&config.service.state))?;
+        let keys = Keys::read(config, base)?;
+        let state = StateFolder::open(&base.join(&config.service.state), STATE_WORDS)?;
         let counts = Counts::open(state, &config.clients, now)?;
         let log = Log::open(&base.join(&config.service.audit), now)?;
         let names = config.clients.iter().map(|client| client.name.clone());
@@ -100,7 +107,10 @@ impl KeyService {
         let now = self.clock.now();
         let keys = self.keys.public();
         let keys: Vec<_> = keys
-            .map(|(number, key)| json!({ "number": number, "fingerprint": key.fingerprint() }))
+            .map(|key| {
+                let number = key.number;
+                json!({ "number": number, "use": key.key_use, "fingerprint": key.fingerprint })
+            })
             .collect();
         let version = env!("CARGO_PKG_VERSION");
         let start = json!({ "version": version, "keys": keys, "clients": self.clients.len() });
@@ -131,9 +141,12 @@ impl KeyService {
 
     /// Use of a client's ceiling. It may wait for the disk, since a count does.
     pub(crate) fn use_of(&self, client: usize) -> Use {
+        let now = self.clock.now();
+        let issues_tokens = self.keys.are_of_tokens();
         Use {
             daily_ceiling: self.clients[client].daily_ceiling,
-            used_today: self.counts.used(client, self.clock.now()),
+            used_today: self.counts.used(client, now),
+            day_token_given: issues_tokens.then(|| self.counts.day_token_given(client, now)),
         }
     }
 
@@ -167,12 +180,19 @@ impl KeyService {
         let request = Request::parse(body).map_err(|_| Refusal::Malformed)?;
         let key = self.keys.get(request.key_number());
         let key = key.ok_or(Refusal::UnknownKey)?;
+        if !key.takes(request.len()) {
+            return Err(Refusal::Malformed);
+        }
         if self.recorder.is_failing() {
             return Err(Refusal::CannotCount);
         }
         let started = self.clock.elapsed();
         let elements = request.len() as u64;
-        self.count(client, elements)?;
+        if key.is_of_day() {
+            self.count_day_token(client)?;
+        } else {
+            self.count(client, elements)?;
+        }
         let answer = key.evaluate(&request);
         self.recorder.evaluated(client, elements);
         let took = self.clock.elapsed().saturating_sub(started);
@@ -181,8 +201,27 @@ impl KeyService {
     }
 
     fn count(&self, client: usize, elements: u64) -> Result<(), Refusal> {
-        let now = self.clock.now();
-        let taken = self.counts.take(client, elements, now);
+        let taken = self.counts.take(client, elements, self.clock.now());
+        self.counted(taken, |wait, is_first| {
+            if is_first {
+                self.tell_ceiling(client);
+            }
+            Refusal::CeilingReached(wait)
+        })
+    }
+
+    /// Counts the one token that the client has in its day.
+    fn count_day_token(&self, client: usize) -> Result<(), Refusal> {
+        let taken = self.counts.take_day_token(client, self.clock.now());
+        self.counted(taken, |wait, _| Refusal::DayTokenGiven(wait))
+    }
+
+    /// Turns what was not counted into a refusal; `at_ceiling` does so for a ceiling.
+    fn counted(
+        &self,
+        taken: Result<(), NotCounted>,
+        at_ceiling: impl FnOnce(Duration, bool) -> Refusal,
+    ) -> Result<(), Refusal> {
         match taken {
             Ok(()) => {
                 self.tell_count(None);
@@ -192,12 +231,7 @@ impl KeyService {
                 self.tell_count(Some(kind));
                 Err(Refusal::CannotCount)
             }
-            Err(NotCounted::Ceiling { wait, is_first }) => {
-                if is_first {
-                    self.tell_ceiling(client);
-                }
-                Err(Refusal::CeilingReached(wait))
-            }
+            Err(NotCounted::Ceiling { wait, is_first }) => Err(at_ceiling(wait, is_first)),
         }
     }
 
@@ -294,10 +328,7 @@ impl KeyService {
         let settled = self.counts.settle();
         self.recorder.flush(now)?;
         self.recorder.line(now, "stop", &json!({}))?;
-        settled.map_err(|error| StateError::Io {
-            path: "count".into(),
-            kind: error.kind(),
-        })?;
+        settled.map_err(|error| self.counts.state().io_error("count", &error))?;
         Ok(())
     }
 }

@@ -2,7 +2,9 @@
 
 use voprf::{EvaluationElement, Proof, Ristretto255};
 
-use crate::wire::{self, ELEMENT_BYTES, HEAD_BYTES, SIZES, VERSION, answer_bytes};
+use crate::wire::{
+    self, DAY_TOKEN_ELEMENTS, ELEMENT_BYTES, HEAD_BYTES, SIZES, VERSION, answer_bytes,
+};
 
 /// Why an answer is not accepted. Nothing has changed then; another answer may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -110,7 +112,8 @@ impl<'a> Answer<'a> {
 }
 
 fn wrong_length(got: usize, asked: usize) -> AnswerError {
-    match SIZES.into_iter().find(|size| answer_bytes(*size) == got) {
+    let mut sizes = SIZES.into_iter().chain([DAY_TOKEN_ELEMENTS]);
+    match sizes.find(|size| answer_bytes(*size) == got) {
         Some(got) => AnswerError::Size { asked, got },
         None => AnswerError::Length {
             expected: answer_bytes(asked),

@@ -11,6 +11,7 @@ mod random;
 mod request;
 mod service_key;
 mod text;
+mod token;
 mod wire;
 
 #[cfg(test)]
@@ -26,7 +27,8 @@ pub use public_key::PublicKey;
 pub use request::{Request, RequestError};
 pub use service_key::ServiceKey;
 pub use text::{TextError, TextKind};
+pub use token::{Token, TokenBlinding, TokenError, TokenKey, TokenPublicKey, TokenUse};
 pub use wire::{
-    ELEMENT_BYTES, MAX_ANSWER_BYTES, MAX_ELEMENTS, MAX_REQUEST_BYTES, SIZES, answer_bytes,
-    request_bytes,
+    DAY_TOKEN_ELEMENTS, ELEMENT_BYTES, MAX_ANSWER_BYTES, MAX_ELEMENTS, MAX_REQUEST_BYTES, SIZES,
+    answer_bytes, request_bytes,
 };

@@ -52,6 +52,11 @@ impl PublicKey {
             .then_some(Self(bytes))
     }
 
+    /// The encoding of this key's element.
+    pub(crate) fn as_bytes(&self) -> &[u8; ELEMENT_BYTES] {
+        &self.0
+    }
+
     pub(crate) fn point(&self) -> <Ristretto255 as Group>::Elem {
         Ristretto255::deserialize_elem(&self.0)
             .expect("no value of this type was made of other bytes than an element's encoding")
@@ -60,7 +65,7 @@ impl PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&text::write_public(&self.0))
+        f.write_str(&text::write_public(TextKind::PublicKey, &self.0))
     }
 }
 

@@ -8,7 +8,7 @@ use rand_core::{TryCryptoRng, TryRng};
 pub(crate) struct OsRandom;
 
 impl OsRandom {
-    fn bytes<const LENGTH: usize>() -> [u8; LENGTH] {
+    pub(crate) fn bytes<const LENGTH: usize>() -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
         getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
         bytes

@@ -4,7 +4,7 @@ use std::fmt;
 
 use voprf::{BlindedElement, Ristretto255};
 
-use crate::wire::{ELEMENT_BYTES, HEAD_BYTES, SIZES, VERSION, request_bytes};
+use crate::wire::{DAY_TOKEN_ELEMENTS, ELEMENT_BYTES, HEAD_BYTES, SIZES, VERSION, request_bytes};
 
 /// Why bytes are not a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -12,8 +12,9 @@ pub enum RequestError {
     /// Another version, or no byte at all.
     #[error("the request is not of version {VERSION}")]
     Version,
-    /// Neither of the two lengths.
-    #[error("the request has neither the bytes of {} elements nor of {}", SIZES[0], SIZES[1])]
+    /// None of the lengths.
+    #[error("the request has the bytes of neither {DAY_TOKEN_ELEMENTS} element nor {} nor {}",
+        SIZES[0], SIZES[1])]
     Length,
     /// Key number zero.
     #[error("key numbers begin at 1")]
@@ -33,7 +34,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads a request.
+    /// Reads a request. Its number of elements has yet to fit the key's use.
     ///
     /// # Errors
     /// [`RequestError`]; every byte counts, nothing may follow.
@@ -45,7 +46,8 @@ impl Request {
         let Some([_, high, low]) = head else {
             return Err(RequestError::Length);
         };
-        if !SIZES.iter().any(|size| request_bytes(*size) == bytes.len()) {
+        let mut sizes = SIZES.into_iter().chain([DAY_TOKEN_ELEMENTS]);
+        if !sizes.any(|size| request_bytes(size) == bytes.len()) {
             return Err(RequestError::Length);
         }
         let key_number = u16::from_be_bytes([*high, *low]);
@@ -61,7 +63,7 @@ impl Request {
         self.key_number
     }
 
-    /// Number of elements, one of [`SIZES`].
+    /// Number of elements, one of [`SIZES`] or [`DAY_TOKEN_ELEMENTS`].
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a request is never empty")]
     pub fn len(&self) -> usize {

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::random::OsRandom;
 use crate::text::{self, TextError, TextKind};
+use crate::wire::OUTPUT_BYTES;
 use crate::{Factor, PublicKey, Request, answer};
 
 /// Private key of a key service. Text form `cgok1:` and 32 bytes in base64url; never printed, wiped
@@ -46,7 +47,7 @@ impl ServiceKey {
     /// Writes the text form.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
-        text::write_secret(TextKind::ServiceKey, self.secret.scalar().as_bytes())
+        text::write_secret(TextKind::ServiceKey, self.secret_bytes())
     }
 
     /// Public key, which clients pin.
@@ -87,7 +88,20 @@ impl ServiceKey {
         answer::write(request.key_number(), &evaluated.messages, &evaluated.proof)
     }
 
-    fn from_canonical(bytes: &[u8; 32]) -> Option<Self> {
+    /// Computes the output of an input that is known (RFC 9497, section 3.3.2, Evaluate).
+    pub(crate) fn output(&self, input: &[u8]) -> [u8; OUTPUT_BYTES] {
+        let output = self.server.evaluate(input);
+        output
+            .expect("the input is short and does not hash to the identity")
+            .into()
+    }
+
+    /// The 32 bytes of the text form.
+    pub(crate) fn secret_bytes(&self) -> &[u8; 32] {
+        self.secret.scalar().as_bytes()
+    }
+
+    pub(crate) fn from_canonical(bytes: &[u8; 32]) -> Option<Self> {
         Some(Self {
             secret: Factor::from_canonical(bytes)?,
             server: VoprfServer::new_with_key(bytes).ok()?,

@@ -31,10 +31,20 @@ pub enum TextKind {
     ServiceKey,
     /// Factor, `cgof1:`.
     Factor,
+    /// Public key of a token issuer, `cgtv1:`.
+    TokenPublicKey,
+    /// Private key of a token issuer, `cgtk1:`.
+    TokenKey,
 }
 
 impl TextKind {
-    const ALL: [Self; 3] = [Self::PublicKey, Self::ServiceKey, Self::Factor];
+    const ALL: [Self; 5] = [
+        Self::PublicKey,
+        Self::ServiceKey,
+        Self::Factor,
+        Self::TokenPublicKey,
+        Self::TokenKey,
+    ];
 
     /// What the text form of this kind begins with.
     #[must_use]
@@ -43,6 +53,8 @@ impl TextKind {
             Self::PublicKey => "cgov1:",
             Self::ServiceKey => "cgok1:",
             Self::Factor => "cgof1:",
+            Self::TokenPublicKey => "cgtv1:",
+            Self::TokenKey => "cgtk1:",
         }
     }
 }
@@ -53,6 +65,8 @@ impl fmt::Display for TextKind {
             Self::PublicKey => "public key of a key service",
             Self::ServiceKey => "private key of a key service",
             Self::Factor => "factor",
+            Self::TokenPublicKey => "public key of a token issuer",
+            Self::TokenKey => "private key of a token issuer",
         })
     }
 }
@@ -121,11 +135,7 @@ pub(crate) fn write_secret(kind: TextKind, bytes: &[u8; VALUE_BYTES]) -> SecretS
     SecretString::from(text)
 }
 
-/// Writes the text form of a public key.
-pub(crate) fn write_public(bytes: &[u8; VALUE_BYTES]) -> String {
-    format!(
-        "{}{}",
-        TextKind::PublicKey.prefix(),
-        BASE64URL.encode(bytes)
-    )
+/// Writes the text form of a public key of this kind.
+pub(crate) fn write_public(kind: TextKind, bytes: &[u8; VALUE_BYTES]) -> String {
+    format!("{}{}", kind.prefix(), BASE64URL.encode(bytes))
 }

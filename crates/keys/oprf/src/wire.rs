@@ -1,8 +1,11 @@
 //! What requests and answers have in common on the wire: sizes, lengths and the head.
 
-/// The two numbers of elements that a request may have. Places that no input needs are filled with
+/// The two numbers of elements that a request for pseudonyms or for tokens of batches may have. Places that no input needs are filled with
 /// random elements.
 pub const SIZES: [usize; 2] = [16, 256];
+
+/// Number of elements of a request for the token of a day, which no request for pseudonyms has.
+pub const DAY_TOKEN_ELEMENTS: usize = 1;
 
 /// Most elements of a request, and most inputs of a blinding.
 pub const MAX_ELEMENTS: usize = SIZES[1];
@@ -15,6 +18,9 @@ pub const MAX_REQUEST_BYTES: usize = request_bytes(MAX_ELEMENTS);
 
 /// Bytes of the longest answer.
 pub const MAX_ANSWER_BYTES: usize = answer_bytes(MAX_ELEMENTS);
+
+/// Bytes of an output of the RFC, which is a hash of SHA-512.
+pub(crate) const OUTPUT_BYTES: usize = 64;
 
 /// First byte of requests and answers.
 pub(crate) const VERSION: u8 = 1;

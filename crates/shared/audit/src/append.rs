@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use state_folder::FileLock;
 
 use crate::error::AuditError;
 use crate::files::{self, io_error};
@@ -47,7 +48,7 @@ pub struct Log {
     length: u64,
     /// True after a failure, until the newest file ends with its newest line again.
     is_untidy: bool,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Log {
@@ -63,7 +64,7 @@ impl Log {
         Self::open_locked(folder, lock, now)
     }
 
-    fn open_locked(folder: &Path, lock: File, now: DateTime<Utc>) -> Result<Self, AuditError> {
+    fn open_locked(folder: &Path, lock: FileLock, now: DateTime<Utc>) -> Result<Self, AuditError> {
         let verified = verify(folder, None)?;
         let name = files::names(folder)?.pop().unwrap_or_default();
         let note = verified.head.sequence + 1;

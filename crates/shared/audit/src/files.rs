@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rustix::fs::{FlockOperation, flock};
+use state_folder::FileLock;
 
 use crate::error::AuditError;
 
@@ -87,23 +87,20 @@ pub fn refuse_open(folder: &Path) -> Result<(), AuditError> {
     Ok(())
 }
 
-/// Locks the folder for this process, until the file is closed.
-pub(crate) fn lock(folder: &Path) -> Result<File, AuditError> {
-    let file = open_lock(folder)?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| AuditError::InUse {
+/// Locks the folder for this process.
+pub(crate) fn lock(folder: &Path) -> Result<FileLock, AuditError> {
+    FileLock::try_exclusive(open_lock(folder)?).map_err(|_| AuditError::InUse {
         path: folder.to_owned(),
-    })?;
-    Ok(file)
+    })
 }
 
-/// Locks the folder for this process, until the file is closed, as soon as no other process has
+/// Locks the folder for this process as soon as no other process has
 /// it locked; after `limit` at the latest, since one that hangs must not hang the others.
-pub(crate) fn lock_in_turn(folder: &Path, limit: Duration) -> Result<File, AuditError> {
-    let file = open_lock(folder)?;
+pub(crate) fn lock_in_turn(folder: &Path, limit: Duration) -> Result<FileLock, AuditError> {
     let tries = limit.as_millis() / LOOK_EVERY.as_millis();
     for _ in 0..tries {
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return Ok(file);
+        if let Ok(lock) = FileLock::try_exclusive(open_lock(folder)?) {
+            return Ok(lock);
         }
         std::thread::sleep(LOOK_EVERY);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use settings::{Loaded, SettingsError};
 use telemetry::LogConfig;
 
-use crate::{Failure, core_dumps};
+use crate::{Failure, core_dumps, memory_lock};
 
 /// Reads a configuration with `load` and starts the log of its `[log]` section.
 ///
@@ -20,6 +20,7 @@ pub fn open<C>(
     let loaded = self::load(path, load, init)?;
     telemetry::init_logs(log(&loaded.config))?;
     core_dumps::report();
+    memory_lock::report();
     Ok(loaded)
 }
 

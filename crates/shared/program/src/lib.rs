@@ -13,6 +13,7 @@ mod core_dumps;
 mod failure;
 pub mod files;
 mod findings;
+mod memory_lock;
 mod run;
 mod signals;
 #[cfg(feature = "daemon")]

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use crate::{Failure, core_dumps, terminal};
+use crate::{Failure, core_dumps, memory_lock, terminal};
 
 /// Time that blocking calls get to return once the command is done.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs a command to its end on a runtime of its own, prints its failure, and returns the exit code
-/// of the process. No core dump is written of it.
+/// of the process. No core dump is written of it, and where the limit of locked memory is infinite
+/// none of its memory is swapped out.
 pub fn run(command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     core_dumps::forbid();
+    // What failed is told when there is a log.
+    let _locked = memory_lock::lock();
     fault::arm_from_environment();
     match block_on(command) {
         Ok(()) => ExitCode::SUCCESS,

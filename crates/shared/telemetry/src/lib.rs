@@ -3,20 +3,18 @@
 
 mod disk;
 mod flat_json;
+mod health;
 mod listen;
 mod logs;
 
 #[cfg(feature = "http")]
 mod endpoint;
 #[cfg(feature = "http")]
-mod health;
-#[cfg(feature = "http")]
 mod server;
 
 pub use disk::{Disk, DiskState};
 #[cfg(feature = "http")]
 pub use endpoint::{Endpoint, ListenError, try_address};
-#[cfg(feature = "http")]
 pub use health::{Health, HealthPart};
 pub use listen::{ListenConfig, shared_address_mistake};
 pub use logs::{LogConfig, LogError, LogFormat, init_logs};

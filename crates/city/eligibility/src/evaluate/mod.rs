@@ -208,4 +208,4 @@ fn unproven(period: &Period, history: &History, claims: &[Claim]) -> Vec<Reason>
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

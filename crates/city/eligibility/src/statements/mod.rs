@@ -17,6 +17,7 @@ use crate::evaluate::{Evidence, MAX_FACTS};
 use crate::rules::{Period, Route, Rules};
 use crate::suspensions::suspensions;
 
+pub(crate) use recoveries::{LONGEST_ILLNESS_DAYS, LONGEST_RECOVERY_DAYS};
 pub use refusal::NoCertificate;
 
 /// Most doses that one person is taken to have had; with more no vaccination is stated.

@@ -12,13 +12,19 @@ use crate::span::DateSpan;
 /// where it is not on record when the illness began.
 const ILLNESS_DAYS: u64 = 60;
 
+/// Most days before the person was declared well in which a positive test is of that illness,
+/// however early it is on record to have begun.
+pub(crate) const LONGEST_ILLNESS_DAYS: u32 = 366;
+
 /// Number of days for which a recovery is stated to count where the rules set no end (Regulation
 /// (EU) 2021/953, article 7 (4)).
-const LONGEST_DAYS: u32 = 180;
+pub(crate) const LONGEST_RECOVERY_DAYS: u32 = 180;
 
 /// Record of a recovery.
 #[derive(Debug, Clone, Copy)]
 struct RecoveryRecord {
+    /// Day on which the illness began; `None` also where it is on record as later than the day on
+    /// which the person was declared well.
     began: Option<PartialDate>,
     /// Day on which the person was declared well; `None` where the date is coarse.
     well: Option<NaiveDate>,
@@ -53,7 +59,7 @@ fn records(basis: &Basis<'_>) -> Vec<RecoveryRecord> {
         } => {
             let span = DateSpan::of(*occurred_on, basis.today)?;
             Some(RecoveryRecord {
-                began: *began_on,
+                began: began_on.filter(|date| date.earliest() <= span.latest),
                 well: is_day(*occurred_on).then_some(span.earliest),
                 latest: span.latest,
             })
@@ -92,7 +98,7 @@ fn of_day(basis: &Basis<'_>, records: &[RecoveryRecord], well: NaiveDate) -> Opt
     let from = claim.first.max(first_positive);
     let last = claim
         .last
-        .unwrap_or_else(|| later(counts_from, LONGEST_DAYS));
+        .unwrap_or_else(|| later(counts_from, LONGEST_RECOVERY_DAYS));
     let counts = from <= last && basis.today <= last;
     counts.then_some(Certifiable {
         statement: Statement::Recovery {
@@ -107,7 +113,10 @@ fn of_day(basis: &Basis<'_>, records: &[RecoveryRecord], well: NaiveDate) -> Opt
 
 /// Day of the first positive nucleic acid test of the illness, or what stands for it.
 fn first_positive(basis: &Basis<'_>, began: Option<NaiveDate>, well: NaiveDate) -> NaiveDate {
-    let earliest = began.or_else(|| well.checked_sub_days(Days::new(ILLNESS_DAYS)));
+    let days_before = |days: u64| well.checked_sub_days(Days::new(days));
+    let earliest = began
+        .or_else(|| days_before(ILLNESS_DAYS))
+        .max(days_before(LONGEST_ILLNESS_DAYS.into()));
     let positive = basis.facts.iter().filter_map(|fact| match fact {
         Fact::Test {
             test,

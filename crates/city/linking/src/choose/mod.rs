@@ -34,13 +34,18 @@ pub struct StoredVersion {
     pub name_set: Option<NameSetId>,
     /// True where an operator has purged the record, and has not permitted newer versions since.
     pub purged: bool,
+    /// True where the fact has expired: of the version nothing but its number is kept.
+    pub expired: bool,
 }
 
 impl StoredVersion {
     /// True where the same version with this status and content would say something else. An
-    /// unknown content counts as equal.
+    /// unknown content counts as equal, and so does everything where the fact has expired.
     #[must_use]
     pub fn differs_from(&self, withdrawn: bool, content: [u8; 16]) -> bool {
+        if self.expired {
+            return false;
+        }
         let contents_differ = self.content.is_some_and(|stored| stored != content);
         self.withdrawn != withdrawn || contents_differ
     }
@@ -68,11 +73,12 @@ impl From<&IncomingEvent> for StoredVersion {
         Self {
             version: event.version,
             kind: event.kind,
-            withdrawn: event.is_withdrawn(),
-            content: Some(event.content),
+            withdrawn: event.asserted.is_none(),
+            content: (!event.is_tombstone()).then_some(event.content),
             owner: Some(event.owner),
             name_set: event.name_set(),
             purged: false,
+            expired: event.is_tombstone(),
         }
     }
 }

@@ -31,6 +31,7 @@ fn withdrawn(number: u8, version: i64, kind: FactKind) -> IncomingEvent {
         owner: OWNER,
         kind,
         asserted: None,
+        is_outdated: false,
     }
 }
 
@@ -81,6 +82,7 @@ fn stored(version: i64, kind: FactKind, content: u8) -> StoredVersion {
         owner: Some(OWNER),
         name_set: None,
         purged: false,
+        expired: false,
     }
 }
 
@@ -88,6 +90,7 @@ fn batches(events: Vec<IncomingEvent>) -> Vec<OpenBatch> {
     vec![OpenBatch {
         id: BatchId([0; 16]),
         name: None,
+        tokens: None,
         events,
         refusals: Vec::new(),
     }]
@@ -251,6 +254,7 @@ fn a_record_in_two_batches_is_answered_in_both() {
     let of_id = |id, contents: [u8; 2]| OpenBatch {
         id: BatchId([id; 16]),
         name: None,
+        tokens: None,
         events: contents.map(event).to_vec(),
         refusals: Vec::new(),
     };
@@ -300,4 +304,41 @@ fn set_changes_are_what_the_written_versions_add_and_take() {
     ];
     expected.sort_unstable_by_key(|change| change.id);
     assert_eq!(chosen.set_changes, expected);
+}
+
+#[test]
+fn an_expired_record_keeps_its_owner_and_its_kind_and_takes_what_is_newer() {
+    let expired = StoredVersion {
+        expired: true,
+        content: None,
+        ..stored(4, FactKind::Vaccination, 0)
+    };
+    let held = HashMap::from([([1; 32], expired)]);
+    let chosen_of = |event: IncomingEvent| {
+        let group = batches(vec![event]);
+        let chosen = choose_all(&group, &held);
+        let reasons: Vec<RefusalReason> = chosen
+            .refusals
+            .iter()
+            .map(|refusal| refusal.reason)
+            .collect();
+        (written(&chosen), chosen.outcome.unchanged, reasons)
+    };
+    let nothing = Vec::<RefusalReason>::new;
+    assert_eq!(chosen_of(asserted(1, 4, 1)), (vec![], 1, nothing()));
+    assert_eq!(chosen_of(asserted(1, 5, 1)), (vec![5], 0, nothing()));
+    assert_eq!(chosen_of(asserted(1, 3, 1)), (vec![], 0, nothing()));
+    let outdated = IncomingEvent {
+        is_outdated: true,
+        ..asserted(1, 5, 1)
+    };
+    let tombstone = outdated.tombstone();
+    assert!(tombstone.is_tombstone() && !tombstone.is_withdrawn());
+    assert_eq!(chosen_of(tombstone), (vec![5], 0, nothing()));
+    let forged = of_owner(OTHER_OWNER, asserted(1, 5, 1));
+    let not_the_owner = vec![RefusalReason::NotTheOwner];
+    assert_eq!(chosen_of(forged), (vec![], 0, not_the_owner));
+    let other_kind = withdrawn(1, 5, FactKind::Test);
+    let kind_changed = vec![RefusalReason::KindChanged];
+    assert_eq!(chosen_of(other_kind), (vec![], 0, kind_changed));
 }

@@ -14,6 +14,7 @@ use super::audit;
 use super::config_file::LoadedConfig;
 use super::disks::disks_in_use;
 use super::rules::read_rules;
+use super::{expire, tokens};
 use crate::escrow_folder::open_folder;
 use crate::passes::{DatedKey, KeyProduct, KeyState, PassKeys, PassesConfig};
 use crate::portal::{Door, DoorError};
@@ -29,6 +30,8 @@ pub(super) async fn check(loaded: &LoadedConfig, now: DateTime<Utc>) -> Result<(
     let mut printer = Findings::new(CheckLayout::Rows);
     check_keys_and_store(loaded, &mut printer).await;
     check_escrow(loaded, &mut printer);
+    tokens::check(loaded, &mut printer);
+    expire::check(loaded, &mut printer);
     check_queue(loaded, &mut printer).await;
     check_passes(loaded, now, &mut printer).await;
     check_disks(loaded, &mut printer);
@@ -239,8 +242,11 @@ async fn look_at_queue(loaded: &LoadedConfig, printer: &mut Findings) -> Result<
     if verifiers.is_empty() {
         return Ok(());
     }
-    let outcome = broker::check_loop(queue, &loaded.base, &key.public(), &verifiers, None).await?;
-    print_outcome(printer, outcome);
+    let base = &loaded.base;
+    let key = key.public();
+    let token = async { Ok(tokens::of_probe(loaded)) };
+    let looped = broker::check_loop_with(queue, base, &key, &verifiers, None, token);
+    print_outcome(printer, looped.await?);
     Ok(())
 }
 

@@ -26,6 +26,9 @@ fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     if let Some((what, help)) = loaded.config.portal.mistake() {
         return Err(settings::mistake(path, what, help));
     }
+    if let Some(mistake) = loaded.config.retention_mistake() {
+        return Err(settings::mistake(path, mistake.what, mistake.help));
+    }
     if let Some(mistake) = loaded.config.audit_mistake() {
         return Err(settings::mistake(path, mistake.what, mistake.help));
     }

@@ -5,7 +5,9 @@ mod check;
 mod closing;
 mod config_file;
 mod dead_letters;
+mod delete_subject;
 mod disks;
+mod expire;
 mod failure;
 mod init;
 mod keys;
@@ -17,6 +19,7 @@ mod rekey;
 mod rules;
 mod run;
 mod show;
+mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,6 +82,11 @@ enum Command {
     /// Withdraw the records of an auditor's list, because the account that stated them was
     /// compromised. Goes on where it was stopped; registries and portals may run meanwhile.
     Purge(purge::PurgeArguments),
+    /// Delete everything that is known of one person, who has asked for it and is named by the
+    /// pseudonyms that `city-portal pseudonyms` prints.
+    DeleteSubject(delete_subject::DeleteSubjectArguments),
+    /// Have facts expire that no pass can rest on any more, by [retention], as `run` does once a day.
+    Expire(expire::ExpireArguments),
     /// Bring stored names of suite voprf under a new key of the key services, by the factors in
     /// keys.rekeyed. Goes on where it was stopped; registries and portals may run meanwhile.
     Rekey(rekey::RekeyArguments),
@@ -153,6 +161,28 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             )
             .await
         }
+        Command::DeleteSubject(delete) => {
+            let loaded = open()?;
+            audited(
+                Some(delete.audited()),
+                &loaded,
+                clock.as_ref(),
+                async |counts| {
+                    delete_subject::delete_subject(&delete, &loaded, clock.now(), counts).await
+                },
+            )
+            .await
+        }
+        Command::Expire(expire) => {
+            let loaded = open()?;
+            audited(
+                Some(expire.audited()),
+                &loaded,
+                clock.as_ref(),
+                async |counts| expire::expire(&expire, &loaded, clock.now(), counts).await,
+            )
+            .await
+        }
         Command::Rekey(rekey) => {
             let loaded = open()?;
             audited(Some("rekey"), &loaded, clock.as_ref(), async |counts| {
@@ -164,7 +194,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Show(show) => {
             let loaded = open()?;
             audited(show.audited(), &loaded, clock.as_ref(), async |counts| {
-                show::show(&show, &loaded, counts).await
+                show::show(&show, &loaded, clock.now(), counts).await
             })
             .await
         }

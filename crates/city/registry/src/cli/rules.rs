@@ -127,7 +127,7 @@ async fn apply(
 }
 
 /// Refuses pseudonyms of keys that are not open: nothing is known under them, whoever it is.
-fn check_epochs(subject: &[Pseudonym], open: &[Epoch]) -> Result<(), Failure> {
+pub(super) fn check_epochs(subject: &[Pseudonym], open: &[Epoch]) -> Result<(), Failure> {
     match subject.iter().find(|one| !open.contains(&one.epoch)) {
         None => Ok(()),
         Some(one) => Err(Failure::Usage(format!(

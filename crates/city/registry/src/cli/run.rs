@@ -18,6 +18,8 @@ use tokio_util::task::TaskTracker;
 use super::closing::close_in_time;
 use super::config_file::LoadedConfig;
 use super::disks::{disk_loop, disks_in_use};
+use super::expire::expiry_loop;
+use super::tokens::token_loop;
 use crate::breaker::STORE;
 use crate::consume::{count_store_error, register_metrics};
 use crate::{ConsumeError, ConsumeStep, OpenRegistryError, Reader, Registry};
@@ -95,6 +97,14 @@ pub(super) async fn run(
         watched.push(tasks.spawn(watch(consuming, part, stop.clone())));
     }
     tasks.spawn(prune_loop(reader.clone(), Arc::clone(&clock), stop.clone()));
+    if reader.tokens.is_some() {
+        tasks.spawn(token_loop(reader.clone(), Arc::clone(&clock), stop.clone()));
+    }
+    tasks.spawn(expiry_loop(
+        reader.clone(),
+        Arc::clone(&clock),
+        stop.clone(),
+    ));
     stop.cancelled().await;
     systemd::notify_stopping();
     tracing::info!(

@@ -1,5 +1,6 @@
 //! `city-registry show`: prints the facts of a subject, or counts over the store.
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use contract::Fact;
 use program::Failure;
@@ -43,16 +44,32 @@ impl ShowArguments {
 pub(super) async fn show(
     arguments: &ShowArguments,
     loaded: &LoadedConfig,
+    now: DateTime<Utc>,
     counts: &mut Counts,
 ) -> Result<(), Failure> {
     let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     let reader = Reader::open(&loaded.config.store, keys, &loaded.base).await?;
     if arguments.stats {
         let stats = reader.stats().await?;
+        let alive = match &loaded.config.tokens {
+            Some(_) => Some(reader.alive_clinics(now).await?),
+            None => None,
+        };
         if arguments.json {
-            print_json(&json!(stats));
+            let mut all = json!(stats);
+            if let Some(alive) = alive {
+                all["alive_clinics"] = json!(alive);
+            }
+            print_json(&all);
         } else {
             print_stats(&stats);
+            if let Some(alive) = alive {
+                print_line(format!(
+                    "alive       clinics by their tokens of the UTC day: {} today so far, {} \
+                     yesterday",
+                    alive.today, alive.yesterday
+                ));
+            }
         }
     }
     if arguments.is_about_a_person() {

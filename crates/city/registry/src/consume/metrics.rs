@@ -6,14 +6,18 @@ use az::SaturatingAs;
 use contract::{DifferenceKind, ProbeAnswer};
 use linking::GroupOutcome;
 
+#[cfg(feature = "cli")]
+use crate::store::Expired;
 use crate::store::StoreError;
+#[cfg(feature = "cli")]
+use crate::tokens::TokenFault;
 
 /// Registers every metric of README.md at zero, so that an alert can tell "none yet" from "not
 /// counted". Those of
 /// disks are there where the registry has files of its own.
 #[cfg(feature = "cli")]
 pub(crate) fn register() {
-    let counters: [(&'static str, &'static str, &[&'static str]); 6] = [
+    let counters: [(&'static str, &'static str, &[&'static str]); 7] = [
         (
             "registry_events_total",
             "outcome",
@@ -42,11 +46,19 @@ pub(crate) fn register() {
             &["equal", "missing", "stale", "newer", "conflicting"],
         ),
         ("registry_store_errors_total", "kind", &StoreError::KINDS),
+        (
+            "registry_expired_facts_total",
+            "kind",
+            &["vaccination", "test", "recovery"],
+        ),
     ];
     for (metric, label, values) in counters {
         for value in values {
             metrics::counter!(metric, label => *value).absolute(0);
         }
+    }
+    for fault in TokenFault::ALL {
+        metrics::counter!("registry_token_faults_total", "fault" => fault.as_str()).absolute(0);
     }
     for metric in ["registry_conflicts_total", "registry_store_races_total"] {
         metrics::counter!(metric).absolute(0);
@@ -82,6 +94,15 @@ pub(super) fn count_events(outcome: &GroupOutcome) {
         metrics::counter!("registry_events_total", "outcome" => name).increment(events as u64);
     }
     metrics::counter!("registry_conflicts_total").increment(outcome.conflicts as u64);
+}
+
+/// Counts facts that expired.
+#[cfg(feature = "cli")]
+pub(crate) fn count_expired(expired: &Expired) {
+    for (kind, facts) in &expired.facts {
+        metrics::counter!("registry_expired_facts_total", "kind" => kind.as_str())
+            .increment((*facts).saturating_as());
+    }
 }
 
 /// Counts a batch that went to the dead letters.

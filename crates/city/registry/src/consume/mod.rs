@@ -33,7 +33,7 @@ use guard::GuardedStore;
 #[cfg(feature = "portal")]
 pub(crate) use metrics::count_store_error;
 #[cfg(feature = "cli")]
-pub(crate) use metrics::register as register_metrics;
+pub(crate) use metrics::{count_expired, register as register_metrics};
 use pending::{PendingBatch, PendingBatches};
 use session::QueueSession;
 pub use step::{ConsumeError, ConsumeStep};

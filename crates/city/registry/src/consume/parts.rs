@@ -21,6 +21,7 @@ pub(super) fn part(batch: &OpenBatch, events: Range<usize>) -> OpenBatch {
     OpenBatch {
         id: batch.id,
         name: batch.name,
+        tokens: batch.tokens,
         refusals: if events.start == 0 {
             batch.refusals.clone()
         } else {
@@ -36,6 +37,7 @@ pub(super) fn add(before: Option<Applied>, part: Applied) -> Applied {
         return part;
     };
     whole.outcome += part.outcome;
+    whole.replayed = whole.replayed.max(part.replayed);
     for (answer, more) in whole.answers.iter_mut().zip(part.answers) {
         answer.accepted += more.accepted;
         answer.refused.extend(more.refused);
@@ -76,6 +78,7 @@ mod tests {
                 refused: vec![refused(index)],
                 superseded: vec![superseded(record)],
             }],
+            replayed: 0,
         };
         let first = add(None, answered(7, 2));
         let whole = add(Some(first), answered(3, 1));
@@ -101,6 +104,7 @@ mod tests {
         let batch = OpenBatch {
             id,
             name: None,
+            tokens: None,
             events: Vec::new(),
             refusals: vec![refusal],
         };

@@ -241,6 +241,7 @@ mod tests {
             let opened = OpenedBatch {
                 content,
                 answer_key,
+                sealed_tokens: None,
                 key_index: 0,
             };
             pending.push(PendingBatch::new(delivery, opened, DateTime::UNIX_EPOCH));
@@ -260,6 +261,7 @@ mod tests {
         BatchContent::Facts(OpenBatch {
             id: ID,
             name: None,
+            tokens: None,
             events: Vec::new(),
             refusals: vec![refusal; events],
         })
@@ -297,6 +299,7 @@ mod tests {
         let probe = BatchContent::Probe(OpenProbe {
             id: ID,
             probed: Vec::new(),
+            tokens: Ok(None),
             records: Vec::new(),
         });
         let mut pending = opened(vec![facts(1), facts(1), probe, facts(1), facts(1)]).await;

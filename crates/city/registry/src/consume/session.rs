@@ -19,8 +19,8 @@ use super::step::{ConsumeError, StepTotals};
 use super::store_batches::StoredGroup;
 use super::suspects::Suspects;
 use crate::config::ConsumeConfig;
-use crate::keys::Keys;
 use crate::open::{DeadLetterReason, GIVEN_UP, OpenedDelivery, Opening, STORE_REFUSES};
+use crate::reader::Reader;
 use crate::receipts::ReceiptSender;
 use crate::store::StoreError;
 
@@ -33,9 +33,7 @@ pub(super) struct QueueSession {
     consumer: Box<dyn Consumer>,
     /// Way out for receipts; absent where the registry has no key for them.
     receipts: Option<Arc<ReceiptSender>>,
-    keys: Arc<Keys>,
-    /// True where what batches state is laid down for an auditor.
-    names_batches: bool,
+    reader: Reader,
     settings: ConsumeConfig,
     clock: Arc<dyn Clock>,
     budget: DeadLetterBudget,
@@ -63,8 +61,7 @@ impl QueueSession {
         Ok(Self {
             consumer: context.consumer()?,
             receipts: context.receipts.clone(),
-            keys: Arc::clone(&context.reader.keys),
-            names_batches: context.reader.store.has_escrow(),
+            reader: context.reader.clone(),
             settings: context.settings.clone(),
             clock: Arc::clone(&context.clock),
             budget: DeadLetterBudget::new(context.clock.elapsed()),
@@ -116,12 +113,7 @@ impl QueueSession {
 
     /// Begins to open deliveries.
     pub(super) fn open(&mut self, deliveries: Vec<Delivery>, now: DateTime<Utc>) {
-        self.opening = Some(Opening::start(
-            deliveries,
-            Arc::clone(&self.keys),
-            self.names_batches,
-            now,
-        ));
+        self.opening = Some(Opening::start(deliveries, self.reader.clone(), now));
     }
 
     /// Number of batches to take: as many as fill a transaction, judged by those before.
@@ -330,7 +322,7 @@ mod tests {
 
     use crate::breaker::{Breaker, STORE};
     use crate::config::{SqliteConfig, StoreConfig};
-    use crate::reader::Reader;
+    use crate::keys::Keys;
 
     async fn context(queue: &QueueConfig, base: &Path) -> ConsumeContext {
         let keys = Keys::new(

@@ -21,6 +21,7 @@ use super::step::StepTotals;
 use crate::open::BatchContent;
 use crate::probe::OpenProbe;
 use crate::store::{Applied, Store, StoreError};
+use crate::tokens::TokenFault;
 
 /// Means to store pending batches.
 pub(super) struct BatchStorer<'a> {
@@ -121,6 +122,10 @@ impl BatchStorer<'_> {
                 if let Progress::Whole(applied) = progress {
                     count_batches(batches.len());
                     count_events(&applied.outcome);
+                    if applied.replayed > 0 {
+                        TokenFault::Replayed.count(applied.replayed as u64);
+                        TokenFault::Replayed.tell("batch");
+                    }
                 }
             }
             Err(error) => count_store_error(error),
@@ -177,8 +182,28 @@ impl BatchStorer<'_> {
         }
     }
 
+    /// Spends the tokens of a probe; false where it has none that is good, and so no answer.
+    async fn spend_for(&self, probe: &OpenProbe) -> Result<bool, StoreError> {
+        let tokens = match &probe.tokens {
+            Err(_) => return Ok(false),
+            Ok(None) => return Ok(true),
+            Ok(Some(tokens)) => tokens,
+        };
+        let spent = self.store.spend(tokens, self.now).await;
+        let is_own = spent.inspect_err(count_store_error)?;
+        if !is_own {
+            TokenFault::Replayed.count(1);
+            TokenFault::Replayed.tell("probe");
+        }
+        Ok(is_own)
+    }
+
     /// Compares the probed records with what is stored; `None` where no answer can be sent.
     async fn answer_probe(&self, probe: &OpenProbe) -> Result<Option<ProbeAnswer>, StoreError> {
+        if !self.spend_for(probe).await? {
+            count_probes(1, false);
+            return Ok(None);
+        }
         if !self.can_answer {
             tracing::warn!(
                 event = "probe-unanswered",

@@ -12,8 +12,10 @@ use linking::{
 
 use super::batch_escrow::{BatchEscrow, stated};
 use super::error::StoreError;
+use super::expire::with_tombstones;
 use super::marks::NewMarks;
 use super::persons::{Linking, relink};
+use super::tokens::spend;
 use super::transaction::{Abort, Applied, Attempt, StoreTransaction};
 
 /// Applies the batches within the transaction; the caller commits, or rolls back on [`Abort`].
@@ -27,6 +29,9 @@ pub(super) async fn apply(
 ) -> Result<Applied, Abort> {
     transaction.lock_writers(attempt.exclusive).await?;
     refuse_changed_names(transaction, batches).await?;
+    let spent = spend(transaction, batches, now).await?;
+    let judged: Option<Vec<&OpenBatch>> = spent.changed.as_ref().map(|all| all.iter().collect());
+    let batches = judged.as_deref().unwrap_or(batches);
     let stored = if attempt.blind {
         HashMap::new()
     } else {
@@ -34,6 +39,9 @@ pub(super) async fn apply(
         let records = sorted(events.map(|event| event.record.stored).collect());
         transaction.lock_stored(&records).await?
     };
+    let changed = with_tombstones(batches, &stored);
+    let changed: Option<Vec<&OpenBatch>> = changed.as_ref().map(|changed| changed.iter().collect());
+    let batches = changed.as_deref().unwrap_or(batches);
     let chosen = choose(batches, &stored);
     let mut marks = NewMarks::default();
     let linking = Linking {
@@ -72,7 +80,11 @@ pub(super) async fn apply(
         merged: persons.ended,
         ..outcome
     };
-    Ok(Applied { outcome, answers })
+    Ok(Applied {
+        outcome,
+        answers,
+        replayed: spent.replayed,
+    })
 }
 
 /// Gives up where a batch states names of an epoch whose names have changed. They change alone

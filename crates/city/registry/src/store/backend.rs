@@ -14,6 +14,7 @@ use sqlx::Error;
 use super::asked::AskedPerson;
 use super::batch_escrow::BatchEscrow;
 use super::certificates::IssueCounts;
+use super::expire::ExpiryStore;
 use super::marks::Mark;
 use super::passes::{PassCount, PassKey};
 use super::person_statements::NameValue;
@@ -22,6 +23,7 @@ use super::purge::{ListedRecord, PurgeManner, PurgedPart};
 use super::rekey::RekeyStore;
 use super::rows::{ActionRow, ContestRow, FactRow};
 use super::stats::CountRow;
+use super::tokens::TokenStore;
 use super::transaction::{Abort, Applied, Attempt};
 
 /// Beginning of the SHA-256 of a message's bytes.
@@ -30,7 +32,9 @@ pub(crate) type MessageKey = [u8; 16];
 /// Database that holds pseudonyms and facts. Errors are the driver's; the store makes
 /// them its own.
 #[async_trait]
-pub(super) trait Backend: IssueCounts + RekeyStore + fmt::Debug + Send + Sync {
+pub(super) trait Backend:
+    IssueCounts + RekeyStore + ExpiryStore + TokenStore + fmt::Debug + Send + Sync
+{
     /// Name of the kind of database, for the operator.
     fn name(&self) -> &'static str;
 

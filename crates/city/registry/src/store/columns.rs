@@ -20,11 +20,16 @@ pub(super) struct MedicalColumns {
 
 /// Word for the status column.
 pub(super) fn status(event: &IncomingEvent) -> &'static str {
-    if event.is_withdrawn() {
+    if event.asserted.is_none() {
         "withdrawn"
     } else {
         "asserted"
     }
+}
+
+/// Digest of the content; `None` where nothing of it is to be kept.
+pub(super) fn content(event: &IncomingEvent) -> Option<[u8; 16]> {
+    (!event.is_tombstone()).then_some(event.content)
 }
 
 /// Medical columns of a fact; `None` for a withdrawn one.

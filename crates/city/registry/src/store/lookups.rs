@@ -37,6 +37,15 @@ macro_rules! lookups {
             query.fetch_all(executor).await
         }
 
+        /// Facts of the subjects with their sets of names, sorted by subject.
+        pub(super) async fn held_facts<'e>(
+            executor: impl $executor<'e>,
+            subjects: &[SubjectId],
+        ) -> Result<Vec<HeldFact>, Error> {
+            let query = sqlx::query_as(HELD_FACTS).bind($ids(subjects));
+            query.fetch_all(executor).await
+        }
+
         /// Pseudonyms of `subjects`, or all.
         pub(super) async fn pseudonyms<'e>(
             executor: impl $executor<'e>,

@@ -8,10 +8,13 @@ mod batch_escrow;
 mod certificates;
 mod columns;
 mod error;
+mod expire;
 mod failures;
+mod held_facts;
 mod lookups;
 mod marks;
 mod migrations;
+mod old_facts;
 mod passes;
 mod person_statements;
 mod persons;
@@ -27,6 +30,8 @@ mod sqlite;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod token_statements;
+mod tokens;
 mod transaction;
 mod upgrade;
 
@@ -52,6 +57,7 @@ pub(crate) use batch_escrow::BatchEscrow;
 pub(crate) use certificates::{CertificateCount, CertificateKey};
 pub use error::StoreError;
 use error::{is_race, unavailable};
+pub use expire::Expired;
 pub(crate) use passes::{PassCount, PassKey};
 pub(crate) use person_statements::NameValue;
 pub(crate) use persons::PersonsChanged;
@@ -62,6 +68,7 @@ pub use rekey::{RekeyProgress, Rekeyed};
 pub(crate) use rows::FactRow;
 pub use rows::{ActionRow, ContestRow};
 pub use stats::Stats;
+pub use tokens::AliveClinics;
 use transaction::Abort;
 pub(crate) use transaction::Applied;
 

@@ -95,10 +95,12 @@ fn invented() -> OpenBatch {
         owner: [0; 16],
         kind: FactKind::Recovery,
         asserted: Some(Assertion::new(fact, vec![person])),
+        is_outdated: false,
     };
     OpenBatch {
         id: batch,
         name: None,
+        tokens: None,
         events: vec![event],
         refusals: Vec::new(),
     }

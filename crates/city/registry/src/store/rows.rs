@@ -5,8 +5,8 @@ use linking::{CityPseudonym, Decision, NameSetId, StoredRecord, StoredVersion, S
 use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
 
 use super::columns::{kind, pseudonym, undecodable};
+use super::old_facts::OldFact;
 use super::person_statements::{NameRow, NameValue, SetRow};
-use super::transaction::OldFact;
 
 /// Row of a fact, with the subject of its person.
 #[derive(Debug, Clone)]
@@ -136,7 +136,7 @@ pub(super) fn subject_pseudonym(
 }
 
 /// Columns of a stored version: record, version, kind, status, content, owner, name set,
-/// whether it is purged.
+/// whether it is purged, whether it has expired.
 pub(super) type VersionColumns = (
     Vec<u8>,
     i64,
@@ -146,13 +146,14 @@ pub(super) type VersionColumns = (
     Option<Vec<u8>>,
     Option<Vec<u8>>,
     bool,
+    bool,
 );
 
 /// Stored version behind its columns, with its record.
 pub(super) fn record_version(
     columns: VersionColumns,
 ) -> Result<(StoredRecord, StoredVersion), Error> {
-    let (record, version, kind_name, status, content, owner, name_set, purged) = columns;
+    let (record, version, kind_name, status, content, owner, name_set, purged, expired) = columns;
     let half = |bytes: Option<Vec<u8>>, what| {
         let half = bytes.map(<[u8; 16]>::try_from).transpose();
         half.map_err(|_| undecodable(what))
@@ -165,6 +166,7 @@ pub(super) fn record_version(
         owner: half(owner, "owner")?,
         name_set: half(name_set, "name set")?.map(NameSetId),
         purged,
+        expired,
     };
     Ok((digest(&record)?, stored))
 }
@@ -286,7 +288,7 @@ pub(super) fn old_fact(columns: OldFactColumns) -> Result<OldFact, Error> {
     })
 }
 
-fn set_id(bytes: Vec<u8>) -> Result<NameSetId, Error> {
+pub(super) fn set_id(bytes: Vec<u8>) -> Result<NameSetId, Error> {
     let id = bytes.try_into().map_err(|_| undecodable("name set"))?;
     Ok(NameSetId(id))
 }

@@ -188,7 +188,7 @@ macro_rules! insert_facts {
         concat!(
             "INSERT INTO fact (record, version, kind, status, owner, name_set, vaccine,
                 dose_number, series_doses, test, result, began_on, occurred_on, occurred_earliest,
-                content) ",
+                content, expired) ",
             $rows,
             " ON CONFLICT (record) ",
             $conflict
@@ -206,7 +206,8 @@ macro_rules! replace_fact {
             series_doses = excluded.series_doses, test = excluded.test,
             result = excluded.result, began_on = excluded.began_on,
             occurred_on = excluded.occurred_on,
-            occurred_earliest = excluded.occurred_earliest, content = excluded.content
+            occurred_earliest = excluded.occurred_earliest, content = excluded.content,
+            expired = excluded.expired
         WHERE excluded.kind = fact.kind AND excluded.version > fact.version
             AND (fact.owner IS NULL OR fact.owner = excluded.owner) AND NOT fact.purged"
     };
@@ -226,6 +227,44 @@ macro_rules! purge_facts {
     };
 }
 pub(super) use purge_facts;
+
+/// Keeps nothing of the facts of the records that `$is_one_of` but their versions.
+macro_rules! expire_facts {
+    ($is_one_of:literal) => {
+        concat!(
+            "UPDATE fact SET status = 'withdrawn', name_set = NULL, vaccine = NULL,
+                dose_number = NULL, series_doses = NULL, test = NULL, result = NULL,
+                began_on = NULL, occurred_on = NULL, occurred_earliest = NULL, content = NULL,
+                expired = TRUE
+            WHERE record ",
+            $is_one_of
+        )
+    };
+}
+pub(super) use expire_facts;
+
+/// First `$2` subjects above the id `$1`.
+pub(super) const SUBJECTS_AFTER: &str = "SELECT id FROM subject WHERE id > $1 ORDER BY id LIMIT $2";
+
+/// Facts of the subjects that `$are_asked`, each with its set of names; none of a subject with a
+/// name that is kept apart.
+macro_rules! held_facts {
+    ($are_asked:literal) => {
+        concat!(
+            "SELECT f.record, f.version, ",
+            fact_columns!(),
+            ", p.subject_id, f.name_set, s.records, CAST(length(s.names) / 32 AS BIGINT)
+            FROM fact AS f ",
+            facts_of_pseudonyms!(),
+            "WHERE p.subject_id ",
+            $are_asked,
+            " AND NOT EXISTS (SELECT 1 FROM pseudonym AS n
+                WHERE n.subject_id = p.subject_id AND n.apart)
+            ORDER BY p.subject_id, f.record"
+        )
+    };
+}
+pub(super) use held_facts;
 
 /// Has newer versions of purged records taken again.
 macro_rules! permit_facts {

@@ -5,37 +5,22 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contract::StoredAnswer;
-use linking::{
-    EventRefusal, GroupOutcome, IncomingEvent, NameSetId, StoredRecord, StoredVersion, SubjectId,
-};
+use linking::{EventRefusal, GroupOutcome, IncomingEvent, StoredRecord, StoredVersion, SubjectId};
 use sqlx::Error;
 
 use super::error::StoreError;
+use super::held_facts::HeldFact;
+use super::old_facts::{MovedFact, OldFact};
 use super::person_statements::{NameValue, PersonStatements};
 use super::rekey::RekeyStatements;
-
-/// Fact as it was stored before links, as far as its new names need it.
-pub(super) struct OldFact {
-    /// Digest of the record, as its clinic sends it.
-    pub record: [u8; 32],
-    /// Strongest name that the record stated; `None` when withdrawn.
-    pub name: Option<NameValue>,
-}
-
-/// Fact's new names.
-pub(super) struct MovedFact {
-    /// Digest of the record, as its clinic sends it.
-    pub sent: [u8; 32],
-    /// Second-layer digest of the record.
-    pub stored: StoredRecord,
-    /// Set of the person's names; `None` when withdrawn.
-    pub name_set: Option<NameSetId>,
-}
+use super::token_statements::TokenStatements;
 
 /// Statements of one writing transaction, each over a whole set: facts, and by its supertrait
 /// persons.
 #[async_trait]
-pub(super) trait StoreTransaction: PersonStatements + RekeyStatements {
+pub(super) trait StoreTransaction:
+    PersonStatements + RekeyStatements + TokenStatements
+{
     /// Joins the writers until the transaction ends: as one of many, or alone. Alone it cannot lose
     /// a race.
     async fn lock_writers(&mut self, exclusive: bool) -> Result<(), Error>;
@@ -62,6 +47,14 @@ pub(super) trait StoreTransaction: PersonStatements + RekeyStatements {
     /// Has newer versions taken again of those of the records that are purged, and returns their
     /// number.
     async fn permit_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error>;
+
+    /// Facts of the subjects with their sets of names, sorted by subject; none of a subject with a
+    /// name that is kept apart.
+    async fn held_facts(&mut self, subjects: &[SubjectId]) -> Result<Vec<HeldFact>, Error>;
+
+    /// Keeps nothing of the facts of records that are stored and locked but their versions. Returns
+    /// the number of records.
+    async fn expire_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error>;
 
     /// Returns whether changes of evidence are marked.
     async fn is_watched(&mut self) -> Result<bool, Error>;
@@ -140,6 +133,8 @@ pub(crate) struct Applied {
     pub outcome: GroupOutcome,
     /// Answer to each batch, in the batches' order.
     pub answers: Vec<StoredAnswer>,
+    /// Number of batches that were refused because their token is spent for another one.
+    pub replayed: usize,
 }
 
 /// Manner in which a transaction is tried.

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use linking::{CityPseudonym, MAX_COMPONENT_NAMES, NameSetId, SecondLayerKey, SubjectId};
 
+use super::old_facts::{MovedFact, OldFact};
 use super::person_statements::{NameValue, SetRow};
-use super::transaction::{Abort, MovedFact, OldFact, StoreTransaction};
+use super::transaction::{Abort, StoreTransaction};
 
 /// Number of facts that are moved in one transaction. Few under test, so that it takes several.
 const CHUNK_FACTS: usize = if cfg!(test) { 4 } else { 10_000 };

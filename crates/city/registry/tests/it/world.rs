@@ -9,7 +9,7 @@ use clock::{Clock, ManualClock};
 use contract::{
     AnswerKey, Body, ContentDigest, Event, Fact, FactKind, OwnerToken, PartialDate, PrivateKey,
     Pseudonym, PublicKey, Receipt, ReceiptSigner, ReceiptVerifier, RecordDigest, Scheme,
-    SealedBatch, Subject, Suite, TestCode, TestResult, Vaccine, Version, wire,
+    SealedBatch, SealedTokens, Subject, Suite, TestCode, TestResult, Vaccine, Version, wire,
 };
 use registry::{
     ConsumeConfig, ConsumeStep, EscrowConfig, Keys, PostgresConfig, Reader, Registry,
@@ -165,6 +165,24 @@ impl World {
         Self::with_reader(reader, queue, public, verifier, folder)
     }
 
+    /// Registry on a directory and a SQLite file, whose reader `set` has set up further.
+    pub(crate) async fn set_up(set: impl FnOnce(&mut Reader)) -> Self {
+        let store = StoreConfig::Sqlite(SqliteConfig {
+            path: "registry.sqlite".into(),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let signer = ReceiptSigner::generate();
+        let private = PrivateKey::generate();
+        let public = private.public();
+        let verifier = signer.verifier();
+        let keys = Keys::new(private, Vec::new(), SecondLayerKey::generate());
+        let keys = keys.with_receipt_key(signer);
+        let mut reader = Reader::open(&store, keys, folder.path()).await.unwrap();
+        set(&mut reader);
+        let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
+        Self::with_reader(reader, queue, public, verifier, folder)
+    }
+
     fn with_reader(
         reader: Reader,
         queue: QueueConfig,
@@ -199,6 +217,16 @@ impl World {
 
     pub(crate) async fn send_encoded(&self, encoded: &[u8]) -> (SealedBatch, AnswerKey) {
         let (batch, key) = self.public.seal(encoded).unwrap();
+        self.publisher.publish(&batch).await.unwrap();
+        (batch, key)
+    }
+
+    pub(crate) async fn send_with_tokens(
+        &self,
+        encoded: &[u8],
+        tokens: &SealedTokens,
+    ) -> (SealedBatch, AnswerKey) {
+        let (batch, key) = self.public.seal_with_tokens(encoded, tokens).unwrap();
         self.publisher.publish(&batch).await.unwrap();
         (batch, key)
     }

@@ -126,6 +126,20 @@ impl Leases {
         transaction.commit().await
     }
 
+    /// Makes every batch due that the broker has and whose receipt has not come; returns their
+    /// number. Its waits then begin anew, with that after a second delivery.
+    pub(crate) async fn resend(&self) -> Result<u64, OutboxError> {
+        let mut transaction = self.database.begin().await?;
+        let resent = sqlx::query(
+            "UPDATE batch SET state = 'pending', due_at_ms = 0, sends = min(sends, 1) \
+             WHERE state = 'sent'",
+        )
+        .execute(transaction.connection())
+        .await?;
+        transaction.commit().await?;
+        Ok(resent.rows_affected())
+    }
+
     /// Ends every lease and every pause; for the opening, when nobody else can hold one. Somebody
     /// who has just mended the queue and starts the program should not have to wait for an old
     /// pause. Where receipts were switched off, batches the broker has need not wait for them any

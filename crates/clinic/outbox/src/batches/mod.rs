@@ -11,7 +11,7 @@ mod receipts;
 mod sealing;
 mod settlements;
 #[cfg(test)]
-mod test_events;
+pub(crate) mod test_events;
 mod verdicts;
 
 pub use backlog::Backlog;

@@ -7,6 +7,7 @@ use sqlx::QueryBuilder;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::file::{OutboxError, to_ms};
+use crate::tokens::TokensInHand;
 
 /// Most batches written by one statement, whose parameters are copies of their bytes.
 const MAX_STATEMENT_BATCHES: usize = 8;
@@ -24,6 +25,8 @@ pub(crate) struct NewBatch {
     pub(crate) reconciliation_id: Option<i64>,
     /// True if it holds the beacon, and no fact.
     pub(crate) is_beacon: bool,
+    /// Tokens that are sealed into it; they go back if it is dropped before it is written.
+    pub(crate) tokens: TokensInHand,
 }
 
 impl NewBatch {
@@ -44,6 +47,9 @@ pub(crate) async fn store_batches(
     now: DateTime<Utc>,
 ) -> Result<(), OutboxError> {
     let now_ms = to_ms(now);
+    for new in batches {
+        new.tokens.note_written();
+    }
     for batches in batches.chunks(MAX_STATEMENT_BATCHES) {
         let mut rows = QueryBuilder::new(
             "INSERT INTO batch \

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 use contract::wire::Probed;
-use contract::{
-    AnswerKey, Difference, DifferenceKind, ProbeAnswer, RecordDigest, SealError, SealedBatch,
-    Sealer, Version, wire,
-};
+use contract::{Difference, DifferenceKind, ProbeAnswer, RecordDigest, SealError, Version, wire};
 use record_secrets::RecordSecrets;
 use sqlx::sqlite::SqliteConnection;
 use tokio::task::spawn_blocking;
@@ -18,6 +15,7 @@ use super::sealing::Sealing;
 use crate::corrections;
 use crate::file::{OutboxError, json, to_ms};
 use crate::records::{KnownRecord, RecordMap};
+use crate::tokens::TokensInHand;
 
 /// Most differences remembered for a repair; later ones are only counted, and found by the next
 /// reconciliation.
@@ -26,32 +24,36 @@ pub(crate) const MAX_DIFFERENCES: i64 = 1_000_000;
 /// Seals the records that a reconciliation asks about, as many a batch as the contract takes.
 ///
 /// # Errors
-/// [`OutboxError::Seal`].
+/// [`OutboxError::Seal`] and [`OutboxError::NoToken`].
 pub(crate) async fn seal_probes(
     sealing: &Sealing,
     probed: Vec<Probed>,
     reconciliation_id: i64,
 ) -> Result<Vec<NewBatch>, OutboxError> {
-    let key = sealing.seal_to().clone();
+    sealing
+        .tokens_ready(probed.len().div_ceil(wire::MAX_PROBED) + 1)
+        .await?;
+    let tokens = sealing.tokens().cloned();
+    let mut sealer = sealing.sealer();
     let sizes = sealing.padded_sizes();
     let seal_all = move || {
         let mut sealed = Vec::new();
-        let mut sealer = Sealer::new(&key);
         for chunk in probed.chunks(wire::MAX_PROBED) {
             let mut try_seal = |chunk: &[Probed]| {
                 let encoded = wire::encode_probe(chunk);
-                sealer.compress_encoded(&encoded)?.seal_in(sizes)
-            };
-            seal_chunk(&mut try_seal, chunk, &mut |batch, answer_key, records| {
-                sealed.push(NewBatch {
+                let tokens = TokensInHand::take(tokens.as_ref())?;
+                let (batch, answer_key) = tokens.seal(sealer.compress_encoded(&encoded)?, sizes)?;
+                Ok(NewBatch {
                     batch,
                     answer_key,
                     event_count: 0,
-                    answers: records.saturating_as(),
+                    answers: chunk.len().saturating_as(),
                     reconciliation_id: Some(reconciliation_id),
                     is_beacon: false,
-                });
-            })?;
+                    tokens,
+                })
+            };
+            seal_chunk(&mut try_seal, chunk, &mut |batch| sealed.push(batch))?;
         }
         Ok(sealed)
     };
@@ -59,22 +61,22 @@ pub(crate) async fn seal_probes(
 }
 
 /// Seals a chunk as one batch, or as two halves when it is too large for the contract.
-fn seal_chunk<T>(
-    try_seal: &mut impl FnMut(&[T]) -> Result<(SealedBatch, AnswerKey), SealError>,
+fn seal_chunk<T, Made>(
+    try_seal: &mut impl FnMut(&[T]) -> Result<Made, OutboxError>,
     chunk: &[T],
-    keep: &mut impl FnMut(SealedBatch, AnswerKey, usize),
+    keep: &mut impl FnMut(Made),
 ) -> Result<(), OutboxError> {
     match try_seal(chunk) {
-        Ok((batch, answer_key)) => {
-            keep(batch, answer_key, chunk.len());
+        Ok(made) => {
+            keep(made);
             Ok(())
         }
-        Err(SealError::TooLarge { .. }) if chunk.len() > 1 => {
+        Err(OutboxError::Seal(SealError::TooLarge { .. })) if chunk.len() > 1 => {
             let (first, second) = chunk.split_at(chunk.len() / 2);
             seal_chunk(try_seal, first, keep)?;
             seal_chunk(try_seal, second, keep)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -200,18 +202,21 @@ mod tests {
         let seal_up_to = |most: usize| {
             let key = key.clone();
             move |events: &[Event]| match events.len() {
-                fits if fits <= most => key.seal(&wire::encode(events)),
-                bytes => Err(SealError::TooLarge { bytes }),
+                fits if fits <= most => {
+                    key.seal(&wire::encode(events))?;
+                    Ok(events.len())
+                }
+                bytes => Err(OutboxError::Seal(SealError::TooLarge { bytes })),
             }
         };
         let mut sealed = Vec::new();
-        seal_chunk(&mut seal_up_to(30), &events(101), &mut |_, _, events| {
-            sealed.push(events)
+        seal_chunk(&mut seal_up_to(30), &events(101), &mut |events| {
+            sealed.push(events);
         })
         .unwrap();
         assert_eq!(sealed, [25, 25, 25, 26]);
-        let refused = seal_chunk(&mut seal_up_to(0), &events(2), &mut |_, _, events| {
-            sealed.push(events)
+        let refused = seal_chunk(&mut seal_up_to(0), &events(2), &mut |events| {
+            sealed.push(events);
         });
         assert!(matches!(
             refused,

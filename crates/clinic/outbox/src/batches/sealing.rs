@@ -14,6 +14,7 @@ use super::new_batch::NewBatch;
 use super::new_event::NewEvent;
 use crate::file::OutboxError;
 use crate::options::OutboxOptions;
+use crate::tokens::{BatchTokens, TokensInHand};
 
 /// Events that are compressed once, and thrown away, to learn how large events of a kind are.
 const SAMPLE_EVENTS: usize = 64;
@@ -35,6 +36,8 @@ pub(crate) struct Sealing {
     idle: Arc<Mutex<Vec<Sealer>>>,
     /// Last known size of an event of each kind, compressed, in 1/16 bytes; 0 where none was seen.
     sizes: [AtomicU32; KINDS],
+    /// Tokens of which every batch carries one, where the registry asks for any.
+    tokens: Option<Arc<dyn BatchTokens>>,
 }
 
 impl std::fmt::Debug for Sealing {
@@ -57,17 +60,37 @@ impl Sealing {
             shuffle: options.shuffle,
             idle: Arc::default(),
             sizes: Default::default(),
+            tokens: options.tokens.clone(),
         }
-    }
-
-    /// Public key of the registry.
-    pub(crate) const fn seal_to(&self) -> &PublicKey {
-        &self.seal_to
     }
 
     /// Sizes that batches are padded to.
     pub(crate) const fn padded_sizes(&self) -> PaddedSizes {
         self.limits.sizes
+    }
+
+    /// Sealer of this outbox's batches, with buffers of its own.
+    pub(crate) fn sealer(&self) -> Sealer {
+        match &self.tokens {
+            None => Sealer::new(&self.seal_to),
+            Some(_) => Sealer::with_token_room(&self.seal_to),
+        }
+    }
+
+    /// Tokens of batches, where they carry any.
+    pub(crate) const fn tokens(&self) -> Option<&Arc<dyn BatchTokens>> {
+        self.tokens.as_ref()
+    }
+
+    /// Sees to it that there are tokens for so many batches, where they carry any.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoToken`].
+    pub(crate) async fn tokens_ready(&self, batches: usize) -> Result<(), OutboxError> {
+        match &self.tokens {
+            None => Ok(()),
+            Some(tokens) => Ok(tokens.ready(batches).await?),
+        }
     }
 
     /// Values that only this clinic can derive of its records.
@@ -79,7 +102,7 @@ impl Sealing {
     /// threads as the machine has processors; returns the events in their order too.
     ///
     /// # Errors
-    /// [`OutboxError::Seal`] for an event too large for the contract.
+    /// [`OutboxError::Seal`] for an event too large for the contract; [`OutboxError::NoToken`].
     pub(crate) async fn seal(
         &self,
         events: Vec<NewEvent>,
@@ -94,13 +117,16 @@ impl Sealing {
         let count = events.len();
         let batches = count.div_ceil(batch_events);
         let threads = processors().min(batches);
+        // Some more, since the sizes of events are learnt and may turn out larger.
+        self.tokens_ready(batches + batches / 4 + threads).await?;
         let thread_events = batches.div_ceil(threads) * batch_events;
         let mut running = Vec::with_capacity(threads);
         let mut events = events.into_iter();
         while !events.as_slice().is_empty() {
             let part = events.by_ref().take(thread_events).collect();
+            let tokens = self.tokens.clone();
             running.push(self.off_thread(part, move |sealer, events| {
-                seal_in_order(sealer, events, size, limits)
+                seal_in_order(sealer, events, size, limits, tokens.as_ref())
             }));
         }
         let mut sealed = Vec::with_capacity(batches);
@@ -117,7 +143,7 @@ impl Sealing {
     /// Shuffles and seals events that nobody wants back.
     ///
     /// # Errors
-    /// [`OutboxError::NoRandomness`] and [`OutboxError::Seal`].
+    /// [`OutboxError::NoRandomness`], and those of [`Self::seal`].
     pub(crate) async fn shuffle_and_seal(
         &self,
         mut events: Vec<NewEvent>,
@@ -177,7 +203,7 @@ impl Sealing {
         let secrets = Arc::clone(&self.secrets);
         let idle = Arc::clone(&self.idle);
         let kept = idle.lock().pop();
-        let mut sealer = kept.unwrap_or_else(|| Sealer::new(&self.seal_to));
+        let mut sealer = kept.unwrap_or_else(|| self.sealer());
         spawn_blocking(move || {
             let events = events.into_iter();
             let events: Vec<Event> = events
@@ -214,16 +240,18 @@ fn seal_in_order(
     mut events: &[Event],
     mut size: u32,
     limits: BatchLimits,
+    tokens: Option<&Arc<dyn BatchTokens>>,
 ) -> Result<(Vec<NewBatch>, u32), OutboxError> {
     let batches = events.len().div_ceil(BatchSize::of(size, limits).events);
     let mut sealed = Vec::with_capacity(batches);
     while !events.is_empty() {
         let batch_size = BatchSize::of(size, limits);
+        let tokens = TokensInHand::take(tokens)?;
         let taken = take_events(batch_size, events.len(), |count, most_bytes| {
             let framed = sealer.compress(&events[..count])?;
             let bytes = framed.bytes();
             let sealed = if bytes <= most_bytes {
-                Some(framed.seal_in(limits.sizes)?)
+                Some(tokens.seal(framed, limits.sizes)?)
             } else {
                 None
             };
@@ -237,6 +265,7 @@ fn seal_in_order(
             answers: taken.events.saturating_as(),
             reconciliation_id: None,
             is_beacon: false,
+            tokens,
         });
         if taken.events >= SAMPLE_EVENTS.min(batch_size.events) {
             let measured = event_size(taken.events, taken.framed_bytes);

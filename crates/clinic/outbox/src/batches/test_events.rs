@@ -6,12 +6,12 @@ use record_secrets::{RecordSecrets, Revision};
 use super::new_event::NewEvent;
 
 /// Secrets of a clinic.
-pub(super) fn secrets() -> RecordSecrets {
+pub(crate) fn secrets() -> RecordSecrets {
     RecordSecrets::new(&[7; 32])
 }
 
 /// Makes withdrawals of as many different records.
-pub(super) fn new_events(count: u16) -> Vec<NewEvent> {
+pub(crate) fn new_events(count: u16) -> Vec<NewEvent> {
     let digest = |index: u16| {
         let mut bytes = [0; 32];
         bytes[..2].copy_from_slice(&index.to_be_bytes());

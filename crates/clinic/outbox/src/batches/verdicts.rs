@@ -82,7 +82,8 @@ const fn leaves_older(reason: RefusalReason) -> bool {
         RefusalReason::KindChanged
         | RefusalReason::VersionReused
         | RefusalReason::NotTheOwner
-        | RefusalReason::Purged => false,
+        | RefusalReason::Purged
+        | RefusalReason::Token => false,
     }
 }
 

@@ -6,6 +6,8 @@ use fault::{Fault, Injected, Point};
 use record_index::IndexError;
 use tokio::task::JoinError;
 
+use crate::tokens::NoToken;
+
 /// What to do where the folder for the outbox's file is not there.
 pub const NO_FOLDER_HELP: &str = "mount its disk. If it is lost, or there never was one, make an \
     empty folder, mode 0700, owned by the account the gateway runs under; everything is then read \
@@ -224,6 +226,9 @@ pub enum OutboxError {
     /// Pseudonyms that key services did not evaluate; nothing was committed.
     #[error(transparent)]
     Evaluation(#[from] draft::EvaluationError),
+    /// Batch without a token; nothing was sealed.
+    #[error(transparent)]
+    NoToken(#[from] NoToken),
     /// Random bytes that the operating system did not give.
     #[error("the operating system gives no random bytes")]
     NoRandomness,
@@ -253,6 +258,9 @@ impl OutboxError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         if let Self::Evaluation(error) = self {
+            return error.retry_after().is_some();
+        }
+        if let Self::NoToken(error) = self {
             return error.retry_after().is_some();
         }
         matches!(
@@ -298,6 +306,7 @@ impl OutboxError {
             Self::ReceiptsOff => "receipts-off",
             Self::Seal(_) => "seal",
             Self::Evaluation(error) => error.code(),
+            Self::NoToken(error) => error.code(),
             Self::NoRandomness => "no-randomness",
             Self::Stopping => "stopping",
             Self::Database { .. } => "outbox-database",

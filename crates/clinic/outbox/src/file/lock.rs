@@ -129,7 +129,11 @@ pub fn owner(outbox: &Path) -> Result<Option<Owner>, OutboxError> {
         Err(error) => return Err(OutboxError::io("opening the outbox's lock file", &error)),
     };
     match file.try_lock_shared() {
-        Ok(()) => Ok(None),
+        Ok(()) => {
+            // Closing the file alone would leave a child process that is just being started with it.
+            let _given_back = file.unlock();
+            Ok(None)
+        }
         Err(TryLockError::WouldBlock) => Ok(Some(parse(&read_owner(&mut file)))),
         Err(TryLockError::Error(error)) => {
             Err(OutboxError::io("asking for the outbox's lock", &error))

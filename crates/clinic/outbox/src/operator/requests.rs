@@ -59,6 +59,8 @@ pub enum Request {
         /// True if differing records are to be sent again.
         repair: bool,
     },
+    /// Send the batches again whose receipts have not come.
+    Resend,
 }
 
 /// Place where a process without the lock leaves requests for the one that has it.

@@ -353,6 +353,16 @@ impl Outbox {
         self.subjects.leases.lease(max, now, lease_for).await
     }
 
+    /// Makes every batch due that the broker has and whose receipt has not come, and returns their
+    /// number: for an operator who has mended what kept receipts away. Each was to wait for
+    /// [`crate::OutboxOptions::resend_after`], and twice as long after each delivery.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn resend(&self) -> Result<u64, OutboxError> {
+        self.subjects.leases.resend().await
+    }
+
     /// Writes down the outcomes of leased batches, all in one transaction. A settlement whose lease
     /// has passed to another is ignored: the batch is then published once more, which the registry
     /// takes as one.

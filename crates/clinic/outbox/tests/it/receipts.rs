@@ -220,6 +220,39 @@ async fn unreceipted_batch_is_sent_again_after_doubling_waits() {
 }
 
 #[tokio::test]
+async fn an_operator_has_what_waits_for_receipts_sent_again_at_once() {
+    let place = Place::new();
+    let outbox = place.open_with_receipts().await;
+    assert_eq!(outbox.resend().await.unwrap(), 0);
+    let facts = page(vec![asserted(1, 1)], "a");
+    outbox.commit_page(facts).await.unwrap();
+    assert_eq!(
+        outbox.resend().await.unwrap(),
+        0,
+        "it was not delivered yet"
+    );
+    let mut now = 0;
+    let mut sent = Vec::new();
+    for wait in [60, 120, 240, 480] {
+        sent = outbox.lease(5, at(now), LEASE).await.unwrap();
+        outbox.settle(&delivered(&sent), at(now)).await.unwrap();
+        now += wait;
+    }
+    // The next would come after 16 minutes.
+    let lease = async |now| outbox.lease(5, at(now), LEASE).await.unwrap();
+    assert_eq!(lease(now - 1).await, []);
+    assert_eq!(outbox.resend().await.unwrap(), 1);
+    let again = lease(now - 1).await;
+    assert_eq!(one_batch(&again), one_batch(&sent));
+    assert_eq!(again[0].batch.bytes, sent[0].batch.bytes, "the very same");
+    outbox.settle(&delivered(&again), at(now)).await.unwrap();
+    assert_eq!(lease(now + 119).await, [], "the waits begin anew");
+    assert_eq!(lease(now + 120).await.len(), 1);
+    let status = outbox.reader().status().await.unwrap();
+    assert_eq!(status.publisher.delivered_batches, 1, "counted once");
+}
+
+#[tokio::test]
 async fn resend_is_not_lost_to_a_failed_try_a_restart_or_a_clock_set_back() {
     let place = Place::new();
     let outbox = place.open_with_receipts().await;

@@ -111,7 +111,8 @@ async fn refusals_of_a_record_or_a_version_leave_nothing_to_withdraw() {
             RefusalReason::KindChanged
             | RefusalReason::VersionReused
             | RefusalReason::NotTheOwner
-            | RefusalReason::Purged => None,
+            | RefusalReason::Purged
+            | RefusalReason::Token => None,
             _ => Some(OlderVersion::Waiting),
         };
         assert_eq!(older_version(&outbox).await, expected, "{reason:?}");

@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::io;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,9 +35,34 @@ const LOOK_AT_DEAD_AFTER: u64 = 500;
 const DELIVERY_LIMIT_REASON: &str = "delivery-limit";
 
 pub(crate) fn consumer(config: &DirectoryConfig, base: &Path) -> Box<dyn Consumer> {
+    let limits = Limits {
+        deliveries: config.delivery_limit.get(),
+        longest: MAX_BATCH_BYTES,
+        claimed: usize::MAX,
+    };
+    over(config, base, limits)
+}
+
+/// Consumer that claims at most `most` batches at a time, reads only the beginning of files longer
+/// than `longest` bytes, and makes no dead letters by itself.
+pub(crate) fn limited_consumer(
+    config: &DirectoryConfig,
+    base: &Path,
+    longest: usize,
+    most: NonZeroU16,
+) -> Box<dyn Consumer> {
+    let limits = Limits {
+        deliveries: u32::MAX,
+        longest,
+        claimed: most.get().into(),
+    };
+    over(config, base, limits)
+}
+
+fn over(config: &DirectoryConfig, base: &Path, limits: Limits) -> Box<dyn Consumer> {
     let claims = Claims {
         layout: QueueLayout::new(&config.path, base),
-        delivery_limit: config.delivery_limit.get(),
+        limits,
         folder: None,
         listing: VecDeque::new(),
         claimed: HashSet::new(),
@@ -55,11 +81,22 @@ struct DirectoryConsumer {
     claims: Arc<Mutex<Claims>>,
 }
 
+/// Limits of a consumer.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Number of times a batch may be handed out again.
+    deliveries: u32,
+    /// Most bytes of a file that is read whole.
+    longest: usize,
+    /// Most batches that are claimed and not settled.
+    claimed: usize,
+}
+
 /// Batches of one consumer.
 #[derive(Debug)]
 struct Claims {
     layout: QueueLayout,
-    delivery_limit: u32,
+    limits: Limits,
     /// Folder of the claimed batches, made at the first look.
     folder: Option<ProcessFolder>,
     /// Batches found in `incoming/` and not yet claimed.
@@ -157,7 +194,7 @@ impl Consumer for DirectoryConsumer {
 
     async fn requeue(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError> {
         self.with_claims(move |claims| {
-            let limit = claims.delivery_limit;
+            let limit = claims.limits.deliveries;
             claims.settle(tokens, |path, file, layout| {
                 requeue(path, file, layout, limit)
             })
@@ -176,10 +213,11 @@ impl Consumer for DirectoryConsumer {
 }
 
 impl Claims {
-    /// Claims batches until `ready` holds `max` of them. Returns whether it holds any.
+    /// Claims batches until `ready` holds `max` of them, or as many are claimed as may be. Returns
+    /// whether it holds any.
     fn claim(&mut self, max: usize) -> Result<bool, BrokerError> {
         let folder = self.open()?;
-        while self.ready.len() < max {
+        while self.ready.len() < max && self.claimed.len() < self.limits.claimed {
             let Some(file) = self.listing.pop_front() else {
                 self.find_batches()?;
                 if self.listing.is_empty() {
@@ -198,14 +236,15 @@ impl Claims {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(self.layout.error("be consumed", &error)),
             }
-            let FileContent { bytes, cut_from } = match read_regular_file(&path, MAX_BATCH_BYTES) {
-                Ok(content) => content,
-                Err(error) => {
-                    // Counted as an attempt, so that one unreadable file does not come up for ever.
-                    drop(requeue(&path, file, &self.layout, self.delivery_limit));
-                    return Err(self.layout.error("be read", &error));
-                }
-            };
+            let FileContent { bytes, cut_from } =
+                match read_regular_file(&path, self.limits.longest) {
+                    Ok(content) => content,
+                    Err(error) => {
+                        // Counted as an attempt, so that one unreadable file does not come up for ever.
+                        drop(requeue(&path, file, &self.layout, self.limits.deliveries));
+                        return Err(self.layout.error("be read", &error));
+                    }
+                };
             self.claimed.insert(file);
             self.ready.push_back(Delivery {
                 bytes,
@@ -232,7 +271,7 @@ impl Claims {
         self.layout.refuse_links()?;
         let refused = |error| self.layout.error("be read", &error);
         for abandoned in ProcessFolder::take_over_abandoned(&self.layout.work).map_err(refused)? {
-            requeue_all(&abandoned.path, &self.layout, self.delivery_limit).map_err(refused)?;
+            requeue_all(&abandoned.path, &self.layout, self.limits.deliveries).map_err(refused)?;
         }
         let mut listing = list(&self.layout.incoming, MAX_LISTED).map_err(refused)?;
         listing.batches.retain(|file| !self.claimed.contains(file));
@@ -305,7 +344,7 @@ impl Claims {
         self.claimed.clear();
         self.listing.clear();
         if let Some(folder) = self.folder.take()
-            && let Err(error) = requeue_all(&folder.path, &self.layout, self.delivery_limit)
+            && let Err(error) = requeue_all(&folder.path, &self.layout, self.limits.deliveries)
         {
             warn!(
                 kind = %error.kind(),

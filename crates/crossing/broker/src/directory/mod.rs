@@ -16,7 +16,7 @@ mod scratch;
 use std::path::Path;
 
 use blocking::run_blocking;
-pub(crate) use consumer::consumer;
+pub(crate) use consumer::{consumer, limited_consumer};
 pub(crate) use dead_letters::dead_letters;
 use layout::QueueLayout;
 use process_folder::ProcessFolder;

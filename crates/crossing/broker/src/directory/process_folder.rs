@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use contract::BatchId;
+use state_folder::FileLock;
 
 use super::opening::open_regular;
 
@@ -18,8 +19,7 @@ const ATTEMPTS: usize = 16;
 pub(super) struct ProcessFolder {
     pub(super) path: PathBuf,
     lock_path: PathBuf,
-    /// Open for its lock, which the kernel lets go when the process dies.
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl ProcessFolder {
@@ -34,7 +34,7 @@ impl ProcessFolder {
                 .mode(0o660)
                 .open(&lock_path)?;
             // Another process may have come between, and taken the lock file for a dead one's.
-            if take_lock(&lock, &lock_path)? {
+            if let Some(lock) = take_lock(lock, &lock_path)? {
                 DirBuilder::new().mode(0o770).create(&path)?;
                 return Ok(Self {
                     path,
@@ -76,7 +76,7 @@ impl ProcessFolder {
                 }
                 Err(error) => return Err(error),
             };
-            if take_lock(&lock, &lock_path)? {
+            if let Some(lock) = take_lock(lock, &lock_path)? {
                 found.push(Self {
                     path: lock_path.with_extension(""),
                     lock_path,
@@ -96,7 +96,7 @@ impl ProcessFolder {
                 continue;
             }
             let lock = open_regular(&entry.path(), OpenOptions::new().read(true));
-            let shared = lock.map(|lock| lock.try_lock_shared());
+            let shared = lock.map(FileLock::try_shared);
             live += u64::from(matches!(shared, Ok(Err(TryLockError::WouldBlock))));
         }
         Ok(live)
@@ -131,16 +131,17 @@ impl Drop for ProcessFolder {
 
 /// Locks the file, and makes sure that it is still the one at `path`: a lock on a removed file
 /// excludes nobody.
-fn take_lock(lock: &File, path: &Path) -> io::Result<bool> {
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(false),
+fn take_lock(file: File, path: &Path) -> io::Result<Option<FileLock>> {
+    let lock = match FileLock::try_exclusive(file) {
+        Ok(lock) => lock,
+        Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
-    }
-    let ours = lock.metadata()?;
+    };
+    let ours = lock.file().metadata()?;
     match fs::metadata(path) {
-        Ok(there) => Ok(there.ino() == ours.ino() && there.dev() == ours.dev()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Ok(there) if there.ino() == ours.ino() && there.dev() == ours.dev() => Ok(Some(lock)),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

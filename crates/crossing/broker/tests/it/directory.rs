@@ -318,3 +318,42 @@ async fn a_full_queue_and_a_wrong_path_are_told_in_words() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_limited_consumer_claims_a_few_reads_a_part_and_makes_no_dead_letters() {
+    const LONGEST: usize = 8192;
+    let root = tempfile::tempdir().unwrap();
+    let config = QueueConfig::Directory(DirectoryConfig {
+        delivery_limit: 1.try_into().unwrap(),
+        ..DirectoryConfig::at("queue")
+    });
+    let publisher = broker::publisher(&config, root.path()).unwrap();
+    for length in [LONGEST, LONGEST, LONGEST + 1] {
+        let sealed = SealedBatch {
+            id: BatchId::random(),
+            bytes: vec![7; length],
+        };
+        publisher.publish(&sealed).await.unwrap();
+    }
+    let open = || broker::limited_consumer(&config, root.path(), LONGEST, 2.try_into().unwrap());
+    let wait = Duration::from_millis(10);
+    let mut consumer = open().unwrap();
+    let first = consumer.receive(64, wait).await.unwrap();
+    assert_eq!(first.len(), 2);
+    assert!(consumer.receive(64, wait).await.unwrap().is_empty());
+    let tokens = first.into_iter().map(|delivery| delivery.token).collect();
+    consumer.ack(tokens).await.unwrap();
+    let last = consumer.receive(64, wait).await.unwrap();
+    assert_eq!(last.len(), 1);
+    assert_eq!(last[0].cut_from, Some(LONGEST as u64 + 1));
+    assert!(last[0].bytes.len() < LONGEST);
+    // However often it is handed out in vain, it comes again.
+    for _ in 0..4 {
+        consumer.close().await;
+        consumer = open().unwrap();
+        let again = consumer.receive(64, wait).await.unwrap();
+        assert_eq!(again.len(), 1);
+        assert!(again[0].redelivered);
+    }
+    assert!(files(&root.path().join("queue/dead")).is_empty());
+}

@@ -3,7 +3,8 @@
 //! Bytes of a sealed batch: `CGB1` | key id (8) | batch id (16) | encapsulated key (32) |
 //! ciphertext | tag (16). All before the ciphertext is authenticated as associated data. The
 //! plaintext is the compressed length (4 bytes, big-endian), one zstd frame that states its content
-//! size, and zeros up to a padded size.
+//! size, and zeros up to a padded size. If the top bit of the length is set, a block of one-use
+//! tokens stands between the length and the frame.
 
 mod error;
 mod format;
@@ -14,6 +15,7 @@ mod relay;
 mod sealer;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use error::{OpenError, SealError};
 #[cfg(test)]
@@ -28,3 +30,4 @@ pub use relay::{
     RELAY_SEAL_BYTES, RelayPrivateKey, RelayPublicKey, RelaySealer, is_sealed_to_a_relay,
 };
 pub use sealer::{CompressedBatch, Sealer};
+pub use tokens::{SealedTokens, TOKEN_BLOCK_BYTES, TOKEN_BYTES};

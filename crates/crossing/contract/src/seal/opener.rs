@@ -16,6 +16,7 @@ use super::format::{
     PADDED_SIZES_BYTES, TAG_BYTES, Tag, exported_answer_key,
 };
 use super::keys::PrivateKey;
+use super::tokens::{SealedTokens, TOKENS_BIT};
 use crate::wire::MAX_ENCODED_BYTES;
 use crate::{AnswerKey, BatchId};
 
@@ -28,6 +29,8 @@ pub struct Opened {
     pub encoded: Zeroizing<Vec<u8>>,
     /// Key to encrypt the answer under.
     pub answer_key: AnswerKey,
+    /// One-use tokens that the batch carries, if any; nothing shows yet that they are genuine.
+    pub tokens: Option<SealedTokens>,
 }
 
 impl fmt::Debug for Opened {
@@ -61,10 +64,12 @@ impl PrivateKey {
             .open_inout_detached(InOutBuf::from(plaintext.as_mut_slice()), header, &tag)
             .map_err(|_| OpenError::NotAuthentic)?;
         let answer_key = exported_answer_key(|context_of, key| context.export(context_of, key));
+        let content = split(&plaintext)?;
         Ok(Opened {
             id,
-            encoded: expand(&plaintext)?,
+            encoded: expand(&content)?,
             answer_key,
+            tokens: content.tokens,
         })
     }
 
@@ -88,14 +93,38 @@ impl PrivateKey {
     }
 }
 
-/// Unpads and decompresses; memory is bounded by the size the frame states, and that by the
-/// contract.
-fn expand(plaintext: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let (length, rest) = plaintext
+/// Parts of a plaintext.
+struct Content<'a> {
+    tokens: Option<SealedTokens>,
+    frame: &'a [u8],
+    padding: &'a [u8],
+}
+
+/// Takes a plaintext apart.
+fn split(plaintext: &[u8]) -> Result<Content<'_>, OpenError> {
+    let (length, mut rest) = plaintext
         .split_first_chunk::<LENGTH_BYTES>()
         .ok_or(OpenError::Content)?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| OpenError::Content)?;
+    let length = u32::from_be_bytes(*length);
+    let mut tokens = None;
+    if length & TOKENS_BIT != 0 {
+        let (sealed, behind) = SealedTokens::split_from(rest)?;
+        tokens = Some(sealed);
+        rest = behind;
+    }
+    let length = usize::try_from(length & !TOKENS_BIT).map_err(|_| OpenError::Content)?;
     let (frame, padding) = rest.split_at_checked(length).ok_or(OpenError::Content)?;
+    Ok(Content {
+        tokens,
+        frame,
+        padding,
+    })
+}
+
+/// Checks the padding and decompresses; memory is bounded by the size the frame states, and that by
+/// the contract.
+fn expand(content: &Content<'_>) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let frame = content.frame;
     let stated = zstd::zstd_safe::get_frame_content_size(frame)
         .ok()
         .flatten();
@@ -104,7 +133,7 @@ fn expand(plaintext: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         .filter(|bytes| *bytes <= MAX_ENCODED_BYTES)
         .ok_or(OpenError::Content)?;
     // Without a branch for each byte: most of a half-empty batch is padding.
-    if padding.iter().fold(0, |all, byte| all | byte) != 0 {
+    if content.padding.iter().fold(0, |all, byte| all | byte) != 0 {
         return Err(OpenError::Content);
     }
     // As large as it will be, so that no smaller buffer with a part of it is left behind unwiped.

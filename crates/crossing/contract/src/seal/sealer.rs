@@ -15,6 +15,7 @@ use super::error::SealError;
 use super::format::{HEADER_BYTES, INFO, LENGTH_BYTES, MAGIC, TAG_BYTES, exported_answer_key};
 use super::keys::PublicKey;
 use super::padded_sizes::PaddedSizes;
+use super::tokens::{SealedTokens, TOKEN_BLOCK_BYTES, TOKENS_BIT};
 use crate::wire::{self, MAX_ENCODED_BYTES};
 use crate::{AnswerKey, BatchId, Event, SealedBatch};
 
@@ -35,12 +36,16 @@ pub struct Sealer {
     compressor: Compressor<'static>,
     encoded: Zeroizing<Vec<u8>>,
     frame: Zeroizing<Vec<u8>>,
+    /// Bytes that are kept free in each batch for a token block, or 0.
+    token_room: usize,
 }
 
 /// A batch that is encoded and compressed, and not sealed yet: its size is known.
 pub struct CompressedBatch<'a> {
     key: &'a PublicKey,
     frame: &'a [u8],
+    /// Bytes that are kept free for a token block, or 0.
+    token_room: usize,
 }
 
 impl Sealer {
@@ -60,6 +65,20 @@ impl Sealer {
             compressor,
             encoded: Zeroizing::default(),
             frame: Zeroizing::default(),
+            token_room: 0,
+        }
+    }
+
+    /// Makes a sealer to this key whose batches are to carry tokens: their block counts in every
+    /// size that is told.
+    ///
+    /// # Panics
+    /// No memory for a compressor.
+    #[must_use]
+    pub fn with_token_room(key: &PublicKey) -> Self {
+        Self {
+            token_room: TOKEN_BLOCK_BYTES,
+            ..Self::new(key)
         }
     }
 
@@ -85,9 +104,14 @@ impl Sealer {
             compressor,
             encoded,
             frame,
+            token_room,
         } = self;
         compress(compressor, encoded, frame)?;
-        Ok(CompressedBatch { key, frame })
+        Ok(CompressedBatch {
+            key,
+            frame,
+            token_room: *token_room,
+        })
     }
 
     /// Compresses a batch that is encoded already: a probe ([`wire::encode_probe`]), or events
@@ -100,6 +124,7 @@ impl Sealer {
         Ok(CompressedBatch {
             key: &self.key,
             frame: &self.frame,
+            token_room: self.token_room,
         })
     }
 }
@@ -126,11 +151,12 @@ fn compress(
 }
 
 impl CompressedBatch<'_> {
-    /// Number of bytes that have to fit a padded size: the compressed batch and its length.
-    /// Padded size minus this is what padding would add.
+    /// Number of bytes that have to fit a padded size: the compressed batch, its length, and the
+    /// token block where the sealer leaves room for one. Padded size minus this is what padding
+    /// would add.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        LENGTH_BYTES + self.frame.len()
+        LENGTH_BYTES + self.token_room + self.frame.len()
     }
 
     /// Padded size it would be sealed in; none if it is too large for all of them.
@@ -153,7 +179,19 @@ impl CompressedBatch<'_> {
     /// # Errors
     /// [`SealError::TooLarge`].
     pub fn seal_in(self, sizes: PaddedSizes) -> Result<(SealedBatch, AnswerKey), SealError> {
-        self.key.seal_frame(self.frame, sizes)
+        self.key.seal_frame(self.frame, sizes, None)
+    }
+
+    /// Pads and seals it as [`Self::seal_in`] does, with these tokens in front of it.
+    ///
+    /// # Errors
+    /// [`SealError::TooLarge`].
+    pub fn seal_with(
+        self,
+        sizes: PaddedSizes,
+        tokens: &SealedTokens,
+    ) -> Result<(SealedBatch, AnswerKey), SealError> {
+        self.key.seal_frame(self.frame, sizes, Some(tokens))
     }
 }
 
@@ -168,17 +206,37 @@ impl PublicKey {
         Sealer::new(self).compress_encoded(encoded)?.seal()
     }
 
-    /// Pads and seals one zstd frame.
+    /// Seals the encoded batch as [`Self::seal`] does, with these tokens.
+    ///
+    /// # Errors
+    /// [`SealError::TooLarge`].
+    pub fn seal_with_tokens(
+        &self,
+        encoded: &[u8],
+        tokens: &SealedTokens,
+    ) -> Result<(SealedBatch, AnswerKey), SealError> {
+        let mut sealer = Sealer::with_token_room(self);
+        let compressed = sealer.compress_encoded(encoded)?;
+        compressed.seal_with(PaddedSizes::ALL, tokens)
+    }
+
+    /// Pads and seals one zstd frame, behind a token block where there are tokens.
     pub(super) fn seal_frame(
         &self,
         frame: &[u8],
         sizes: PaddedSizes,
+        tokens: Option<&SealedTokens>,
     ) -> Result<(SealedBatch, AnswerKey), SealError> {
         let too_large = SealError::TooLarge { bytes: frame.len() };
-        let Ok(length) = u32::try_from(frame.len()) else {
+        let Ok(mut length) = u32::try_from(frame.len()) else {
             return Err(too_large);
         };
-        let framed = LENGTH_BYTES + frame.len();
+        let mut framed = LENGTH_BYTES + frame.len();
+        if tokens.is_some() {
+            // No frame is that long: it would fit no padded size.
+            length |= TOKENS_BIT;
+            framed += TOKEN_BLOCK_BYTES;
+        }
         let padded = sizes.holding(framed).ok_or(too_large)?;
 
         let (encapsulated, mut context) = hpke::setup_sender::<
@@ -196,6 +254,9 @@ impl PublicKey {
         bytes.extend_from_slice(&id.0);
         bytes.extend_from_slice(&encapsulated.to_bytes());
         bytes.extend_from_slice(&length.to_be_bytes());
+        if let Some(tokens) = tokens {
+            tokens.write(&mut bytes);
+        }
         bytes.extend_from_slice(frame);
         bytes.resize(HEADER_BYTES + padded, 0);
         let (header, plaintext) = bytes.split_at_mut(HEADER_BYTES);

@@ -28,12 +28,12 @@ pub(super) fn noise(bytes: usize) -> Vec<u8> {
     out
 }
 
-fn plaintext_bytes(batch: &SealedBatch) -> usize {
+pub(super) fn plaintext_bytes(batch: &SealedBatch) -> usize {
     batch.bytes.len() - HEADER_BYTES - TAG_BYTES
 }
 
 /// Seals a plaintext as it is, past all the rules of [`PublicKey::seal`].
-fn seal_raw(key: &PublicKey, length: u32, frame: &[u8], fill: u8) -> Vec<u8> {
+pub(super) fn seal_raw(key: &PublicKey, length: u32, frame: &[u8], fill: u8) -> Vec<u8> {
     let (encapsulated, mut context) = hpke::setup_sender::<
         ChaCha20Poly1305,
         HkdfSha256,
@@ -55,7 +55,7 @@ fn seal_raw(key: &PublicKey, length: u32, frame: &[u8], fill: u8) -> Vec<u8> {
     bytes
 }
 
-fn framed(frame: &[u8]) -> u32 {
+pub(super) fn framed(frame: &[u8]) -> u32 {
     u32::try_from(frame.len()).unwrap()
 }
 
@@ -164,12 +164,12 @@ fn padded_sizes_hold_at_their_edges() {
     for (index, size) in PADDED_SIZES_BYTES.into_iter().enumerate() {
         let fits = key
             .public()
-            .seal_frame(&frame[..size - LENGTH_BYTES], PaddedSizes::ALL)
+            .seal_frame(&frame[..size - LENGTH_BYTES], PaddedSizes::ALL, None)
             .unwrap();
         assert_eq!(plaintext_bytes(&fits.0), size);
         let over = key
             .public()
-            .seal_frame(&frame[..=size - LENGTH_BYTES], PaddedSizes::ALL);
+            .seal_frame(&frame[..=size - LENGTH_BYTES], PaddedSizes::ALL, None);
         match PADDED_SIZES_BYTES.get(index + 1) {
             Some(next) => assert_eq!(plaintext_bytes(&over.unwrap().0), *next),
             None => {
@@ -343,7 +343,7 @@ proptest! {
     fn any_content_comes_back(content in proptest::collection::vec(any::<u8>(), 0..20_000)) {
         let key = PrivateKey::generate();
         let (batch, answer_key) = key.public().seal(&content).unwrap();
-        let expected = Opened { id: batch.id, encoded: content.into(), answer_key };
+        let expected = Opened { id: batch.id, encoded: content.into(), answer_key, tokens: None };
         prop_assert_eq!(key.open(&batch.bytes), Ok(expected));
         prop_assert!(PADDED_SIZES_BYTES.contains(&plaintext_bytes(&batch)));
     }

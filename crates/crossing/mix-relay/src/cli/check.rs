@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
-use broker::{AmqpConfig, BrokerError, QueueConfig, Side};
+use broker::{BrokerError, QueueConfig, Side};
 use program::{CheckLayout, Failure, Findings};
 use telemetry::{Disk, DiskState};
 
@@ -134,14 +134,14 @@ fn check_escrow(loaded: &LoadedConfig, found: &mut Findings) {
 
 /// Tries the registry's broker as a gateway does: the relay has the rights of one.
 async fn check_inside(loaded: &LoadedConfig, found: &mut Findings) {
-    let queue = QueueConfig::Amqp(loaded.config.inside.amqp.clone());
-    match broker::check(&queue, &loaded.base).await {
+    let queue = &loaded.config.inside;
+    match broker::check(queue, &loaded.base).await {
         Ok(lines) => lines
             .into_iter()
             .for_each(|line| found.good("inside", line)),
         Err(error) => return found.failed("inside", broker_failure(&error)),
     }
-    match broker::check_rights(&queue, &loaded.base, Side::Gateway).await {
+    match broker::check_rights(queue, &loaded.base, Side::Gateway).await {
         Ok(findings) => {
             for finding in findings {
                 match finding.help {
@@ -156,10 +156,16 @@ async fn check_inside(loaded: &LoadedConfig, found: &mut Findings) {
 
 /// Looks for the queue of every account at the clinics' broker.
 async fn check_outside(loaded: &LoadedConfig, found: &mut Findings) {
+    if let QueueConfig::Directory(_) = loaded.config.outside {
+        found.warning(
+            "outside",
+            "queues are directories: whoever may enter them sees who sends, and when, so that they \
+             hide nothing from this machine's accounts that may",
+        );
+    }
     let mut told = BTreeSet::new();
     for account in &loaded.config.accounts {
-        let outside: AmqpConfig = loaded.config.outside_of(account);
-        let queue = QueueConfig::Amqp(outside);
+        let queue = loaded.config.outside_of(account);
         let name = &account.name;
         match broker::depth(&queue, &loaded.base).await {
             Ok(depth) => {

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::check::broker_failure;
 use super::config_file::LoadedConfig;
+use super::status::state_failure;
 use crate::{OpenError, Relay, register_metrics, run_slots};
 
 /// Time that the last acknowledgements, and the last answers of metrics and health, get.
@@ -19,7 +20,7 @@ const CLOSING_TIME: Duration = Duration::from_secs(8);
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::State(error) => error.into(),
+            OpenError::State(error) => state_failure(error),
             OpenError::Key(error) => error.into(),
             OpenError::Escrow(error) => Self::by(error.may_pass(), error),
             OpenError::Broker(error) => broker_failure(&error),

@@ -3,19 +3,21 @@
 use chrono::NaiveDate;
 use program::Failure;
 use program::terminal::{print_line, print_table};
+use state_folder::StateError;
 
 use super::config_file::LoadedConfig;
-use crate::{StateError, heard};
+use crate::heard;
 
-impl From<StateError> for Failure {
-    fn from(error: StateError) -> Self {
-        Self::by(error.may_pass(), error)
-    }
+/// Failure of a command on the folder of the state.
+pub(super) fn state_failure(error: StateError) -> Failure {
+    Failure::by(error.may_pass(), error)
 }
 
 pub(super) fn status(loaded: &LoadedConfig, today: NaiveDate) -> Result<(), Failure> {
     let folder = loaded.base.join(&loaded.config.relay.state);
-    let known = heard::read(&folder)?.unwrap_or_default();
+    let known = heard::read(&folder)
+        .map_err(state_failure)?
+        .unwrap_or_default();
     let rows: Vec<[String; 3]> = loaded
         .config
         .accounts

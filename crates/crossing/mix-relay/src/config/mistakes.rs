@@ -1,8 +1,9 @@
 //! Mistakes of a configuration that its types cannot express, with what to write instead.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use broker::AmqpConfig;
+use broker::{AmqpConfig, QueueConfig};
 use contract::{MAX_SEALED_BYTES, MIN_SEALED_BYTES};
 
 use super::{
@@ -158,7 +159,10 @@ impl Config {
     }
 
     fn outside_mistake(&self) -> Mistake {
-        let outside = &self.outside.amqp;
+        let outside = match &self.outside {
+            QueueConfig::Amqp(outside) => outside,
+            QueueConfig::Directory(_) => return self.names_mistake(),
+        };
         let usual = AmqpConfig::default();
         if outside.queue != usual.queue || outside.exchange != usual.exchange {
             return mistake(
@@ -181,8 +185,26 @@ impl Config {
         None
     }
 
+    /// Mistake of accounts that have names at a broker, where there is none.
+    fn names_mistake(&self) -> Mistake {
+        let named = |account: &AccountConfig| account.queue.is_some() || account.exchange.is_some();
+        if self.accounts.iter().any(named) {
+            return mistake(
+                "one of the [[accounts]] names a queue or an exchange, and outside is a directory",
+                "take them out: the directory of an account is outside.directory.path and its name",
+            );
+        }
+        None
+    }
+
     fn inside_mistake(&self) -> Mistake {
-        let inside = &self.inside.amqp;
+        let inside = match (&self.inside, &self.outside) {
+            (QueueConfig::Directory(inside), QueueConfig::Directory(outside)) => {
+                return one_inside_the_other(&inside.path, &outside.path);
+            }
+            (QueueConfig::Directory(_), QueueConfig::Amqp(_)) => return None,
+            (QueueConfig::Amqp(inside), _) => inside,
+        };
         if inside.receipts_queue.is_none() {
             return mistake(
                 "[inside.amqp] has no receipts_queue",
@@ -190,7 +212,9 @@ impl Config {
                  makes it: receipts wait there while the relay is away",
             );
         }
-        if inside.url == self.outside.amqp.url {
+        if let QueueConfig::Amqp(outside) = &self.outside
+            && inside.url == outside.url
+        {
             return mistake(
                 "[outside.amqp] and [inside.amqp] are the same broker",
                 "name two brokers, or two virtual hosts: receipts would go round and round, and \
@@ -199,6 +223,19 @@ impl Config {
         }
         None
     }
+}
+
+/// Mistake of two directories of which one lies in the other, or which are one, as they are
+/// written.
+fn one_inside_the_other(inside: &Path, outside: &Path) -> Mistake {
+    if !inside.starts_with(outside) && !outside.starts_with(inside) {
+        return None;
+    }
+    mistake(
+        "of inside.directory.path and outside.directory.path one lies in the other",
+        "name two folders apart: receipts would go round and round, and who reads one queue could \
+         read the other",
+    )
 }
 
 fn is_name(name: &str) -> bool {

@@ -8,7 +8,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use broker::AmqpConfig;
+use broker::{AmqpConfig, DirectoryConfig, QueueConfig};
 use contract::{MAX_SEALED_BYTES, RELAY_SEAL_BYTES};
 use serde::{Deserialize, Serialize};
 use settings::SecretSource;
@@ -46,10 +46,12 @@ pub struct Config {
     pub mix: MixConfig,
     /// `[[accounts]]`: whose batches are taken, 1 to [`MAX_ACCOUNTS`].
     pub accounts: Vec<AccountConfig>,
-    /// `[outside.amqp]`: the broker that clinics' gateways connect to.
-    pub outside: BrokerSide,
-    /// `[inside.amqp]`: the broker that the registry reads from.
-    pub inside: BrokerSide,
+    /// `[outside.amqp]`: the broker that clinics' gateways connect to; or `[outside.directory]`: a
+    /// folder with a queue directory for each account.
+    pub outside: QueueConfig,
+    /// `[inside.amqp]`: the broker that the registry reads from; or `[inside.directory]`: its queue
+    /// directory.
+    pub inside: QueueConfig,
     /// `[escrow]`, where it is laid down for an auditor who sent each batch.
     #[serde(default)]
     pub escrow: Option<EscrowConfig>,
@@ -59,14 +61,6 @@ pub struct Config {
     /// `[listen]`: metrics and health, where wanted.
     #[serde(default)]
     pub listen: Option<ListenConfig>,
-}
-
-/// Section of one broker.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BrokerSide {
-    /// Address, account and names at the broker.
-    pub amqp: AmqpConfig,
 }
 
 /// `[escrow]`: folder in which is laid down for the auditor which account sent each batch.
@@ -157,10 +151,10 @@ pub struct AccountConfig {
     /// Name in the metrics, the log and the state: 1 to [`MAX_ACCOUNT_NAME`] letters, digits, - and
     /// _. An account that is named anew counts as another.
     pub name: String,
-    /// Queue of the account. Default: `clinic.relay.NAME.intake`.
+    /// Queue of the account, at a broker. Default: `clinic.relay.NAME.intake`.
     #[serde(default)]
     pub queue: Option<String>,
-    /// Exchange that the account alone publishes to. Default: `clinic.relay.NAME`.
+    /// Exchange that the account alone publishes to, at a broker. Default: `clinic.relay.NAME`.
     #[serde(default)]
     pub exchange: Option<String>,
 }
@@ -178,13 +172,31 @@ impl AccountConfig {
 }
 
 impl Config {
-    /// Settings of the clinics' broker for the queue of one account.
-    pub(crate) fn outside_of(&self, account: &AccountConfig) -> AmqpConfig {
-        AmqpConfig {
-            exchange: account.exchange(),
-            queue: account.queue(),
-            prefetch: self.mix.held_batches,
-            ..self.outside.amqp.clone()
+    /// Settings of the clinics' side for the queue of one account: at the broker under its names,
+    /// or the directory of its name.
+    pub(crate) fn outside_of(&self, account: &AccountConfig) -> QueueConfig {
+        match &self.outside {
+            QueueConfig::Amqp(outside) => QueueConfig::Amqp(AmqpConfig {
+                exchange: account.exchange(),
+                queue: account.queue(),
+                ..outside.clone()
+            }),
+            QueueConfig::Directory(outside) => QueueConfig::Directory(DirectoryConfig {
+                path: outside.path.join(&account.name),
+                ..outside.clone()
+            }),
+        }
+    }
+
+    /// Queues outside that receipts are broadcast over: the broker's, or the directory of each
+    /// account.
+    pub(crate) fn outside_receipts(&self) -> Vec<QueueConfig> {
+        match &self.outside {
+            QueueConfig::Amqp(_) => vec![self.outside.clone()],
+            QueueConfig::Directory(_) => {
+                let accounts = self.accounts.iter();
+                accounts.map(|account| self.outside_of(account)).collect()
+            }
         }
     }
 }

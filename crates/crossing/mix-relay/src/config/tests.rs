@@ -180,16 +180,56 @@ fn memory_is_bounded_by_the_configuration() {
     assert!(held(MOST_HELD + 1).contains("held_batches"));
 }
 
+fn amqp(side: &mut QueueConfig) -> &mut AmqpConfig {
+    match side {
+        QueueConfig::Amqp(amqp) => amqp,
+        QueueConfig::Directory(_) => panic!("the example has two brokers"),
+    }
+}
+
 #[test]
 fn the_two_brokers_are_two_and_have_what_they_need() {
-    let same = said(|config| config.inside.amqp.url.clone_from(&config.outside.amqp.url));
+    let same = said(|config| {
+        let url = amqp(&mut config.outside).url.clone();
+        amqp(&mut config.inside).url = url;
+    });
     assert!(same.contains("the same broker"), "{same}");
-    let without = said(|config| config.inside.amqp.receipts_queue = None);
+    let without = said(|config| amqp(&mut config.inside).receipts_queue = None);
     assert!(without.contains("no receipts_queue"), "{without}");
-    let with = said(|config| config.outside.amqp.receipts_queue = Some("q".into()));
+    let with = said(|config| amqp(&mut config.outside).receipts_queue = Some("q".into()));
     assert!(with.contains("has a receipts_queue"), "{with}");
-    let named = said(|config| config.outside.amqp.queue = "q".into());
+    let named = said(|config| amqp(&mut config.outside).queue = "q".into());
     assert!(named.contains("at the [[accounts]]"), "{named}");
-    let prefetch = said(|config| config.outside.amqp.prefetch = NonZeroU16::MIN);
+    let prefetch = said(|config| amqp(&mut config.outside).prefetch = NonZeroU16::MIN);
     assert!(prefetch.contains("held_batches"), "{prefetch}");
+}
+
+#[test]
+fn directories_take_the_place_of_either_broker_and_lie_apart() {
+    let directory = |path: &str| QueueConfig::Directory(DirectoryConfig::at(path));
+    let with = |outside: &str, inside: &str| {
+        said(|config| {
+            config.outside = directory(outside);
+            config.inside = directory(inside);
+        })
+    };
+    assert_eq!(with("clinics", "registry"), "; ");
+    assert_eq!(with("clinics", "clinics-registry"), "; ");
+    for (outside, inside) in [("a", "a"), ("a", "a/b"), ("a/b", "a/."), ("a/", "a")] {
+        let told = with(outside, inside);
+        assert!(told.contains("one lies in the other"), "{outside} {inside}");
+    }
+    assert_eq!(said(|config| config.outside = directory("a")), "; ");
+    assert_eq!(said(|config| config.inside = directory("a")), "; ");
+    let named = said(|config| {
+        config.outside = directory("a");
+        config.accounts[0].queue = Some("q".to_owned());
+    });
+    assert!(named.contains("take them out"), "{named}");
+    let text = "[[accounts]]\nname = \"c\"\n[outside.directory]\npath = \"clinics\"\n\
+                [inside.directory]\npath = \"registry\"\n";
+    let config = parse(text);
+    let of_account = config.outside_of(&config.accounts[0]);
+    assert_eq!(of_account, directory("clinics/c"));
+    assert_eq!(config.outside_receipts(), [of_account]);
 }

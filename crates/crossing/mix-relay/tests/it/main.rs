@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod directory;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod killed;

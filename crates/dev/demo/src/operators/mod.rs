@@ -11,7 +11,7 @@ use chrono::{DateTime, Days, NaiveTime, Utc};
 use clock::{Clock, ManualClock};
 use key_client::{KeyClient, KeyServicesConfig};
 use key_service::{Config, KeyService, open_door, serve};
-use oprf::{PublicKey, ServiceKey};
+use oprf::{Factor, PublicKey, ServiceKey};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use toml::{Table, Value};
@@ -27,8 +27,14 @@ pub(crate) const DAILY_CEILING: u32 = 512;
 /// Epoch of the city's pseudonyms.
 pub(crate) const EPOCH: u16 = 1;
 
+/// Epoch of the city's pseudonyms once the second service has changed its key.
+pub(crate) const NEXT_EPOCH: u16 = 2;
+
 /// Number that each key service gives its key.
 const KEY_NUMBER: u16 = 1;
+
+/// Number that the second key service gives its next key.
+const NEXT_KEY_NUMBER: u16 = 2;
 
 /// Any free port of this machine.
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -48,8 +54,16 @@ pub(crate) struct Operator {
     /// Folder of the service: its key, its counts and its audit log.
     folder: PathBuf,
     address: SocketAddr,
-    public_key: PublicKey,
+    key: ServiceKey,
+    /// Key that this one is to be changed for, and whether the service has it already.
+    next: Option<NextKey>,
     running: Option<Running>,
+}
+
+/// Key that another one is to be changed for.
+struct NextKey {
+    key: ServiceKey,
+    is_there: bool,
 }
 
 /// Service that answers.
@@ -67,6 +81,10 @@ impl Operators {
         first.start(&clock).await?;
         let mut second = Operator::new(folder.join("key-service-2"), LOOPBACK)?;
         second.start(&clock).await?;
+        second.next = Some(NextKey {
+            key: ServiceKey::generate(),
+            is_there: false,
+        });
         Ok(Self {
             first,
             second,
@@ -78,6 +96,43 @@ impl Operators {
     pub(crate) fn section(&self) -> Value {
         let each = [&self.first, &self.second].map(|operator| Value::Table(operator.section()));
         Value::Array(each.into())
+    }
+
+    /// The same with the next epoch beside the present one: the first service keeps its key.
+    pub(crate) fn section_of_both(&self) -> Value {
+        let each = [&self.first, &self.second].map(|operator| {
+            let mut section = operator.section();
+            let next = operator.next.as_ref();
+            let (number, key) = match next {
+                Some(next) => (NEXT_KEY_NUMBER, next.key.public_key()),
+                None => (KEY_NUMBER, operator.key.public_key()),
+            };
+            if let Some(Value::Array(pinned)) = section.get_mut("public_keys") {
+                pinned.push(pinned_key(NEXT_EPOCH, number, &key));
+            }
+            Value::Table(section)
+        });
+        Value::Array(each.into())
+    }
+
+    /// Factor by which the second service's next key differs from its present one.
+    pub(crate) fn next_factor(&self) -> Factor {
+        match &self.second.next {
+            Some(next) => next.key.factor_from(&self.second.key),
+            None => self.second.key.factor_from(&self.second.key),
+        }
+    }
+
+    /// Starts the second service anew with its next key beside the present one.
+    pub(crate) async fn put_next_key_in(&mut self) -> Result<(), String> {
+        let second = &mut self.second;
+        second.stop().await?;
+        if let Some(next) = &mut second.next {
+            let file = format!("key-{NEXT_KEY_NUMBER}.key");
+            write_secret(&second.folder.join(file), &next.key.to_text())?;
+            next.is_there = true;
+        }
+        second.start(&self.clock).await
     }
 
     /// Client of both, as clinics and portal have it.
@@ -132,7 +187,8 @@ impl Operator {
         Ok(Self {
             folder,
             address,
-            public_key: key.public_key(),
+            key,
+            next: None,
             running: None,
         })
     }
@@ -180,8 +236,8 @@ impl Operator {
     }
 
     /// Public key of the service.
-    pub(crate) const fn public_key(&self) -> &PublicKey {
-        &self.public_key
+    pub(crate) fn public_key(&self) -> PublicKey {
+        self.key.public_key()
     }
 
     /// What the service has written into its audit log.
@@ -190,25 +246,37 @@ impl Operator {
     }
 
     fn config_text(&self) -> String {
+        let mut numbers = vec![KEY_NUMBER];
+        if self.next.as_ref().is_some_and(|next| next.is_there) {
+            numbers.push(NEXT_KEY_NUMBER);
+        }
+        let keys = numbers.iter().map(|number| {
+            format!("[[keys]]\nnumber = {number}\nkey = {{ file = \"key-{number}.key\" }}\n\n")
+        });
         format!(
-            "[service]\nlisten = \"{}\"\n\n[[keys]]\nnumber = {KEY_NUMBER}\nkey = {{ file = \
-             \"key-1.key\" }}\n\n[[clients]]\nname = \"this-machine\"\ndaily_ceiling = \
-             {DAILY_CEILING}\n",
-            self.address
+            "[service]\nlisten = \"{}\"\n\n{}[[clients]]\nname = \"this-machine\"\ndaily_ceiling \
+             = {DAILY_CEILING}\n",
+            self.address,
+            keys.collect::<String>()
         )
     }
 
     /// Section of a clinic's configuration about this service.
     fn section(&self) -> Table {
-        let mut pinned = Table::new();
-        pinned.insert("epoch".to_owned(), i64::from(EPOCH).into());
-        pinned.insert("key".to_owned(), i64::from(KEY_NUMBER).into());
-        let public_key = self.public_key.to_string();
-        pinned.insert("public_key".to_owned(), public_key.into());
+        let pinned = pinned_key(EPOCH, KEY_NUMBER, &self.key.public_key());
         let mut section = Table::new();
         section.insert("url".to_owned(), format!("http://{}", self.address).into());
-        let pinned = Value::Array(vec![pinned.into()]);
+        let pinned = Value::Array(vec![pinned]);
         section.insert("public_keys".to_owned(), pinned);
         section
     }
+}
+
+/// Entry of `public_keys`.
+fn pinned_key(epoch: u16, number: u16, public_key: &PublicKey) -> Value {
+    let mut pinned = Table::new();
+    pinned.insert("epoch".to_owned(), i64::from(epoch).into());
+    pinned.insert("key".to_owned(), i64::from(number).into());
+    pinned.insert("public_key".to_owned(), public_key.to_string().into());
+    Value::Table(pinned)
 }

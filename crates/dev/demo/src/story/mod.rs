@@ -1,6 +1,8 @@
 //! The story: both clinics send, records are corrected, cancelled and deleted, and every fact is
 //! accounted for.
 
+mod compromised;
+mod rotation;
 mod strong;
 
 use std::path::PathBuf;
@@ -37,7 +39,12 @@ pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
     if arguments.strong {
         story.thief(&city).await?;
         story.meeting(&city).await?;
+        story.break_in(&city).await?;
+        story.rotation(&city).await?;
         story.audit_logs().await?;
+    }
+    if let Some(relay) = &story.stage.relay {
+        relay.end().await;
     }
     if let Some(folder) = &arguments.keep {
         print::line(format!(
@@ -113,6 +120,7 @@ impl Story {
         self.chapters.begin("Both gateways send what they have");
         let fsb_sent = self.fsb.send(&self.stage).await?;
         let fso_sent = self.fso.send(&self.stage).await?;
+        self.pass_on(&[fsb_sent, fso_sent]).await?;
 
         self.chapters
             .begin("What crossed: one event of one batch, opened with the registry's private key");
@@ -147,6 +155,7 @@ impl Story {
         expect("changed records", fsb_sent.events + fso_sent.events, 2)?;
         let swept = self.fsb.sweep(&self.stage).await?;
         expect("deleted records", swept.events, 1)?;
+        self.pass_on(&[fsb_sent, fso_sent, swept]).await?;
         receive(&mut self.stage).await?;
         let sent_and_swept = Sent {
             events: fsb_sent.events + swept.events,
@@ -240,10 +249,24 @@ impl Story {
         Ok(city)
     }
 
+    /// Has the relay, where there is one, pass on what the gateways have sent.
+    async fn pass_on(&self, sent: &[Sent]) -> Result<(), String> {
+        let batches = sent.iter().map(|sent| sent.batches).sum();
+        self.stage.pass_on(batches).await?;
+        if self.stage.relay.is_some() {
+            print::line(format!(
+                "  the relay: {batches} batches taken out of their outer seal, and passed on \
+                 without a sender"
+            ));
+        }
+        Ok(())
+    }
+
     /// Sends what the FSO polyclinic has changed, so many records, to the registry.
     async fn send_to_registry(&mut self, records: u64) -> Result<(), String> {
         let sent = self.fso.send(&self.stage).await?;
         expect("changed records", sent.events, records)?;
+        self.pass_on(&[sent]).await?;
         receive(&mut self.stage).await?;
         self.fso.settle(&self.stage, sent).await
     }

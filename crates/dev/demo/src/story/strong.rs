@@ -42,6 +42,12 @@ impl Story {
             "  Both gateways ask both in turn, and believe an answer only with a proof under the \
              public key that they pin.\n  Their key rings hold a record key and nothing else.",
         );
+        print::line(
+            "  Between the clinics' queues and the registry's stands a relay: it takes off the \
+             outer seal that gateways put around\n  each batch, and passes batches on in slots. \
+             It lays down who sent which, and the registry which records were in it,\n  both \
+             sealed to an auditor who alone can put the two together.",
+        );
         print::line(format!(
             "  Each service evaluates {DAILY_CEILING} points a day at most. Without certificates, \
              as on this machine, both clinics\n  and the portal are one client to it; with them, \

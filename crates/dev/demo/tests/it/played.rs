@@ -7,11 +7,13 @@ use std::thread;
 use testbed::leak::Scanner;
 
 /// Identifiers of patients, as the clinics write them.
-const NUMBERS: [(&str, &str); 4] = [
+const NUMBERS: [(&str, &str); 6] = [
     ("patient of both clinics", "501-377-201 39"),
     ("employee", "612-480-911 69"),
     ("patient whose sample was swapped", "501-377-202 40"),
     ("diplomat", "12AB34567"),
+    ("patient of the first clinic", "501-377-205 43"),
+    ("person with a forged vaccination", "501-377-207 45"),
 ];
 
 /// Runs the demo in a folder that does not exist yet; returns what it printed.
@@ -55,7 +57,7 @@ fn has_pseudonym_key(kept: &Path, clinic: &str) -> bool {
 }
 
 #[test]
-fn strong_mode_tells_the_same_story_and_key_services_learn_nothing() {
+fn strong_mode_tells_the_same_story_and_nobody_beyond_the_clinics_learns_who_it_is() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [plain, strong, out] = ["plain", "strong", "out"].map(|name| folder.path().join(name));
     let out_option = out.to_str().expect("UTF-8");
@@ -80,15 +82,32 @@ fn strong_mode_tells_the_same_story_and_key_services_learn_nothing() {
         assert!(told_strong.contains(code), "{code}: {told_strong}");
         assert!(!told_plain.contains(code), "{code}: {told_plain}");
     }
+    for told in [
+        "taken out of their outer seal",
+        "each of them stated by the FSB clinic",
+        "a person with a forged vaccination, with the SNILS: invalid (revoked)",
+        "names multiplied by the factor",
+    ] {
+        assert!(told_strong.contains(told), "{told}: {told_strong}");
+        assert!(!told_plain.contains(told), "{told}: {told_plain}");
+    }
     assert!(out.join("pass-fso.txt").is_file());
     assert!(!plain.join("key-service-1").exists());
 
     let scanner = Scanner::new(&NUMBERS);
     let (at_a_clinic, _) = scanner.scan_folder(&strong);
     assert!(!at_a_clinic.is_empty(), "the first clinic has its patients");
-    for service in ["key-service-1", "key-service-2", "key-service-impostor"] {
-        let (hits, bytes) = scanner.scan_folder(&strong.join(service));
-        assert!(bytes > 0, "{service} has written something");
-        assert_eq!(hits, [], "{service}");
+    for beyond_the_clinics in [
+        "key-service-1",
+        "key-service-2",
+        "key-service-impostor",
+        "clinics-queues",
+        "relay",
+        "registry",
+        "registry-escrow",
+    ] {
+        let (hits, bytes) = scanner.scan_folder(&strong.join(beyond_the_clinics));
+        assert!(bytes > 0, "{beyond_the_clinics} has written something");
+        assert_eq!(hits, [], "{beyond_the_clinics}");
     }
 }

@@ -23,7 +23,7 @@ const COOKIE: &str = "testbed";
 const START_SECONDS: u64 = 300;
 const STOP_SECONDS: u64 = 120;
 /// Longest wait for a queue to have a number of messages.
-const DEPTH_PATIENCE: Duration = Duration::from_secs(60);
+const DEPTH_PATIENCE: Duration = Duration::from_secs(300);
 const DEFAULT_WATERMARK_BYTES: u64 = 2_000_000_000;
 
 /// Options to start the broker with.

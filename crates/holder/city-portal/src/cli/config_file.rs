@@ -30,5 +30,8 @@ fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     if let Some(mistake) = loaded.config.keys.mistake() {
         return Err(settings::mistake(path, mistake.what, mistake.help));
     }
+    if let Some(mistake) = loaded.config.audit_mistake() {
+        return Err(settings::mistake(path, mistake.what, mistake.help));
+    }
     Ok(loaded)
 }

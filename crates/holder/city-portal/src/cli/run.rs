@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
+use parking_lot::Mutex;
 use program::{Failure, systemd};
-use telemetry::{Endpoint, Health};
+use telemetry::{Endpoint, Health, HealthPart};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::audit::{self, RequestLines};
 use super::config_file::LoadedConfig;
 use crate::http::{TlsError, acceptor};
 use crate::open::{OpenPortalError, open_portal};
@@ -68,9 +70,11 @@ pub(super) async fn run(
         Arc::clone(&registry),
         Arc::clone(&clock),
     )?;
+    let lines = audit::folder(loaded).map(|folder| RequestLines::new(folder, clock.now()));
+    let lines = lines.map(|lines| Arc::new(Mutex::new(lines)));
     portal.register_key_service_metrics();
     let listener = bind(loaded.config.portal.address, "portal.address").await?;
-    let verifier = open_verifier(loaded, registry, clock).await?;
+    let verifier = open_verifier(loaded, registry, Arc::clone(&clock)).await?;
     if let Some(endpoint) = endpoint {
         tasks.spawn(endpoint.serve(stop.clone().cancelled_owned()));
     }
@@ -91,13 +95,38 @@ pub(super) async fn run(
         tasks.spawn(site.serve(listener, tls.clone(), stop.clone()));
     }
     systemd::notify_ready();
-    tasks.spawn(look(Arc::clone(&portal), health, stop.clone()));
-    portal.serve(listener, tls, stop).await;
+    spawn_watchers(&tasks, &portal, lines.as_ref(), &health, &stop);
+    Arc::clone(&portal).serve(listener, tls, stop).await;
     systemd::notify_stopping();
     tasks.close();
     let _in_time = tokio::time::timeout(CLOSING_TIME, tasks.wait()).await;
+    if let Some(lines) = lines {
+        lines.lock().finish(portal.take_tally(), clock.now())?;
+    }
     tracing::info!(event = "stopped", "stopped; the page is not served");
     Ok(())
+}
+
+/// Begins to look whether the registry and the key services answer, and to write hours where a log
+/// is kept.
+fn spawn_watchers(
+    tasks: &TaskTracker,
+    portal: &Arc<CityPortal>,
+    lines: Option<&Arc<Mutex<RequestLines>>>,
+    health: &Health,
+    stop: &CancellationToken,
+) {
+    let mut parts = health.parts(1 + usize::from(lines.is_some()));
+    if let Some(lines) = lines
+        && let Some(part) = parts.pop()
+    {
+        let portal = Arc::clone(portal);
+        let writing = audit::write_hours(Arc::clone(lines), portal, part, stop.clone());
+        tasks.spawn(writing);
+    }
+    for part in parts {
+        tasks.spawn(look(Arc::clone(portal), part, stop.clone()));
+    }
 }
 
 /// Opens the verifier page and its address, where the configuration has them.
@@ -125,7 +154,7 @@ pub(super) async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListen
 }
 
 /// Looks whether the registry and the key services answer, and tells the log when that changes.
-async fn look(portal: Arc<CityPortal>, health: Health, stop: CancellationToken) {
+async fn look(portal: Arc<CityPortal>, health: HealthPart, stop: CancellationToken) {
     let mut was = None;
     while !stop.is_cancelled() {
         let looks = async {

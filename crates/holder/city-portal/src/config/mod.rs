@@ -7,6 +7,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use audit::{AuditConfig, AuditMistake, OtherFolder};
 use chrono_tz::Tz;
 use pseudonym::IdentifiersConfig;
 use serde::de::Error as _;
@@ -48,6 +49,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[listen]`: metrics and health of this process, where wanted.
     pub listen: Option<ListenConfig>,
+    /// `[audit]`: log of who ran the portal and how many requests it answered, where wanted.
+    pub audit: Option<AuditConfig>,
 }
 
 /// `[portal]`: where the page is served, and how often one client may ask.
@@ -121,6 +124,16 @@ pub struct ClientCertificate {
 }
 
 impl Config {
+    /// Mistake in `[audit]`, with what to write instead.
+    #[must_use]
+    pub fn audit_mistake(&self) -> Option<AuditMistake> {
+        let page = self.verifier.as_ref().map(|verifier| OtherFolder {
+            setting: "verifier.page",
+            path: &verifier.page,
+        });
+        self.audit.as_ref()?.mistake(page.as_slice())
+    }
+
     /// Mistake in `[listen]`, with what to write instead: its address is that of a page.
     #[must_use]
     pub fn listen_mistake(&self) -> Option<(String, &'static str)> {

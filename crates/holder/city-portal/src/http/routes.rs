@@ -101,6 +101,7 @@ async fn watch(State(portal): State<Arc<CityPortal>>, request: Request, next: Ne
     let outcome = outcome.unwrap_or(RequestOutcome::Internal);
     let took = portal.clock.elapsed().saturating_sub(started);
     count_request(route, outcome, took);
+    portal.tally(route, outcome);
     tracing::info!(
         event = "city-portal-request",
         route,

@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod audit;
 mod browser;
 mod double;
 mod faults;
@@ -12,6 +13,7 @@ mod leaks;
 mod library;
 mod picture;
 mod program;
+mod pseudonyms;
 mod real;
 mod sheet;
 mod strong;

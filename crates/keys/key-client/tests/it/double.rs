@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use key_client::{KeyClient, KeyClientError, KeyServicesConfig};
-use oprf::{Blinding, Element, Request, ServiceKey};
+use oprf::{Blinding, Element, Request, ServiceKey, TokenKey};
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +18,8 @@ pub(crate) const KEY_NUMBER: u16 = 7;
 pub(crate) enum Behaviour {
     /// Evaluates as it should.
     Right,
+    /// Issues tokens under its token key.
+    Tokens,
     /// Evaluates under another key, and proves that.
     OtherKey,
     /// Evaluates, and then changes the answer.
@@ -65,6 +67,7 @@ pub(crate) struct Asked {
 struct Shared {
     key: ServiceKey,
     other_key: ServiceKey,
+    token_key: TokenKey,
     behaviours: Mutex<Vec<Behaviour>>,
     asked: Mutex<Vec<Asked>>,
 }
@@ -92,6 +95,7 @@ impl Double {
         let shared = Arc::new(Shared {
             key: ServiceKey::generate(),
             other_key: ServiceKey::generate(),
+            token_key: TokenKey::generate(),
             behaviours: Mutex::new(behaviours),
             asked: Mutex::default(),
         });
@@ -105,6 +109,10 @@ impl Double {
 
     pub(crate) fn key(&self) -> &ServiceKey {
         &self.shared.key
+    }
+
+    pub(crate) fn token_key(&self) -> &TokenKey {
+        &self.shared.token_key
     }
 
     /// Lets the double do this from now on.
@@ -211,6 +219,10 @@ async fn behave(stream: &mut BufReader<TcpStream>, shared: &Shared, asked: &Aske
     let evaluate = |key: &ServiceKey| key.evaluate(&Request::parse(&asked.body).unwrap());
     match behaviour {
         Behaviour::Right => answer(stream, 200, "", &evaluate(&shared.key)).await,
+        Behaviour::Tokens => {
+            let request = Request::parse(&asked.body).unwrap();
+            answer(stream, 200, "", &shared.token_key.evaluate(&request)).await
+        }
         Behaviour::OtherKey => answer(stream, 200, "", &evaluate(&shared.other_key)).await,
         Behaviour::Changed(change) => {
             let mut body = evaluate(&shared.key);

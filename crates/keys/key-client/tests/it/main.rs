@@ -10,3 +10,4 @@ mod look;
 mod metrics;
 mod refusals;
 mod tls;
+mod tokens;

@@ -22,10 +22,12 @@ pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
 }
 
 fn check_keys(loaded: &LoadedConfig, found: &mut Findings) {
-    match Keys::read(&loaded.config.keys, &loaded.base) {
+    match Keys::read(&loaded.config, &loaded.base) {
         Ok(keys) => {
-            for (number, key) in keys.public() {
-                found.good("keys", format!("{number}: {}", key.fingerprint()));
+            for key in keys.public() {
+                let number = key.number;
+                let text = format!("{number} ({}): {}", key.key_use, key.fingerprint);
+                found.good("keys", text);
             }
         }
         Err(error) => found.failed("keys", error.into()),

@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use oprf::ServiceKey;
+use oprf::{ServiceKey, TokenKey};
 use program::terminal::{print_line, print_table};
 use program::{Failure, files, quoted};
+use secrecy::SecretString;
 
 use super::config_file::LoadedConfig;
-use crate::Keys;
 use crate::keys::KeyError;
+use crate::{Keys, TokenUseName};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
-    /// Show the numbers, public keys and fingerprints of the keys in the configuration.
+    /// Show the numbers, uses, public keys and fingerprints of the keys in the configuration.
     Show,
     /// Make a key, and print its entry of the configuration and its public key.
     New(NewArguments),
@@ -27,6 +28,9 @@ pub(super) struct NewArguments {
     /// The file to write the key to; it must not exist (mode 0600).
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Make a key of tokens instead: for one batch each, or for one day each.
+    #[arg(long, value_name = "USE", value_enum)]
+    tokens: Option<TokenUseName>,
 }
 
 impl From<KeyError> for Failure {
@@ -36,33 +40,89 @@ impl From<KeyError> for Failure {
 }
 
 pub(super) fn show(loaded: &LoadedConfig) -> Result<(), Failure> {
-    let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
-    let rows: Vec<[String; 3]> = keys
+    let keys = Keys::read(&loaded.config, &loaded.base)?;
+    let rows: Vec<[String; 4]> = keys
         .public()
-        .map(|(number, key)| [number.to_string(), key.to_string(), key.fingerprint()])
+        .map(|key| {
+            let key_use = key.key_use.to_owned();
+            [
+                key.number.to_string(),
+                key_use,
+                key.public_key,
+                key.fingerprint,
+            ]
+        })
         .collect();
-    print_table(["number", "public key", "fingerprint"], &rows);
+    print_table(["number", "use", "public key", "fingerprint"], &rows);
     Ok(())
 }
 
+/// Fresh key, as it is written and told.
+pub(super) struct FreshKey {
+    /// Text form of the private key.
+    pub(super) text: SecretString,
+    /// Text form of the public key.
+    pub(super) public_key: String,
+    /// Fingerprint of the public key.
+    pub(super) fingerprint: String,
+}
+
+impl FreshKey {
+    /// Makes a key of pseudonyms.
+    pub(super) fn of_pseudonyms() -> Self {
+        let key = ServiceKey::generate();
+        Self {
+            text: key.to_text(),
+            public_key: key.public_key().to_string(),
+            fingerprint: key.public_key().fingerprint(),
+        }
+    }
+
+    /// Makes a key of tokens.
+    pub(super) fn of_tokens() -> Self {
+        let key = TokenKey::generate();
+        Self {
+            text: key.to_text(),
+            public_key: key.public_key().to_string(),
+            fingerprint: key.public_key().fingerprint(),
+        }
+    }
+}
+
 pub(super) fn new(arguments: &NewArguments) -> Result<(), Failure> {
-    let NewArguments { number, out } = arguments;
-    let key = ServiceKey::generate();
-    files::write_secret(out, &key.to_text())?;
+    let NewArguments {
+        number,
+        out,
+        tokens,
+    } = arguments;
+    let key = match tokens {
+        None => FreshKey::of_pseudonyms(),
+        Some(_) => FreshKey::of_tokens(),
+    };
+    files::write_secret(out, &key.text)?;
     print_line(format!(
-        "wrote {} (mode 0600); back it up. For key-service.toml:",
+        "wrote {} (mode 0600); back it up. For the configuration of the service:",
         out.display()
     ));
-    print_line("[[keys]]");
+    let table = if tokens.is_some() {
+        "[[token_keys]]"
+    } else {
+        "[[keys]]"
+    };
+    print_line(table);
     print_line(format!("number = {number}"));
     print_line(format!(
         "key = {{ file = {} }}",
         quoted(&out.to_string_lossy())
     ));
+    if let Some(token_use) = tokens {
+        let token_use = oprf::TokenUse::from(*token_use);
+        print_line(format!("use = \"{token_use}\""));
+    }
     print_line(format!(
         "# public key, which clients pin: {}",
-        key.public_key()
+        key.public_key
     ));
-    print_line(format!("# fingerprint: {}", key.public_key().fingerprint()));
+    print_line(format!("# fingerprint: {}", key.fingerprint));
     Ok(())
 }

@@ -16,7 +16,8 @@ use clock::{Clock, SystemClock};
 use program::Failure;
 use program::audit_log::{AuditCommand, audit};
 
-/// Evaluates blinded identifiers under a key of its own, and never learns whom they name.
+/// Evaluates blinded identifiers under a key of its own, and never learns whom they name; or issues
+/// one-use tokens of batches and days.
 #[derive(Debug, Parser)]
 #[command(name = "key-service", version, after_help = EXIT_CODES)]
 struct Arguments {
@@ -40,7 +41,7 @@ configuration, a key or a certificate has to be changed, or the audit log is dam
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a configuration and a fresh key to begin with, and print its public key.
+    /// Write a configuration and fresh keys to begin with, and print the public keys.
     Init(init::InitArguments),
     /// Read keys, certificates, counts and audit log, try the addresses, and say what is wrong.
     Check,

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use client_door::{Fingerprint, SettingNames, TlsConfig, open_address_mistake};
-use oprf::MAX_ELEMENTS;
+use oprf::{MAX_ELEMENTS, TokenUse};
 use serde::{Deserialize, Serialize};
 use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig, shared_address_mistake};
@@ -36,8 +36,14 @@ pub struct Config {
     /// `[service]`: address and folders.
     #[serde(default)]
     pub service: ServiceConfig,
-    /// `[[keys]]`: keys that requests are evaluated under, 1 to [`MAX_KEYS`].
+    /// `[[keys]]`: keys that pseudonyms are evaluated under, 1 to [`MAX_KEYS`]; none where there
+    /// are `token_keys`.
+    #[serde(default)]
     pub keys: Vec<KeyConfig>,
+    /// `[[token_keys]]`: keys that tokens are issued under, 1 to [`MAX_KEYS`]; none where there are
+    /// `keys`.
+    #[serde(default)]
+    pub token_keys: Vec<TokenKeyConfig>,
     /// `[[clients]]`: who is answered, 1 to [`MAX_CLIENTS`].
     pub clients: Vec<ClientConfig>,
     /// `[log]`: form and filter of the log.
@@ -81,6 +87,39 @@ pub struct KeyConfig {
     pub number: u16,
     /// Place of the private key, `cgok1:…`.
     pub key: SecretSource,
+}
+
+/// Entry of `[[token_keys]]`: a key of a token issuer and the number that requests name it by.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenKeyConfig {
+    /// Number of the key, from 1. A number never names another key later.
+    pub number: u16,
+    /// Place of the private key, `cgtk1:…`.
+    pub key: SecretSource,
+    /// The thing that its tokens are good for.
+    #[serde(rename = "use")]
+    pub token_use: TokenUseName,
+}
+
+/// Use of a key's tokens, as the configuration and the command line name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum TokenUseName {
+    /// One sealed batch each; a client has as many a UTC day as its ceiling lets.
+    Batch,
+    /// A sign of life: a client has one a UTC day.
+    Day,
+}
+
+impl From<TokenUseName> for TokenUse {
+    fn from(name: TokenUseName) -> Self {
+        match name {
+            TokenUseName::Batch => Self::Batch,
+            TokenUseName::Day => Self::Day,
+        }
+    }
 }
 
 /// Entry of `[[clients]]`: who is answered, and how much.
@@ -135,16 +174,33 @@ impl Config {
     }
 
     fn keys_mistake(&self) -> Option<(String, String)> {
-        if self.keys.is_empty() || self.keys.len() > MAX_KEYS {
+        if !self.keys.is_empty() && !self.token_keys.is_empty() {
             return mistake(
-                format!("there are {} [[keys]]", self.keys.len()),
-                format!("write 1 to {MAX_KEYS} of them"),
+                "there are [[keys]] and [[token_keys]], and a service has keys of one kind",
+                "write [[keys]] for a service of pseudonyms, or [[token_keys]] for an issuer of \
+                 tokens; for both, run two services on two machines",
             );
         }
-        let numbers: BTreeSet<u16> = self.keys.iter().map(|key| key.number).collect();
-        if numbers.len() < self.keys.len() || numbers.contains(&0) {
+        let numbers = self.keys.iter().map(|key| key.number);
+        let is_of_batches = |key: &TokenKeyConfig| key.token_use == TokenUseName::Batch;
+        if !self.token_keys.is_empty() && !self.token_keys.iter().any(is_of_batches) {
             return mistake(
-                "two [[keys]] have the same number, or one has the number 0",
+                "there is no key with use = \"batch\" among [[token_keys]]",
+                "write one; a gateway that got no token of a batch could send nothing",
+            );
+        }
+        let numbers = numbers.chain(self.token_keys.iter().map(|key| key.number));
+        let count = numbers.clone().count();
+        if count == 0 || count > MAX_KEYS {
+            return mistake(
+                format!("there are {count} [[keys]] and [[token_keys]]"),
+                format!("write 1 to {MAX_KEYS} of one of them"),
+            );
+        }
+        let numbers: BTreeSet<u16> = numbers.collect();
+        if numbers.len() < count || numbers.contains(&0) {
+            return mistake(
+                "two keys have the same number, or one has the number 0",
                 "give every key a number of its own from 1 to 65535; a number never names another \
                  key later",
             );

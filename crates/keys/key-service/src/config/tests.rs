@@ -151,3 +151,23 @@ fn a_fingerprint_of_another_form_is_told_without_its_text() {
     let told = error.to_string();
     assert!(told.contains("64 hexadecimal digits"), "{told}");
 }
+
+#[test]
+fn a_service_has_keys_of_one_kind() {
+    let issuer = include_str!("../../../../../config/strong/token-issuer.toml");
+    let tokens = parse(issuer);
+    assert_eq!(tokens.mistake(), None);
+    let uses: Vec<TokenUseName> = tokens.token_keys.iter().map(|key| key.token_use).collect();
+    assert_eq!(uses, [TokenUseName::Batch, TokenUseName::Day]);
+    let mut both = parse(EXAMPLE);
+    both.token_keys.clone_from(&tokens.token_keys);
+    assert!(said(&both).contains("keys of one kind"), "{}", said(&both));
+    let mut none = tokens.clone();
+    none.token_keys.clear();
+    assert!(said(&none).contains("write 1 to 4"), "{}", said(&none));
+    let mut same = tokens;
+    same.token_keys[1].number = 1;
+    assert!(said(&same).contains("the same number"), "{}", said(&same));
+    let unknown_use = issuer.replace("use = \"day\"", "use = \"week\"");
+    assert!(settings::parse::<Config>(&unknown_use, Path::new("x")).is_err());
+}

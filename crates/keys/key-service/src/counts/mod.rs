@@ -8,9 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use state_folder::{StateError, StateFolder};
 
 use crate::config::ClientConfig;
-use crate::state::{State, StateError};
 
 /// Elements that are reserved at once: what a client loses of its day at most in a crash.
 pub const BLOCK: u64 = 1024;
@@ -48,7 +48,7 @@ struct Count {
     is_refused: bool,
 }
 
-/// Client with its ceiling and its count.
+/// Count of a client, its file and its ceiling.
 #[derive(Debug)]
 struct Account {
     file: String,
@@ -59,8 +59,10 @@ struct Account {
 /// Counts of all clients, in the order of the configuration.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    state: State,
+    state: StateFolder,
     accounts: Vec<Account>,
+    /// Tokens of days, of which each client has one a day.
+    day_tokens: Vec<Account>,
 }
 
 impl Count {
@@ -88,30 +90,85 @@ impl Count {
     }
 }
 
+impl Account {
+    /// Reads a count from its file.
+    fn read(
+        state: &StateFolder,
+        file: String,
+        ceiling: u64,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StateError> {
+        let mut count = Count::begin(now.date_naive());
+        if let Some(kept) = state.read::<Kept>(&file)? {
+            count.day = kept.day;
+            count.used = kept.elements;
+            count.reserved = kept.elements;
+            count.turn(now.date_naive());
+        }
+        Ok(Self {
+            file,
+            ceiling,
+            count: Mutex::new(count),
+        })
+    }
+
+    /// Counts elements. Where the reservation does not suffice, it waits for the disk.
+    fn take(
+        &self,
+        state: &StateFolder,
+        elements: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(), NotCounted> {
+        let mut count = self.count.lock();
+        count.turn(now.date_naive());
+        let used = count.used.saturating_add(elements);
+        if used > self.ceiling {
+            let is_first = !std::mem::replace(&mut count.is_refused, true);
+            let wait = count.wait(now);
+            return Err(NotCounted::Ceiling { wait, is_first });
+        }
+        if used > count.reserved {
+            let reserved = used.max(count.reserved + BLOCK).min(self.ceiling);
+            self.keep(state, count.day, reserved)
+                .map_err(|error| NotCounted::CannotWrite(error.kind()))?;
+            count.reserved = reserved;
+        }
+        count.used = used;
+        Ok(())
+    }
+
+    fn keep(&self, state: &StateFolder, day: NaiveDate, elements: u64) -> std::io::Result<()> {
+        state.write(&self.file, &Kept { day, elements })
+    }
+
+    fn used(&self, now: DateTime<Utc>) -> u64 {
+        let mut count = self.count.lock();
+        count.turn(now.date_naive());
+        count.used
+    }
+}
+
 impl Counts {
     /// Reads the counts of the clients.
     pub(crate) fn open(
-        state: State,
+        state: StateFolder,
         clients: &[ClientConfig],
         now: DateTime<Utc>,
     ) -> Result<Self, StateError> {
-        let account = |client: &ClientConfig| {
-            let file = format!("count-{}.json", client.name);
-            let mut count = Count::begin(now.date_naive());
-            if let Some(kept) = state.read::<Kept>(&file)? {
-                count.day = kept.day;
-                count.used = kept.elements;
-                count.reserved = kept.elements;
-                count.turn(now.date_naive());
-            }
-            Ok(Account {
-                file,
-                ceiling: client.daily_ceiling.into(),
-                count: Mutex::new(count),
-            })
+        let elements = |client: &ClientConfig| {
+            let ceiling = client.daily_ceiling.into();
+            Account::read(&state, format!("count-{}.json", client.name), ceiling, now)
         };
-        let accounts = clients.iter().map(account).collect::<Result<_, _>>()?;
-        Ok(Self { state, accounts })
+        let day_token = |client: &ClientConfig| {
+            Account::read(&state, format!("day-token-{}.json", client.name), 1, now)
+        };
+        let accounts = clients.iter().map(elements).collect::<Result<_, _>>()?;
+        let day_tokens = clients.iter().map(day_token).collect::<Result<_, _>>()?;
+        Ok(Self {
+            state,
+            accounts,
+            day_tokens,
+        })
     }
 
     /// Counts elements of a client. Where the reservation does not suffice, it waits for the disk.
@@ -121,34 +178,27 @@ impl Counts {
         elements: u64,
         now: DateTime<Utc>,
     ) -> Result<(), NotCounted> {
-        let account = &self.accounts[client];
-        let mut count = account.count.lock();
-        count.turn(now.date_naive());
-        let used = count.used.saturating_add(elements);
-        if used > account.ceiling {
-            let is_first = !std::mem::replace(&mut count.is_refused, true);
-            let wait = count.wait(now);
-            return Err(NotCounted::Ceiling { wait, is_first });
-        }
-        if used > count.reserved {
-            let reserved = used.max(count.reserved + BLOCK).min(account.ceiling);
-            self.keep(account, count.day, reserved)
-                .map_err(|error| NotCounted::CannotWrite(error.kind()))?;
-            count.reserved = reserved;
-        }
-        count.used = used;
-        Ok(())
+        self.accounts[client].take(&self.state, elements, now)
     }
 
-    fn keep(&self, account: &Account, day: NaiveDate, elements: u64) -> std::io::Result<()> {
-        self.state.write(&account.file, &Kept { day, elements })
+    /// Counts a client's token of the day. It waits for the disk: a token whose count is written and
+    /// whose answer is lost in a crash is lost, and no second one is given.
+    pub(crate) fn take_day_token(
+        &self,
+        client: usize,
+        now: DateTime<Utc>,
+    ) -> Result<(), NotCounted> {
+        self.day_tokens[client].take(&self.state, 1, now)
+    }
+
+    /// Returns whether a client was given its token of the day.
+    pub(crate) fn day_token_given(&self, client: usize, now: DateTime<Utc>) -> bool {
+        self.day_tokens[client].used(now) > 0
     }
 
     /// Elements that a client has used in its day.
     pub(crate) fn used(&self, client: usize, now: DateTime<Utc>) -> u64 {
-        let mut count = self.accounts[client].count.lock();
-        count.turn(now.date_naive());
-        count.used
+        self.accounts[client].used(now)
     }
 
     /// Elements that are left to a client in its day.
@@ -160,7 +210,8 @@ impl Counts {
     /// Returns whether the clock is behind the day of a count, as after it was set back.
     pub(crate) fn is_ahead(&self, now: DateTime<Utc>) -> bool {
         let today = now.date_naive();
-        let mut counts = self.accounts.iter().map(|account| account.count.lock());
+        let accounts = self.accounts.iter().chain(&self.day_tokens);
+        let mut counts = accounts.map(|account| account.count.lock());
         counts.any(|count| count.day > today)
     }
 
@@ -171,7 +222,7 @@ impl Counts {
             if count.reserved > count.used {
                 // An evaluation that is still in hand has counted already; a later one reserves
                 // again.
-                self.keep(account, count.day, count.used)?;
+                account.keep(&self.state, count.day, count.used)?;
                 count.reserved = count.used;
             }
         }
@@ -179,7 +230,7 @@ impl Counts {
     }
 
     /// Folder of the counts.
-    pub(crate) const fn state(&self) -> &State {
+    pub(crate) const fn state(&self) -> &StateFolder {
         &self.state
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::service::STATE_WORDS;
 
 const NOON: &str = "2026-11-30T12:00:00Z";
 const NEXT: &str = "2026-12-01T00:00:00Z";
@@ -21,7 +22,7 @@ fn clients(ceiling: u32) -> Vec<ClientConfig> {
 }
 
 fn open(folder: &Path, ceiling: u32, now: &str) -> Counts {
-    let state = State::open(folder).unwrap();
+    let state = StateFolder::open(folder, STATE_WORDS).unwrap();
     Counts::open(state, &clients(ceiling), at(now)).unwrap()
 }
 
@@ -149,7 +150,7 @@ fn a_lower_ceiling_holds_at_once_and_a_higher_one_too() {
 fn a_count_of_another_form_is_no_fresh_day() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("count-one.json"), "{\"day\":").unwrap();
-    let state = State::open(folder.path()).unwrap();
+    let state = StateFolder::open(folder.path(), STATE_WORDS).unwrap();
     let error = Counts::open(state, &clients(256), at(NOON)).unwrap_err();
     assert!(error.to_string().contains("count-one.json"), "{error}");
 }
@@ -157,7 +158,32 @@ fn a_count_of_another_form_is_no_fresh_day() {
 #[test]
 fn one_process_uses_the_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let _first = State::open(folder.path()).unwrap();
-    let second = State::open(folder.path());
+    let _first = StateFolder::open(folder.path(), STATE_WORDS).unwrap();
+    let second = StateFolder::open(folder.path(), STATE_WORDS);
     assert!(matches!(second, Err(StateError::InUse { .. })));
+}
+
+#[test]
+fn a_client_has_one_token_a_day_over_crashes_and_clocks_that_go_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let counts = open(folder.path(), 256, NOON);
+    assert!(!counts.day_token_given(0, at(NOON)));
+    counts.take_day_token(0, at(NOON)).unwrap();
+    assert!(counts.day_token_given(0, at(NOON)) && !counts.day_token_given(1, at(NOON)));
+    let wait = Duration::from_secs(12 * 3600);
+    let refused = counts.take_day_token(0, at(NOON));
+    assert!(matches!(refused, Err(NotCounted::Ceiling { wait: told, .. }) if told == wait));
+    assert_eq!(
+        counts.used(0, at(NOON)),
+        0,
+        "tokens of batches are counted apart"
+    );
+    drop(counts);
+    // As after a crash: nothing was settled.
+    let counts = open(folder.path(), 256, NOON);
+    assert!(is_refused(counts.take_day_token(0, at(NOON))));
+    counts.take_day_token(1, at(NOON)).unwrap();
+    counts.take_day_token(0, at(NEXT)).unwrap();
+    assert!(is_refused(counts.take_day_token(0, at(NOON))));
+    assert!(counts.is_ahead(at(NOON)));
 }

@@ -29,7 +29,7 @@ const fn status(refusal: Refusal) -> StatusCode {
         Refusal::UnknownClient => StatusCode::FORBIDDEN,
         Refusal::UnknownKey | Refusal::NotFound => StatusCode::NOT_FOUND,
         Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
-        Refusal::CeilingReached(_) => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::CeilingReached(_) | Refusal::DayTokenGiven(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Busy | Refusal::CannotCount => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -41,6 +41,7 @@ const fn title(refusal: Refusal) -> &'static str {
         Refusal::UnknownClient => "the certificate is none of this service's clients",
         Refusal::UnknownKey => "no key has this number",
         Refusal::CeilingReached(_) => "the client has used what it may in a UTC day",
+        Refusal::DayTokenGiven(_) => "the client was given its token of this UTC day before",
         Refusal::Busy => "more requests at once than are worked on; try again",
         Refusal::CannotCount => "the service cannot count or record, and evaluates nothing",
         Refusal::NotFound => "there are /v1/evaluate and /v1/keys",
@@ -52,7 +53,9 @@ const fn title(refusal: Refusal) -> &'static str {
 /// Seconds after which the request may be answered; a part of a second counts whole.
 fn retry_after(refusal: Refusal) -> Option<u64> {
     match refusal {
-        Refusal::CeilingReached(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+        Refusal::CeilingReached(wait) | Refusal::DayTokenGiven(wait) => {
+            Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+        }
         Refusal::Busy => Some(1),
         Refusal::CannotCount => Some(TRY_AGAIN_SECONDS),
         _ => None,

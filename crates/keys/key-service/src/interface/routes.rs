@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::keys::PublicFacts;
 use crate::refusal::Refusal;
 use crate::service::KeyService;
 
@@ -31,12 +32,17 @@ struct KeysAnswer {
     keys: Vec<KeyAnswer>,
     daily_ceiling: u32,
     used_today: u64,
+    /// Whether the client was given its token of the day; only of an issuer of tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day_token_given: Option<bool>,
 }
 
 /// Key of `GET /v1/keys`.
 #[derive(Serialize)]
 struct KeyAnswer {
     number: u16,
+    #[serde(rename = "use")]
+    key_use: &'static str,
     public_key: String,
 }
 
@@ -93,14 +99,16 @@ async fn keys(
     let Ok(used) = used else {
         return refuse(&service, Some(place), Refusal::Internal);
     };
-    let key = |(number, key): (u16, oprf::PublicKey)| KeyAnswer {
-        number,
-        public_key: key.to_string(),
+    let key = |key: PublicFacts| KeyAnswer {
+        number: key.number,
+        key_use: key.key_use,
+        public_key: key.public_key,
     };
     let answer = KeysAnswer {
         keys: service.keys().public().map(key).collect(),
         daily_ceiling: used.daily_ceiling,
         used_today: used.used_today,
+        day_token_given: used.day_token_given,
     };
     let mut response = Json(answer).into_response();
     response.headers_mut().insert(CACHE_CONTROL, NO_STORE);

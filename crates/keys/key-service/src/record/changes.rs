@@ -9,8 +9,8 @@ use serde_json::json;
 use super::Recorder;
 use crate::config::ClientConfig;
 use crate::error::OpenError;
-use crate::keys::Keys;
-use crate::state::{State, StateError};
+use crate::keys::{Keys, PublicFacts};
+use state_folder::StateFolder;
 
 /// File of what was recorded last, in the folder of the counts.
 const FILE: &str = "recorded.json";
@@ -19,7 +19,7 @@ const FILE: &str = "recorded.json";
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Recorded {
-    /// Fingerprints of the public keys, by their numbers.
+    /// Fingerprints of the public keys, by their numbers, with the use of tokens.
     keys: BTreeMap<u16, String>,
     /// Clients, by their names.
     clients: BTreeMap<String, RecordedClient>,
@@ -44,10 +44,18 @@ impl Recorded {
         Self {
             keys: keys
                 .public()
-                .map(|(number, key)| (number, key.fingerprint()))
+                .map(|key| (key.number, recorded_key(&key)))
                 .collect(),
             clients: clients.iter().map(client).collect(),
         }
+    }
+}
+
+/// A key as it is recorded: its fingerprint, and of a key of tokens their use.
+fn recorded_key(key: &PublicFacts) -> String {
+    match key.key_use {
+        "pseudonyms" => key.fingerprint.clone(),
+        token_use => format!("{} ({token_use} tokens)", key.fingerprint),
     }
 }
 
@@ -55,7 +63,7 @@ impl Recorded {
 /// recorded; a crash in between records a change again.
 pub(crate) fn record_changes(
     recorder: &Recorder,
-    state: &State,
+    state: &StateFolder,
     keys: &Keys,
     clients: &[ClientConfig],
     now: DateTime<Utc>,
@@ -75,10 +83,8 @@ pub(crate) fn record_changes(
         let details = json!({ "client": name, "change": change, "now": client });
         recorder.line(now, "client-changed", &details)?;
     }
-    state.write(FILE, &after).map_err(|error| StateError::Io {
-        path: FILE.into(),
-        kind: error.kind(),
-    })?;
+    let written = state.write(FILE, &after);
+    written.map_err(|error| state.io_error(FILE, &error))?;
     Ok(())
 }
 

@@ -57,8 +57,8 @@ async fn keys_ceiling_and_use_are_told_to_each_client() {
         let keys = world.keys.map(|key| key.to_string());
         let expected = serde_json::json!({
             "keys": [
-                { "number": 1, "public_key": keys[0] },
-                { "number": 2, "public_key": keys[1] },
+                { "number": 1, "use": "pseudonyms", "public_key": keys[0] },
+                { "number": 2, "use": "pseudonyms", "public_key": keys[1] },
             ],
             "daily_ceiling": 1000,
             "used_today": used,

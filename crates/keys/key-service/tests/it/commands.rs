@@ -6,7 +6,7 @@ use std::path::Path;
 use oprf::{Factor, ServiceKey};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::program::{CONFIG, Installed, change, run};
+use crate::program::{CONFIG, Installed, change, run, take_free_port};
 
 fn secret(path: &Path) -> SecretString {
     std::fs::read_to_string(path).unwrap().trim_end().into()
@@ -30,6 +30,7 @@ fn what_init_writes_can_be_checked_as_it_stands_and_is_not_written_over() {
     assert!(printed.contains(&public.to_string()), "{printed}");
     assert!(shown.contains(&public.to_string()) && shown.contains(&public.fingerprint()));
     assert!(!printed.contains("cgok1:") && !shown.contains("cgok1:"));
+    take_free_port(&new, CONFIG);
     let (code, report, err) = run(&new, &["check"]);
     assert_eq!(code, Some(0), "{report}{err}");
     for said in [
@@ -52,6 +53,7 @@ fn check_refuses_the_folders_that_run_refuses() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), &["init", "new"]);
     let new = folder.path().join("new");
+    take_free_port(&new, CONFIG);
     std::fs::write(new.join("state"), "a file").unwrap();
     let (code, report, _) = run(&new, &["check"]);
     assert_eq!(code, Some(78), "{report}");
@@ -102,6 +104,7 @@ fn mistakes_end_with_78_and_are_named() {
 fn a_key_that_is_none_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), &["init", "."]);
+    take_free_port(folder.path(), CONFIG);
     std::fs::write(folder.path().join("key-1.key"), "cgok1:hunter2\n").unwrap();
     let (code, out, err) = run(folder.path(), &["check"]);
     assert_eq!(code, Some(78));

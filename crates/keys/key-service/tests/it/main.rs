@@ -12,5 +12,6 @@ mod program;
 mod record;
 mod refusals;
 mod tls;
+mod tokens;
 mod units;
 mod world;

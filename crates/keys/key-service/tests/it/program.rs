@@ -37,6 +37,14 @@ pub(crate) fn change(folder: &Path, change: impl FnOnce(String) -> String) {
     std::fs::write(&path, change(text)).unwrap();
 }
 
+/// Gives the interface a port of its own: that of the example may be in use.
+pub(crate) fn take_free_port(folder: &Path, file: &str) {
+    let path = folder.join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let port = format!("127.0.0.1:{}", testbed::ports::free_port());
+    std::fs::write(&path, text.replace("127.0.0.1:9480", &port)).unwrap();
+}
+
 impl Installed {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -79,6 +79,7 @@ impl World {
                 ..ServiceConfig::default()
             },
             keys: vec![key(1), key(2)],
+            token_keys: Vec::new(),
             clients: vec![client("one", &one), client("two", &two)],
             log: telemetry::LogConfig::default(),
             listen: None,
@@ -95,8 +96,8 @@ impl World {
         }
     }
 
-    /// Opens the service without its door. A program that another test starts just now holds the locks
-    /// of this process for a moment, from its fork to its exec.
+    /// Opens the service without its door. A program that is started just now holds the locks of a
+    /// killed process for a moment, from its fork to its exec.
     pub(crate) async fn open(&self) -> Result<Arc<KeyService>, OpenError> {
         within_patience("the locks are free", async {
             loop {

@@ -24,7 +24,7 @@ const FACT_DAYS: [u64; 20] = [
 ];
 
 /// A day on which somebody asks.
-pub(super) fn today() -> impl Strategy<Value = NaiveDate> {
+pub(crate) fn today() -> impl Strategy<Value = NaiveDate> {
     (25_u64..180).prop_map(after_first_day)
 }
 
@@ -120,7 +120,7 @@ fn positive() -> impl Strategy<Value = String> {
 }
 
 /// Rules of one or two periods.
-pub(super) fn rules() -> impl Strategy<Value = Rules> {
+pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     let period = || (0_u32..6, series(), others());
     let accepted = "accepted_vaccines = [\"sputnik-v\", \"sputnik-light\", \"covivac\"]\n";
     let second = prop::option::of((20_u64..300, period()));
@@ -201,16 +201,16 @@ where
 }
 
 /// A dose whose date is a day.
-pub(super) fn exact_dose() -> impl Strategy<Value = Fact> {
+pub(crate) fn exact_dose() -> impl Strategy<Value = Fact> {
     dose(exact_date)
 }
 
 /// Facts whose dates are days.
-pub(super) fn exact_facts() -> impl Strategy<Value = Vec<Fact>> {
+pub(crate) fn exact_facts() -> impl Strategy<Value = Vec<Fact>> {
     prop::collection::vec(fact(exact_date), 0..8)
 }
 
 /// Facts whose dates are days, months or years, few enough to try every choice.
-pub(super) fn coarse_facts() -> impl Strategy<Value = Vec<Fact>> {
+pub(crate) fn coarse_facts() -> impl Strategy<Value = Vec<Fact>> {
     prop::collection::vec(fact(any_date), 1..5)
 }

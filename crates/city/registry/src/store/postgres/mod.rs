@@ -8,6 +8,7 @@ mod passes;
 mod persons;
 mod queries;
 mod rekey;
+mod tokens;
 mod transaction;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use super::backend::{Backend, MessageKey};
 use super::batch_escrow::BatchEscrow;
 use super::certificates::issue_counts;
 use super::error::StoreError;
+use super::expire::expiry_store;
 use super::marks::Mark;
 use super::migrations::{MigrationFile, migrator};
 use super::passes::{PassCount, PassKey};
@@ -42,6 +44,7 @@ use super::rows::{
 };
 use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
+use super::tokens::token_store;
 use super::transaction::{Abort, Applied, Attempt, StoreTransaction};
 use super::upgrade::move_facts;
 use crate::config::PostgresConfig;
@@ -53,7 +56,7 @@ pub(super) use options::plain_warning;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
-const MIGRATIONS: [MigrationFile; 10] = [
+const MIGRATIONS: [MigrationFile; 12] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
@@ -95,6 +98,14 @@ const MIGRATIONS: [MigrationFile; 10] = [
     MigrationFile {
         name: "purge",
         sql: include_str!("../../../../../../migrations/registry/postgres/0010_purge.sql"),
+    },
+    MigrationFile {
+        name: "expired",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0011_expired.sql"),
+    },
+    MigrationFile {
+        name: "tokens",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0012_tokens.sql"),
     },
 ];
 
@@ -152,6 +163,17 @@ impl PostgresStore {
 issue_counts!(PostgresStore, pool, pool, queries::array, "= ANY($1)");
 
 rekey_store!(postgres, PostgresStore, pool, pool);
+
+expiry_store!(postgres, PostgresStore, pool);
+
+token_store!(
+    postgres,
+    PostgresStore,
+    pool,
+    pool,
+    queries::array,
+    "= ANY($2)"
+);
 
 #[async_trait]
 impl Backend for PostgresStore {

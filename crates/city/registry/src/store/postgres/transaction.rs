@@ -18,14 +18,17 @@ use linking::{EventRefusal, IncomingEvent, StoredRecord, StoredVersion, SubjectI
 use sqlx::{Error, PgConnection, Postgres, Transaction};
 
 use super::copy::CopyRows;
-use crate::store::columns::{MedicalColumns, columns, status, undecodable};
+use super::queries;
+use crate::store::columns::{MedicalColumns, columns, content, status, undecodable};
+use crate::store::held_facts::HeldFact;
+use crate::store::old_facts::{MovedFact, OldFact};
 use crate::store::person_statements::NameValue;
 use crate::store::rows::{OldFactColumns, VersionColumns, old_fact, record_version};
 use crate::store::sql::{
-    DROP_OLD_FACTS, IS_WATCHED, OLD_FACTS, REMOVE_UNSTATED, UNWATCH, WATCH, insert_facts,
-    move_old_facts, permit_facts, purge_facts, replace_fact,
+    DROP_OLD_FACTS, IS_WATCHED, OLD_FACTS, REMOVE_UNSTATED, UNWATCH, WATCH, expire_facts,
+    insert_facts, move_old_facts, permit_facts, purge_facts, replace_fact,
 };
-use crate::store::transaction::{MovedFact, OldFact, StoreTransaction};
+use crate::store::transaction::StoreTransaction;
 
 /// Key of the writers' advisory lock, the same for every registry of this database ("clgwlink").
 const WRITERS_LOCK: i64 = 0x636c_6777_6c69_6e6b;
@@ -77,7 +80,8 @@ impl StoreTransaction for PostgresTransaction<'_> {
         records: &[StoredRecord],
     ) -> Result<HashMap<StoredRecord, StoredVersion>, Error> {
         let rows: Vec<VersionColumns> = sqlx::query_as(
-            "SELECT record, version, kind, status, content, owner, name_set, purged
+            "SELECT record, version, kind, status, content, owner, name_set, purged,
+        expired
              FROM fact WHERE record = ANY($1) ORDER BY record FOR NO KEY UPDATE",
         )
         .bind(records)
@@ -90,7 +94,7 @@ impl StoreTransaction for PostgresTransaction<'_> {
         if facts.len() < COPY_ROWS {
             return self.insert_facts(INSERT_FACTS, facts).await;
         }
-        let mut rows = CopyRows::new(15, facts.len(), 240);
+        let mut rows = CopyRows::new(16, facts.len(), 246);
         for event in facts {
             let fact = columns(event.fact());
             rows.row()
@@ -108,7 +112,8 @@ impl StoreTransaction for PostgresTransaction<'_> {
                 .bytes(fact.began_on)
                 .bytes(fact.occurred_on)
                 .date(fact.occurred_earliest)
-                .bytes(Some(event.content));
+                .bytes(content(event))
+                .boolean(event.is_tombstone());
         }
         self.copy(ADD_FACTS, rows).await
     }
@@ -126,6 +131,16 @@ impl StoreTransaction for PostgresTransaction<'_> {
     async fn permit_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
         let permit = sqlx::query(permit_facts!("= ANY($1)")).bind(records);
         let done = permit.execute(&mut *self.transaction).await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn held_facts(&mut self, subjects: &[SubjectId]) -> Result<Vec<HeldFact>, Error> {
+        queries::held_facts(&mut *self.transaction, subjects).await
+    }
+
+    async fn expire_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
+        let expire = sqlx::query(expire_facts!("= ANY($1)")).bind(records);
+        let done = expire.execute(&mut *self.transaction).await?;
         Ok(done.rows_affected())
     }
 
@@ -257,7 +272,8 @@ impl PostgresTransaction<'_> {
             .bind(list(&medical, |fact| fact.began_on.clone()))
             .bind(list(&medical, |fact| fact.occurred_on.clone()))
             .bind(list(&medical, |fact| fact.occurred_earliest))
-            .bind(list(facts, |event| event.content))
+            .bind(list(facts, |event| content(event)))
+            .bind(list(facts, |event| event.is_tombstone()))
             .execute(&mut *self.transaction)
             .await?;
         Ok(done.rows_affected())
@@ -288,7 +304,8 @@ async fn copy_in(connection: &mut PgConnection, into: &str, bytes: Vec<u8>) -> R
 }
 
 const ADD_FACTS: &str = "COPY fact (record, version, kind, status, owner, name_set, vaccine,
-        dose_number, series_doses, test, result, began_on, occurred_on, occurred_earliest, content)
+        dose_number, series_doses, test, result, began_on, occurred_on, occurred_earliest, content,
+        expired)
     FROM STDIN (FORMAT binary)";
 
 /// Rows of facts out of arrays, and what is done about those that are stored.
@@ -297,7 +314,8 @@ macro_rules! facts_from_arrays {
         insert_facts!(
             "SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::bytea[],
                 $6::bytea[], $7::text[], $8::smallint[], $9::smallint[], $10::text[], $11::text[],
-                $12::text[], $13::text[], $14::date[], $15::bytea[]) AS t ORDER BY 1",
+                $12::text[], $13::text[], $14::date[], $15::bytea[],
+                $16::boolean[]) AS t ORDER BY 1",
             $conflict
         )
     };

@@ -4,6 +4,7 @@ mod passes;
 mod persons;
 mod queries;
 mod rekey;
+mod tokens;
 mod transaction;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use super::backend::{Backend, MessageKey};
 use super::batch_escrow::BatchEscrow;
 use super::certificates::issue_counts;
 use super::error::StoreError;
+use super::expire::expiry_store;
 use super::marks::Mark;
 use super::migrations::{MigrationFile, migrator};
 use super::passes::{PassCount, PassKey};
@@ -42,6 +44,7 @@ use super::rows::{
 };
 use super::sql::{CHECK_VALUE, CLAIM, COUNTS, PING, PRUNE, TOUCH, select_actions, select_contests};
 use super::stats::CountRow;
+use super::tokens::token_store;
 use super::transaction::{Abort, Applied, Attempt, StoreTransaction};
 use super::upgrade::move_facts;
 use crate::config::SqliteConfig;
@@ -58,7 +61,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Number of connections that only read.
 const READERS: u32 = 4;
 
-const MIGRATIONS: [MigrationFile; 9] = [
+const MIGRATIONS: [MigrationFile; 11] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0001_init.sql"),
@@ -94,6 +97,14 @@ const MIGRATIONS: [MigrationFile; 9] = [
     MigrationFile {
         name: "purge",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0009_purge.sql"),
+    },
+    MigrationFile {
+        name: "expired",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0010_expired.sql"),
+    },
+    MigrationFile {
+        name: "tokens",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0011_tokens.sql"),
     },
 ];
 
@@ -132,6 +143,17 @@ issue_counts!(
 );
 
 rekey_store!(sqlite, SqliteStore, writer, readers);
+
+expiry_store!(sqlite, SqliteStore, readers);
+
+token_store!(
+    sqlite,
+    SqliteStore,
+    writer,
+    readers,
+    queries::hex_list,
+    "IN (SELECT unhex(j.value) FROM json_each($2) AS j)"
+);
 
 #[async_trait]
 impl Backend for SqliteStore {

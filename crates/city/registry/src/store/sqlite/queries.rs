@@ -9,6 +9,7 @@ use sqlx::{Error, SqliteExecutor, SqlitePool};
 use crate::store::asked::AskedPerson;
 use crate::store::backend::MessageKey;
 use crate::store::failures::failures;
+use crate::store::held_facts::HeldFact;
 use crate::store::lookups::lookups;
 use crate::store::person_statements::NameValue;
 use crate::store::rows::{
@@ -17,13 +18,14 @@ use crate::store::rows::{
 };
 use crate::store::sql::{
     ALL_FACTS, ALL_PSEUDONYMS, FAILURES, PRUNE_FAILURES, PUT_FAILURES, REMOVE_FAILURES,
-    fact_columns, facts_of_pseudonyms, is_doubt, select_facts,
+    fact_columns, facts_of_pseudonyms, held_facts, is_doubt, select_facts,
 };
 
 lookups!(SqliteExecutor, hex_list, id_list);
 failures!(SqlitePool);
 
-const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set, purged
+const STORED: &str = "SELECT record, version, kind, status, content, owner, name_set, purged,
+        expired
     FROM fact WHERE record IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
 const SUBJECTS_OF: &str = "SELECT value, subject_id FROM pseudonym
     WHERE value IN (SELECT unhex(j.value) FROM json_each($1) AS j)";
@@ -31,6 +33,7 @@ const SUBJECT_FACTS: &str = select_facts!(
     facts_of_pseudonyms!(),
     "WHERE p.subject_id IN (SELECT j.value FROM json_each($1) AS j)"
 );
+const HELD_FACTS: &str = held_facts!("IN (SELECT j.value FROM json_each($1) AS j)");
 const SUBJECT_PSEUDONYMS: &str = "SELECT value, scheme, suite, epoch, subject_id FROM pseudonym
     WHERE subject_id IN (SELECT j.value FROM json_each($1) AS j)";
 

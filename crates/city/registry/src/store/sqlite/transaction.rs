@@ -9,14 +9,16 @@ use linking::{EventRefusal, IncomingEvent, StoredRecord, StoredVersion, SubjectI
 use sqlx::{Error, Sqlite, Transaction};
 
 use super::queries::{self, hex_list, id_list, json_list};
-use crate::store::columns::{columns, status};
+use crate::store::columns::{columns, content, status};
+use crate::store::held_facts::HeldFact;
+use crate::store::old_facts::{MovedFact, OldFact};
 use crate::store::person_statements::NameValue;
 use crate::store::rows::{OldFactColumns, old_fact};
 use crate::store::sql::{
-    DROP_OLD_FACTS, IS_WATCHED, OLD_FACTS, REMOVE_UNSTATED, UNWATCH, WATCH, insert_facts,
-    move_old_facts, permit_facts, purge_facts, replace_fact,
+    DROP_OLD_FACTS, IS_WATCHED, OLD_FACTS, REMOVE_UNSTATED, UNWATCH, WATCH, expire_facts,
+    insert_facts, move_old_facts, permit_facts, purge_facts, replace_fact,
 };
-use crate::store::transaction::{MovedFact, OldFact, StoreTransaction};
+use crate::store::transaction::StoreTransaction;
 
 /// Open transaction, begun with BEGIN IMMEDIATE: no other connection writes until it ends.
 pub(super) struct SqliteTransaction(pub(super) Transaction<'static, Sqlite>);
@@ -64,6 +66,14 @@ impl StoreTransaction for SqliteTransaction {
 
     async fn permit_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
         self.write(PERMIT_FACTS, hex_list(records)).await
+    }
+
+    async fn held_facts(&mut self, subjects: &[SubjectId]) -> Result<Vec<HeldFact>, Error> {
+        queries::held_facts(&mut *self.0, subjects).await
+    }
+
+    async fn expire_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
+        self.write(EXPIRE_FACTS, hex_list(records)).await
     }
 
     async fn is_watched(&mut self) -> Result<bool, Error> {
@@ -168,6 +178,7 @@ const ADD_REFUSALS: &str =
         j.value ->> 4, $2
     FROM json_each($1) AS j WHERE true ON CONFLICT (batch_id, event_index) DO NOTHING";
 const PURGE_FACTS: &str = purge_facts!("IN (SELECT unhex(j.value) FROM json_each($1) AS j)");
+const EXPIRE_FACTS: &str = expire_facts!("IN (SELECT unhex(j.value) FROM json_each($1) AS j)");
 const PERMIT_FACTS: &str = permit_facts!("IN (SELECT unhex(j.value) FROM json_each($1) AS j)");
 
 /// Rows of facts out of a JSON list, and what is done about those that are stored.
@@ -178,7 +189,7 @@ macro_rules! facts_from_list {
                 j.value ->> '$[0][3]', unhex(j.value ->> '$[0][4]'),
                 unhex(j.value ->> '$[0][5]'), j.value ->> 1, j.value ->> 2, j.value ->> 3,
                 j.value ->> 4, j.value ->> 5, j.value ->> 6, j.value ->> 7, j.value ->> 8,
-                unhex(j.value ->> '$[0][6]')
+                unhex(j.value ->> '$[0][6]'), j.value ->> '$[0][7]'
             FROM json_each($1) AS j WHERE true",
             $conflict
         )
@@ -200,7 +211,8 @@ fn fact_list(facts: &[&IncomingEvent]) -> String {
                 status(event),
                 hex::encode(event.owner),
                 event.name_set().map(|set| hex::encode(set.0)),
-                hex::encode(event.content),
+                content(event).map(hex::encode),
+                u8::from(event.is_tombstone()),
             ),
             fact.vaccine,
             fact.dose_number,

@@ -147,7 +147,9 @@ async fn the_same_version_with_other_content_is_refused_and_told() {
         batch(vec![good.clone(), other, back]),
         batch(vec![event(1, 2, person), good]),
     ];
-    let Applied { outcome, answers } = apply(&store, &group, now()).await.unwrap();
+    let Applied {
+        outcome, answers, ..
+    } = apply(&store, &group, now()).await.unwrap();
     let expected = GroupOutcome {
         applied: 1,
         unchanged: 1,
@@ -170,6 +172,7 @@ async fn the_same_version_with_other_content_is_refused_and_told() {
     let Applied {
         outcome: again,
         answers: told,
+        ..
     } = apply(&store, &group, now()).await.unwrap();
     assert_eq!((again.applied, again.unchanged, told), (0, 2, answers));
     assert_eq!(

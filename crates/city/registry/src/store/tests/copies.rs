@@ -175,7 +175,9 @@ async fn a_copy_that_meets_a_known_record_is_run_again_with_a_look() {
         .await
         .unwrap();
     assert_eq!((outcome.applied, failed()), (1001, 0));
-    let Applied { outcome, answers } = apply(&store, &[load(1000, numbered(9000, 3))], now())
+    let Applied {
+        outcome, answers, ..
+    } = apply(&store, &[load(1000, numbered(9000, 3))], now())
         .await
         .unwrap();
     assert_eq!(
@@ -186,7 +188,9 @@ async fn a_copy_that_meets_a_known_record_is_run_again_with_a_look() {
         (answers[0].accepted, answers[0].superseded.len()),
         (1001, 0)
     );
-    let Applied { outcome, answers } = apply(&store, &[load(2000, numbered(9000, 1))], now())
+    let Applied {
+        outcome, answers, ..
+    } = apply(&store, &[load(2000, numbered(9000, 1))], now())
         .await
         .unwrap();
     assert_eq!(

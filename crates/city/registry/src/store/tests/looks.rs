@@ -28,6 +28,8 @@ fn portal(store: &Store) -> Passes {
     let reader = Reader {
         store: store.clone(),
         keys: Arc::new(keys),
+        retention: None,
+        tokens: None,
     };
     let signing = DatedKey {
         key: SigningKey::generate(),

@@ -6,6 +6,7 @@ mod bounds;
 mod cases;
 #[cfg(feature = "postgres")]
 mod copies;
+mod expire;
 mod generated;
 mod hubs;
 #[cfg(feature = "postgres")]
@@ -17,6 +18,7 @@ mod refusals;
 mod rekey;
 #[cfg(feature = "postgres")]
 mod round_trips;
+mod tokens;
 mod upgrades;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +76,7 @@ fn event(record: u8, version: i64, person: Option<Vec<CityPseudonym>>) -> Incomi
         owner: [record; 16],
         kind,
         asserted,
+        is_outdated: false,
     }
 }
 
@@ -94,6 +97,7 @@ fn batch(events: Vec<IncomingEvent>) -> OpenBatch {
     OpenBatch {
         id: BatchId::random(),
         name: None,
+        tokens: None,
         events,
         refusals: Vec::new(),
     }

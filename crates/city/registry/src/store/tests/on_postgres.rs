@@ -218,7 +218,9 @@ async fn a_group_that_is_taken_for_new_and_is_not_is_judged_as_ever() {
     let mut mixed = load(1800);
     mixed.events[0].version = 1;
     mixed.events[1].version = 3;
-    let Applied { outcome, answers } = apply(&store, &[mixed], now()).await.unwrap();
+    let Applied {
+        outcome, answers, ..
+    } = apply(&store, &[mixed], now()).await.unwrap();
     assert_eq!(
         (outcome.applied, outcome.unchanged, outcome.superseded),
         (601, 598, 1)

@@ -23,6 +23,7 @@ fn refused_batch() -> OpenBatch {
     OpenBatch {
         id,
         name: None,
+        tokens: None,
         events: Vec::new(),
         refusals: (0..REFUSED).map(refusal).collect(),
     }

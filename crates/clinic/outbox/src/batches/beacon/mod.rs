@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
-use contract::{Body, FactKind, RecordDigest, Sealer};
+use contract::{Body, FactKind, RecordDigest};
 use parking_lot::Mutex;
 use record_secrets::{MAX_COUNT, Revision};
 use sqlx::sqlite::SqliteConnection;
@@ -34,6 +34,7 @@ use super::new_event::NewEvent;
 use super::sealing::Sealing;
 use crate::file::{Database, OutboxError, to_ms};
 use crate::options::OutboxOptions;
+use crate::tokens::TokensInHand;
 use crate::versions::{ReceiptRaise, Versions, decide_beacon_raise};
 
 /// Most revisions that wait for the registry's answers; no other is given out until one has come.
@@ -52,6 +53,9 @@ pub enum BeaconOccasion {
     /// Batches about to leave: one goes out if versions were given out since the last, and that is
     /// [`crate::BEACON_PAUSE_MS`] ago or of an earlier generation.
     BatchesLeave,
+    /// Sign of life of a day: the last one goes out once more if no new one does, so that the token
+    /// of the day goes with it.
+    SignOfLife,
     /// End of the program or of its work: one goes out if versions were given out since the last.
     End,
 }
@@ -117,7 +121,8 @@ impl Beacons {
         }
     }
 
-    /// Gives the beacon out if the occasion asks for it; returns whether it did. One that the queue
+    /// Gives the beacon out if the occasion asks for it and there is a token for it where batches
+    /// carry any; returns whether it did. One that the queue
     /// has not taken yet is kept instead, and leaves in its place. Costs one read otherwise.
     ///
     /// # Errors
@@ -128,6 +133,11 @@ impl Beacons {
         now: DateTime<Utc>,
     ) -> Result<bool, OutboxError> {
         if !self.receipts || !self.is_wanted(occasion, now).await? {
+            return Ok(false);
+        }
+        // With batches that leave, a token in hand is taken or none: these are not to wait for an
+        // issuer that does not answer. Whoever seals the next batches tells of it.
+        if occasion != BeaconOccasion::BatchesLeave && self.sealing.tokens_ready(1).await.is_err() {
             return Ok(false);
         }
         let mut guard = self.versions.gate().lock_for_records().await;
@@ -146,7 +156,10 @@ impl Beacons {
             row.revision = revision;
             getrandom::fill(&mut row.content.0).map_err(|_| OutboxError::NoRandomness)?;
         }
-        let batch = self.seal(&row).await?;
+        let batch = match self.seal(&row).await {
+            Err(OutboxError::NoToken(_)) => return Ok(false),
+            sealed => sealed?,
+        };
         guard.announce(Vec::new(), batch.batch.bytes.len() as u64);
         let mut transaction = self.database.begin().await?;
         let connection = transaction.connection();
@@ -184,7 +197,7 @@ impl Beacons {
         let is_new = row.needs_revision(generation);
         Ok(match occasion {
             // Where no version was ever given out, there is nothing to compare.
-            BeaconOccasion::Start => row.gives_out_at > 0,
+            BeaconOccasion::Start | BeaconOccasion::SignOfLife => row.gives_out_at > 0,
             BeaconOccasion::BatchesLeave => {
                 is_new && (row.is_of_before(generation) || row.pause_has_passed(to_ms(now)))
             }
@@ -200,12 +213,13 @@ impl Beacons {
             content: row.content,
             body: Body::Withdrawn { kind: KIND },
         };
-        let key = self.sealing.seal_to().clone();
+        let tokens = TokensInHand::take(self.sealing.tokens())?;
+        let mut sealer = self.sealing.sealer();
         let sizes = self.sealing.padded_sizes();
         // By itself, and not with a page's events: their sizes are learnt from.
         let seal = move || -> Result<NewBatch, OutboxError> {
             let event = event.with_version(&secrets)?;
-            let (batch, answer_key) = Sealer::new(&key).compress(&[event])?.seal_in(sizes)?;
+            let (batch, answer_key) = tokens.seal(sealer.compress(&[event])?, sizes)?;
             Ok(NewBatch {
                 batch,
                 answer_key,
@@ -213,6 +227,7 @@ impl Beacons {
                 answers: 1,
                 reconciliation_id: None,
                 is_beacon: true,
+                tokens,
             })
         };
         spawn_blocking(seal).await?

@@ -258,7 +258,7 @@ fn bytes_the_contract_does_not_know() {
         ("the kind of the contract's first version", 0, 1),
         ("a count beyond the limit", 5, 0xff),
         ("reason zero", first_refused + 4, 0),
-        ("a reason of a newer registry", first_refused + 4, 10),
+        ("a reason of a newer registry", first_refused + 4, 11),
         ("a flag that is none", first_refused + 5, 2),
         ("a record that is not there", first_refused + 5, 0),
         ("a version beyond a BIGINT", first_refused + 6 + 32, 0x80),

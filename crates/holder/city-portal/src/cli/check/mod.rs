@@ -12,6 +12,7 @@ use program::{CheckLayout, Failure, Findings};
 use tokio::net::TcpListener;
 
 use self::keys::check_keys;
+use super::audit;
 use super::config_file::LoadedConfig;
 use super::run::bind;
 use crate::http::acceptor;
@@ -23,6 +24,10 @@ pub(super) async fn check(loaded: &LoadedConfig, clock: Arc<dyn Clock>) -> Resul
     let mut found = Findings::new(CheckLayout::Headings);
     check_keys(loaded, &mut found).await;
     check_page(loaded, &mut found).await;
+    match audit::check(loaded) {
+        Ok(text) => found.good("audit", text),
+        Err(failure) => found.failed("audit", failure),
+    }
     match RegistryClient::new(&loaded.config.registry, &loaded.base) {
         Ok(registry) => check_parts(loaded, Arc::new(registry), clock, &mut found).await,
         Err(error) => found.failed("registry", error.into()),

@@ -1,0 +1,124 @@
+//! Check of the token issuer: it answers, has the pinned keys, and its ceiling is told.
+
+use connector_kit::CheckReport;
+use key_client::{KeyClientError, TokenClient, TokenIssuerState};
+
+use super::section::{Section, add_start_error};
+use crate::config::LoadedConfig;
+use crate::gateway;
+
+/// Tokens of the smaller request: with fewer left no batch may be sealed any more today.
+const LEAST_LEFT: u64 = 16;
+
+/// Checks the issuer that is configured; `None` where none is. `offline`: asks nobody. It costs no
+/// token.
+pub(super) async fn section(loaded: &LoadedConfig, offline: bool) -> Option<Section> {
+    let mut report = CheckReport::default();
+    match gateway::token_issuer(loaded) {
+        Ok(None) => return None,
+        Ok(Some(client)) if offline => {
+            report.good(format!("tokens come from {}", client.issuer()));
+        }
+        Ok(Some(client)) => tell(&mut report, &client).await,
+        Err(error) => add_start_error(&mut report, &error),
+    }
+    Some(Section::new("tokens", report))
+}
+
+async fn tell(report: &mut CheckReport, client: &TokenClient) {
+    match client.look().await {
+        Ok(state) => tell_state(report, client, &state),
+        Err(KeyClientError::Misconfigured { what, help }) => report.error(what, help),
+        Err(error) => report.away(
+            error.to_string(),
+            "it issues the tokens of batches; facts wait at the clinic until it answers",
+        ),
+    }
+}
+
+fn tell_state(report: &mut CheckReport, client: &TokenClient, state: &TokenIssuerState) {
+    let issuer = client.issuer();
+    for setting in &state.differing {
+        report.error(
+            format!(
+                "{issuer} has not the key that {setting} of [tokens] pins, or not for this use"
+            ),
+            "compare number, use and fingerprint with its operator over a second channel \
+             (`key-service keys show`)",
+        );
+    }
+    if state.differing.is_empty() {
+        report.good(format!("{issuer} has the keys as they are pinned"));
+    }
+    let left = state.left_today();
+    let told = format!(
+        "{issuer} gives {} tokens of batches a day to this clinic, {left} of them are left today",
+        state.daily_ceiling
+    );
+    if left < LEAST_LEFT {
+        report.warn(
+            told,
+            "facts wait until the next day of UTC begins; ask the operator for a higher ceiling if \
+             this happens often",
+        );
+    } else {
+        report.good(told);
+    }
+    if client.has_day_tokens() {
+        report.good(if state.day_token_given {
+            "the token of this day was issued"
+        } else {
+            "the token of this day was not issued yet"
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connector_kit::Level;
+    use key_client::TokenIssuerConfig;
+    use oprf::TokenKey;
+
+    use super::*;
+
+    /// What is told of an issuer in this state: levels and texts.
+    fn told(state: &TokenIssuerState) -> Vec<(Level, String)> {
+        let [batch, day] = [TokenKey::generate(), TokenKey::generate()].map(|key| key.public_key());
+        let text = format!(
+            "url = \"http://127.0.0.1:1\"\nbatch = {{ key = 1, public_key = \"{batch}\" }}\n\
+             day = {{ key = 2, public_key = \"{day}\" }}\n"
+        );
+        let config: TokenIssuerConfig = toml::from_str(&text).expect("a section");
+        let client = TokenClient::new(&config, "/".as_ref()).expect("a client");
+        let mut report = CheckReport::default();
+        tell_state(&mut report, &client, state);
+        let findings = report.findings.into_iter();
+        findings
+            .map(|finding| (finding.level, finding.what))
+            .collect()
+    }
+
+    #[test]
+    fn keys_ceiling_and_the_day_are_told() {
+        let mut state = TokenIssuerState {
+            differing: Vec::new(),
+            daily_ceiling: 4096,
+            used_today: 4096 - LEAST_LEFT,
+            day_token_given: true,
+        };
+        let good = told(&state);
+        assert!(
+            good.iter().all(|(level, _)| *level == Level::Good),
+            "{good:?}"
+        );
+        assert!(good[1].1.contains("4096") && good[1].1.contains("16 of them are left"));
+        state.used_today += 1;
+        state.differing.push("day");
+        let bad = told(&state);
+        assert!(
+            bad[0].0 == Level::Error && bad[0].1.contains("day of [tokens]"),
+            "{bad:?}"
+        );
+        assert!(bad[1].0 == Level::Warning, "{bad:?}");
+    }
+}
