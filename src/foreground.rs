@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::gateway::Gateway;
 use crate::publish::{Published, publish_once};
 use crate::receipts::{ReceiptCounts, ReceiptReceiver};
+use crate::tokens::STEP;
 
 /// Longest time for which the queue may take nothing before it is given up.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(20);
@@ -78,7 +79,8 @@ pub(crate) async fn deliver_during<T>(
     };
     gateway.backpressure.set_publishing_ended(false);
     let receiving = receive_receipts(gateway, &phase, stop, wait_receipts);
-    let (done, published, receipts) = tokio::join!(working, publishing, receiving);
+    let filling = fetch_tokens_of_dummies(gateway, phase.subscribe());
+    let (done, published, receipts, ()) = tokio::join!(working, publishing, receiving, filling);
     let mut delivery = published?;
     delivery.receipts = receipts;
     Ok((done, delivery))
@@ -89,6 +91,30 @@ async fn wait_for_subscription(phases: &mut watch::Receiver<Phase>) {
     let subscribed = phases.wait_for(|phase| *phase > Phase::Subscribing);
     // The work may be done before the queue has been reached, which ends the wait as well.
     let _too_long = tokio::time::timeout(SUBSCRIBE_PATIENCE, subscribed).await;
+}
+
+/// Fetches tokens for dummies, until everything is published. No batch waits for it.
+async fn fetch_tokens_of_dummies(gateway: &Gateway, mut phases: watch::Receiver<Phase>) {
+    let Some(tokens) = gateway
+        .tokens
+        .as_ref()
+        .filter(|tokens| tokens.has_dummies())
+    else {
+        return;
+    };
+    let fetching = async {
+        loop {
+            tokens.look().await;
+            if let Err(error) = tokens.fill_ahead().await {
+                tracing::debug!(event = "tokens-not-filled", code = error.code());
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    };
+    tokio::select! {
+        () = fetching => {}
+        _ = phases.wait_for(|phase| *phase == Phase::Waiting) => {}
+    }
 }
 
 /// Publisher of a command's batches.

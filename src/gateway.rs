@@ -36,7 +36,6 @@ pub struct Gateway {
     /// Key services that evaluate pseudonyms; `None` where the key ring makes them.
     pub(crate) evaluation: Option<Arc<Evaluation>>,
     /// Tokens of which every sealed batch carries one; `None` where the registry asks for none.
-    #[cfg(feature = "cli")]
     pub(crate) tokens: Option<Arc<Tokens>>,
     /// Durable state.
     pub outbox: Outbox,
@@ -234,8 +233,9 @@ impl Gateway {
         let services = evaluation.as_ref().map(|evaluation| evaluation.client());
         verify_keys(loaded, &ring, services)?;
         let fingerprints = fingerprints(&ring, suite, services);
+        let slots = config.release.slots()?;
         let tokens = token_issuer(loaded)?;
-        let tokens = tokens.map(|client| Arc::new(Tokens::new(client, Arc::clone(&clock))));
+        let tokens = tokens.map(|client| Arc::new(Tokens::new(client, Arc::clone(&clock), slots)));
         let sources = build_sources(loaded, &ring)?;
         let publisher = open_publisher(loaded)?;
         let options = OutboxOptions {
@@ -258,7 +258,6 @@ impl Gateway {
             )
         };
         let verifiers = config.registry.verifiers()?;
-        let slots = config.release.slots()?;
         let slots = slots.map(|rules| Slots::new(rules, clock.now()));
         let max_bytes = options.max_bytes;
         let outbox =
@@ -268,7 +267,6 @@ impl Gateway {
             clock,
             time_zone: config.time_zone.0,
             evaluation,
-            #[cfg(feature = "cli")]
             tokens,
             outbox,
             publisher,

@@ -15,6 +15,7 @@ mod corrections;
 mod cursor;
 #[cfg(feature = "cli")]
 mod disks;
+mod dummies;
 mod endless;
 mod evaluate;
 mod foreground;
@@ -40,10 +41,10 @@ mod testing;
     not(feature = "cli"),
     expect(
         dead_code,
-        reason = "only the daemon fetches ahead and asks for tokens of days"
+        reason = "only the daemon shows metrics and looks at the ceiling"
     )
 )]
-mod tokens;
+pub mod tokens;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -26,6 +26,10 @@ impl Publisher for PublisherToRelay {
         self.broker.publish(&outer).await
     }
 
+    fn connect(&self) {
+        self.broker.connect();
+    }
+
     fn window(&self) -> usize {
         self.broker.window()
     }

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use broker::{BrokerError, QueueState};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use contract::BatchId;
 use futures_util::StreamExt;
 use outbox::{BeaconOccasion, DeliveryOutcome, Leased, OutboxError, Settlement};
 
+use crate::dummies::{self, Outgoing};
 use crate::gateway::Gateway;
+use crate::slots::Room;
 
 /// Length of a lease: the longest the outbox grants. It ends with this process anyway, and no
 /// confirm takes longer.
@@ -29,8 +31,12 @@ pub struct Published {
     pub delivered: usize,
     /// Number of beacons among the batches that the queue holds durably now.
     pub beacons: usize,
+    /// Number of dummies that the queue holds now: batches without an event.
+    pub dummies: usize,
     /// Number of batches that did not get there; they stay in the outbox.
     pub failed: usize,
+    /// Number of dummies that did not get there; nobody sends them again.
+    pub failed_dummies: usize,
     /// Number of those that the queue does not take for their length, whatever becomes of others.
     pub too_long: usize,
     /// The last failure, in the broker crate's words.
@@ -43,12 +49,44 @@ impl Published {
     /// Returns whether the queue took anything.
     #[must_use]
     pub const fn took_any(&self) -> bool {
-        self.delivered + self.beacons > 0
+        self.delivered + self.beacons + self.dummies > 0
+    }
+
+    /// Number of batches that did not get there, dummies included.
+    #[must_use]
+    pub const fn failed_in_all(&self) -> usize {
+        self.failed + self.failed_dummies
+    }
+
+    fn note_failure(&mut self, error: &BrokerError) {
+        self.too_long += usize::from(error.is_of_the_message());
+        self.misconfigured = !error.is_retry() && !error.is_of_the_message();
+        self.error = Some(error.to_string());
+    }
+
+    fn note_dummy(&mut self, result: &Result<(), BrokerError>) {
+        match result {
+            Ok(()) => self.dummies += 1,
+            Err(error) => {
+                self.failed_dummies += 1;
+                self.note_failure(error);
+            }
+        }
+    }
+
+    fn count(&self) {
+        metrics::counter!("gateway_batches_total", "outcome" => "delivered")
+            .increment(self.delivered as u64);
+        metrics::counter!("gateway_batches_total", "outcome" => "failed")
+            .increment(self.failed as u64);
+        dummies::count("delivered", self.dummies);
+        dummies::count("failed", self.failed_dummies);
     }
 }
 
 /// Publishes one lease of batches, oldest first, with the beacon where that is due; with slots
-/// configured, nothing between their moments.
+/// configured, nothing between their moments, and dummies in the places that are left where those
+/// are configured.
 ///
 /// # Errors
 /// [`OutboxError`]; a failure of the queue is no error here but part of [`Published`].
@@ -66,36 +104,84 @@ pub async fn publish_probe(gateway: &Gateway) -> Result<Published, OutboxError> 
 
 async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, OutboxError> {
     settle_unsettled(gateway).await?;
-    let most = match &gateway.slots {
-        None => most,
-        // A probe of a queue that was left alone stays one batch.
-        Some(slots) => match slots.take(gateway.clock.now())? {
-            Some(batches) if most > 1 => batches,
-            Some(_) => most,
-            None => return Ok(Published::default()),
-        },
+    let Some(room) = room(gateway, most)? else {
+        return Ok(Published::default());
     };
     gateway
         .give_out_beacon(BeaconOccasion::BatchesLeave)
         .await?;
     let leased = gateway
         .outbox
-        .lease(most, gateway.clock.now(), LEASE)
+        .lease(room.batches, gateway.clock.now(), LEASE)
         .await?;
-    if leased.is_empty() {
+    let outgoing = dummies::fill_up(gateway, leased, room).await;
+    if outgoing.is_empty() {
         return Ok(Published::default());
     }
-    let results = publish_all(gateway, leased).await;
+    let results = publish_all(gateway, outgoing).await;
     let mut published = Published::default();
     let now = gateway.clock.now();
-    let mut settlements = Vec::with_capacity(results.len());
-    for Tried {
-        leased,
-        result,
-        queue_was_away,
-    } in results
-    {
-        let outcome = match result {
+    let settlements = results
+        .into_iter()
+        .filter_map(|tried| tried.settlement(&mut published, now))
+        .collect();
+    settle(gateway, settlements, now).await?;
+    published.count();
+    Ok(published)
+}
+
+/// Room for batches now: in the slot that is open, or for `most` where there are no slots; `None`
+/// where none may leave.
+fn room(gateway: &Gateway, most: usize) -> Result<Option<Room>, OutboxError> {
+    let Some(slots) = &gateway.slots else {
+        return Ok(Some(Room {
+            batches: most,
+            dummies: false,
+        }));
+    };
+    let room = slots.take(gateway.clock.now())?;
+    Ok(room.map(|room| match most {
+        // A probe of a queue that was left alone stays one batch.
+        1 => Room { batches: 1, ..room },
+        _ => room,
+    }))
+}
+
+/// Writes down what became of the batches; what cannot be written now is settled by the next step.
+async fn settle(
+    gateway: &Gateway,
+    settlements: Vec<Settlement>,
+    now: DateTime<Utc>,
+) -> Result<(), OutboxError> {
+    if settlements.is_empty() {
+        return Ok(());
+    }
+    if let Err(error) = gateway.outbox.settle(&settlements, now).await {
+        gateway.unsettled.lock().await.extend(settlements);
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// A batch that was handed to the queue.
+struct Tried {
+    outgoing: Outgoing,
+    result: Result<(), BrokerError>,
+    /// True if the queue was away as the result came. Later it may be back for the others.
+    queue_was_away: bool,
+}
+
+impl Tried {
+    /// Notes the result; what has to be written down of it, which is nothing for a dummy.
+    fn settlement(self, published: &mut Published, now: DateTime<Utc>) -> Option<Settlement> {
+        let leased = match self.outgoing {
+            Outgoing::Leased(leased) => leased,
+            Outgoing::Dummy(_) => {
+                published.note_dummy(&self.result);
+                return None;
+            }
+        };
+        let outcome = match self.result {
             Ok(()) => {
                 published.delivered += usize::from(!leased.is_beacon);
                 published.beacons += usize::from(leased.is_beacon);
@@ -103,50 +189,31 @@ async fn publish_at_most(gateway: &Gateway, most: usize) -> Result<Published, Ou
             }
             Err(error) => {
                 published.failed += 1;
-                published.too_long += usize::from(error.is_of_the_message());
-                published.misconfigured = !error.is_retry() && !error.is_of_the_message();
-                published.error = Some(error.to_string());
+                published.note_failure(&error);
                 DeliveryOutcome::Failed {
-                    retry_at: now + pause_after(&error, &leased, queue_was_away),
+                    retry_at: now + pause_after(&error, &leased, self.queue_was_away),
                     reason: code(&error),
                 }
             }
         };
-        settlements.push(Settlement {
+        Some(Settlement {
             id: leased.batch.id,
             token: leased.token,
             outcome,
-        });
+        })
     }
-    if let Err(error) = gateway.outbox.settle(&settlements, now).await {
-        gateway.unsettled.lock().await.extend(settlements);
-        return Err(error);
-    }
-    metrics::counter!("gateway_batches_total", "outcome" => "delivered")
-        .increment(published.delivered as u64);
-    metrics::counter!("gateway_batches_total", "outcome" => "failed")
-        .increment(published.failed as u64);
-    Ok(published)
 }
 
-/// A batch that was handed to the queue.
-struct Tried {
-    leased: Leased,
-    result: Result<(), BrokerError>,
-    /// True if the queue was away as the result came. Later it may be back for the others.
-    queue_was_away: bool,
-}
-
-async fn publish_all(gateway: &Gateway, leased: Vec<Leased>) -> Vec<Tried> {
-    futures_util::stream::iter(leased)
-        .map(|leased| async move {
-            let result = gateway.publisher.publish(&leased.batch).await;
+async fn publish_all(gateway: &Gateway, outgoing: Vec<Outgoing>) -> Vec<Tried> {
+    futures_util::stream::iter(outgoing)
+        .map(|outgoing| async move {
+            let result = gateway.publisher.publish(outgoing.batch()).await;
             let queue_was_away = matches!(
                 gateway.publisher.state(),
                 QueueState::Down | QueueState::Blocked
             );
             Tried {
-                leased,
+                outgoing,
                 result,
                 queue_was_away,
             }

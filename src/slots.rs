@@ -5,6 +5,8 @@
 //! one in each slot, keeps them from leaving at one moment. What a slot does not take waits for the
 //! next, and a slot that has passed is not made up for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use outbox::OutboxError;
 use parking_lot::Mutex;
@@ -18,9 +20,21 @@ pub struct SlotRules {
     pub jitter_seconds: u32,
     /// Most batches that leave in a slot, the beacon and probes included.
     pub batches: u32,
+    /// True if a slot in which fewer leave is filled up with dummies.
+    pub dummies: bool,
 }
 
+/// Seconds of a day.
+const DAY_SECONDS: u64 = 86_400;
+
 impl SlotRules {
+    /// Most batches that leave in a day; with dummies so many leave.
+    #[must_use]
+    pub fn batches_a_day(&self) -> u64 {
+        let in_slots = DAY_SECONDS * u64::from(self.batches);
+        in_slots.div_ceil(u64::from(self.slot_seconds.max(1)))
+    }
+
     /// Longest time after which so many batches have left if the queue takes them. Of each slot one
     /// place is left out, which the beacon may take.
     #[must_use]
@@ -37,11 +51,22 @@ impl SlotRules {
     }
 }
 
+/// Batches that may leave at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Most batches that may leave.
+    pub(crate) batches: usize,
+    /// True if dummies take the places that are left.
+    pub(crate) dummies: bool,
+}
+
 /// Slots of a running gateway.
 #[derive(Debug)]
 pub(crate) struct Slots {
     rules: SlotRules,
     next: Mutex<NextSlot>,
+    /// True while there are no tokens for dummies.
+    lacks_tokens: AtomicBool,
 }
 
 /// Next slot in which batches may leave.
@@ -70,15 +95,36 @@ impl Slots {
         Self {
             rules,
             next: Mutex::new(NextSlot::of(present + 1)),
+            lacks_tokens: AtomicBool::new(false),
         }
     }
 
-    /// Takes the slot that is open now; returns the number of batches that may leave in it, and
-    /// `None` where no slot is open or this one was taken before.
+    /// Notes how many dummies lacked a token in a slot, and logs the first and the last such slot:
+    /// in between, the slots show what dummies hide.
+    pub(crate) fn note_lack_of_tokens(&self, lacking: usize) {
+        let lacked = self.lacks_tokens.swap(lacking > 0, Ordering::Relaxed);
+        match (lacked, lacking > 0) {
+            (false, true) => tracing::warn!(
+                event = "dummies-lack-tokens",
+                lacking,
+                "slots are not filled: what tokens are left is for facts"
+            ),
+            (true, false) => {
+                tracing::info!(
+                    event = "dummies-again",
+                    "slots are filled with dummies again"
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the slot that is open now; returns what may leave in it, and `None` where no slot is
+    /// open or this one was taken before.
     ///
     /// # Errors
     /// [`OutboxError::NoRandomness`].
-    pub(crate) fn take(&self, now: DateTime<Utc>) -> Result<Option<usize>, OutboxError> {
+    pub(crate) fn take(&self, now: DateTime<Utc>) -> Result<Option<Room>, OutboxError> {
         let now_ms = now.timestamp_millis();
         let present = now_ms.div_euclid(slot_ms(self.rules));
         let mut next = self.next.lock();
@@ -96,7 +142,10 @@ impl Slots {
             return Ok(None);
         }
         *next = NextSlot::of(number + 1);
-        Ok(Some(self.rules.batches as usize))
+        Ok(Some(Room {
+            batches: self.rules.batches as usize,
+            dummies: self.rules.dummies,
+        }))
     }
 }
 
@@ -122,6 +171,7 @@ mod tests {
         slot_seconds: 600,
         jitter_seconds: 0,
         batches: 3,
+        dummies: false,
     };
 
     /// A moment so many seconds after the beginning of a slot of 600 seconds.
@@ -130,7 +180,8 @@ mod tests {
     }
 
     fn take(slots: &Slots, second: i64) -> Option<usize> {
-        slots.take(at(second)).expect("there is randomness")
+        let room = slots.take(at(second)).expect("there is randomness");
+        room.map(|room| room.batches)
     }
 
     #[test]
@@ -174,6 +225,18 @@ mod tests {
             moments.insert(opens.expect("it opens within the jitter"));
         }
         assert!(moments.len() > 1, "{moments:?}");
+    }
+
+    #[test]
+    fn a_day_has_so_many_places_for_batches() {
+        let rules = |slot_seconds, batches| SlotRules {
+            slot_seconds,
+            batches,
+            ..RULES
+        };
+        assert_eq!(rules(900, 8).batches_a_day(), 768);
+        assert_eq!(rules(86_400, 2).batches_a_day(), 2);
+        assert_eq!(rules(50_000, 2).batches_a_day(), 4, "rounded up");
     }
 
     #[test]

@@ -18,3 +18,8 @@ pub(super) fn open(path: &Path) -> Result<LoadedConfig, Failure> {
 pub(super) fn load_unfinished(path: &Path) -> Result<LoadedConfig, Failure> {
     program::load(path, config::load_unfinished, INIT)
 }
+
+/// Reads a configuration that is not the gateway's any more.
+pub(super) fn load_former(path: &Path) -> Result<LoadedConfig, Failure> {
+    program::load(path, config::load, None)
+}

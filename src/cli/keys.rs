@@ -13,9 +13,11 @@ use program::terminal::{print_json, print_line};
 use pseudonym::{KeyRing, SharedKeys};
 
 use super::audit::audited;
+use super::keys_text::{print_keys, print_to_compare};
+use super::refreshed_keys::refreshed;
 use super::{config_file, outbox_file};
 use crate::gateway::{self, StartError};
-use crate::ring::{fingerprint_list, fingerprints};
+use crate::ring::fingerprints;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
@@ -70,6 +72,14 @@ pub(super) enum KeysCommand {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Go on under the public keys of key services that have refreshed their shares. Asks them under
+    /// the old and the new keys first, and changes nothing unless both make the same pseudonyms.
+    /// Nothing is sent again. The gateway must be stopped.
+    Refreshed {
+        /// The configuration file as it was before, with the old public keys.
+        #[arg(long, value_name = "FILE")]
+        before: PathBuf,
+    },
     /// Go on under the configured ring's pseudonym keys, though facts were sent under others.
     /// Everything is then sent again under other names. For a ring that was wrong until now; a
     /// rotation needs no such word. The gateway must be stopped.
@@ -90,6 +100,7 @@ impl KeysCommand {
             Self::Rotate { .. } => Some("keys rotate"),
             Self::Merge { .. } => Some("keys merge"),
             Self::Retire { .. } => Some("keys retire"),
+            Self::Refreshed { .. } => Some("keys refreshed"),
             Self::Accept { yes: true } => Some("keys accept"),
         }
     }
@@ -118,6 +129,7 @@ pub(super) async fn keys(
 async fn perform(command: &KeysCommand, config: &Path) -> Result<(), Failure> {
     match command {
         KeysCommand::Accept { yes } => accept(config, *yes).await,
+        KeysCommand::Refreshed { before } => refreshed(config, before).await,
         KeysCommand::New {
             out,
             record_only: true,
@@ -212,19 +224,8 @@ async fn accept(config: &Path, yes: bool) -> Result<(), Failure> {
              keys:"
         ));
     }
-    for (epoch, fingerprint) in &keys.pseudonym {
-        print_line(format!("epoch {epoch}: fingerprint {fingerprint}"));
-    }
-    print_to_compare(&keys.pseudonym);
+    print_keys(&keys.pseudonym);
     Ok(())
-}
-
-/// Prints the setting by which the keys are compared at every start.
-fn print_to_compare(keys: &[(u16, String)]) {
-    print_line(format!(
-        "to compare at every start, in [registry]: pseudonym_fingerprints = {}",
-        fingerprint_list(keys)
-    ));
 }
 
 /// Error of a ring without pseudonym keys, where a command is about these.

@@ -46,6 +46,9 @@ pub struct ReleaseConfig {
     /// Most batches that leave in a slot, 2 to 32; the rest waits for the next.
     #[schemars(range(min = 2, max = 32))]
     pub batches_per_slot: Option<u32>,
+    /// True to fill every slot up to `batches_per_slot` with dummies: sealed batches without an
+    /// event, which the registry throws away.
+    pub dummies: bool,
 }
 
 /// Preset of the release policy.
@@ -56,7 +59,7 @@ pub enum ReleasePreset {
     #[default]
     Embedded,
     /// Dates of recoveries to the month, those of vaccinations and tests to the day; no optional
-    /// field; 64 and 256 KiB; 8 batches in a slot of 15 minutes, up to 5 minutes late.
+    /// field; 64 and 256 KiB; 8 batches in a slot of 15 minutes, up to 5 minutes late; no dummies.
     Strict,
 }
 
@@ -198,6 +201,7 @@ impl ReleaseConfig {
             let written = without_slots.iter().find(|(_, value)| value.is_some());
             return match written {
                 Some((name, _)) => Err(ReleaseMistake::NoSlots(name)),
+                None if self.dummies => Err(ReleaseMistake::NoSlots("dummies")),
                 None => Ok(None),
             };
         }
@@ -217,6 +221,7 @@ impl ReleaseConfig {
             slot_seconds,
             jitter_seconds,
             batches,
+            dummies: self.dummies,
         }))
     }
 }
@@ -265,6 +270,7 @@ mod tests {
             slot_seconds: 900,
             jitter_seconds: 300,
             batches: 8,
+            dummies: false,
         };
         assert_eq!(strict.slots(), Ok(Some(slots)));
 
@@ -300,6 +306,23 @@ mod tests {
         let strict = read("preset = \"strict\"\n");
         assert_eq!(example.slots(), strict.slots());
         assert_eq!(example.padded_sizes(), strict.padded_sizes());
+    }
+
+    #[test]
+    fn dummies_are_written_and_need_slots() {
+        let dummies = |text: &str| {
+            let slots = read(text).slots()?;
+            Ok(slots.is_some_and(|slots| slots.dummies))
+        };
+        assert_eq!(dummies("preset = \"strict\"\n"), Ok(false));
+        let with_preset = dummies("preset = \"strict\"\ndummies = true\n");
+        assert_eq!(with_preset, Ok(true));
+        assert_eq!(dummies("slot_seconds = 60\ndummies = true\n"), Ok(true));
+        assert_eq!(dummies("dummies = false\n"), Ok(false));
+        for without_slots in ["dummies = true\n", "slot_seconds = 0\ndummies = true\n"] {
+            let refused = dummies(without_slots);
+            assert_eq!(refused, Err(ReleaseMistake::NoSlots("dummies")));
+        }
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub(super) async fn register(gateway: &Gateway) {
     for outcome in ["delivered", "failed"] {
         metrics::counter!("gateway_batches_total", "outcome" => outcome).absolute(0);
     }
+    for outcome in ["delivered", "failed", "no-token"] {
+        metrics::counter!("gateway_dummies_total", "outcome" => outcome).absolute(0);
+    }
     for outcome in ["settled", "unreadable"] {
         metrics::counter!("gateway_receipts_total", "outcome" => outcome).absolute(0);
     }

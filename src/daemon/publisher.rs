@@ -47,10 +47,10 @@ pub(super) async fn publish_loop(
                     published = publish(&gateway, probe, &mut circuit, &mut failures) => published,
                     () = stopped_and_queue_away(&gateway, &stop) => return,
                 };
-                if published.took_any() && published.failed == 0 && !stop.is_cancelled() {
+                if published.took_any() && published.failed_in_all() == 0 && !stop.is_cancelled() {
                     continue;
                 }
-                (published.failed > 0).then_some(LOOK_AGAIN)
+                (published.failed_in_all() > 0).then_some(LOOK_AGAIN)
             }
         };
         tokio::select! {
@@ -99,6 +99,9 @@ impl SubscriptionWait {
         let Some(connected) = &mut self.connected else {
             return;
         };
+        // Else a queue that is away since the start, as where both machines have just begun, would
+        // be taken for one that only lacks the subscription.
+        gateway.publisher.connect();
         let look = LOOK_AGAIN.min(self.patience);
         let mut waited = Duration::ZERO;
         loop {
@@ -171,9 +174,10 @@ async fn publish(
     } else {
         publish_once(gateway).await
     };
-    let queue_failed = result
-        .as_ref()
-        .is_ok_and(|published| published.failed > published.too_long && !published.took_any());
+    // A dummy says as much of the queue as any batch.
+    let queue_failed = result.as_ref().is_ok_and(|published| {
+        published.failed_in_all() > published.too_long && !published.took_any()
+    });
     if queue_failed {
         circuit.failure(gateway.clock.elapsed());
     } else {
@@ -195,7 +199,7 @@ impl FailureLog {
             Err(error) => gateway.own_state.note(Some(error)),
             // A single batch that the queue refuses says nothing of the queue.
             Ok(published) if published.took_any() => gateway.queue_causes.note_publishing(None),
-            Ok(published) if published.failed > 0 => {
+            Ok(published) if published.failed_in_all() > 0 => {
                 gateway
                     .queue_causes
                     .note_publishing(published.error.clone());

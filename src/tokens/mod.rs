@@ -2,12 +2,14 @@
 
 mod day;
 mod pool;
+mod step;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::Clock;
@@ -19,11 +21,21 @@ use parking_lot::Mutex;
 pub(crate) use day::DayStep;
 use day::{DayPlan, random_parts};
 use pool::Pool;
+pub use step::token_step;
 use words::no_token;
+
+use crate::slots::SlotRules;
+
+/// Time between two steps that fetch tokens ahead.
+pub(crate) const STEP: Duration = Duration::from_mins(1);
 
 /// Tokens that are in hand at the least where nothing leaves: fetched in requests of the smaller
 /// size, since a restart loses what is in memory.
 const AHEAD: usize = 32;
+
+/// Tokens of a day's ceiling that dummies leave to facts; a quarter of a ceiling that is smaller
+/// than four times as much.
+const LEFT_TO_FACTS: u64 = 512;
 
 /// Tokens of the smaller request.
 const SMALL_REQUEST: usize = 16;
@@ -36,31 +48,67 @@ pub(crate) struct Tokens {
     client: TokenClient,
     clock: Arc<dyn Clock>,
     pool: Mutex<Pool>,
+    /// Tokens that dummies may take until the next step fetches more.
+    for_dummies: usize,
+    /// Ceiling of the day; `None` before the issuer was asked.
+    ceiling: Mutex<Option<Ceiling>>,
     /// Held while tokens are fetched, so that two pages do not fetch for the same lack.
     fetching: tokio::sync::Mutex<()>,
 }
 
+/// The issuer's ceiling, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+struct Ceiling {
+    daily: u64,
+    left: u64,
+}
+
+impl Ceiling {
+    /// Returns whether dummies may take more of it.
+    fn has_spare(self) -> bool {
+        self.left > left_to_facts(self.daily)
+    }
+}
+
+/// Tokens of a day's ceiling that dummies leave to facts.
+pub(crate) fn left_to_facts(daily_ceiling: u64) -> u64 {
+    LEFT_TO_FACTS.min(daily_ceiling / 4)
+}
+
 impl Tokens {
-    pub(crate) fn new(client: TokenClient, clock: Arc<dyn Clock>) -> Self {
+    /// Makes tokens that come from this issuer; `slots` are those in which batches leave.
+    pub(crate) fn new(
+        client: TokenClient,
+        clock: Arc<dyn Clock>,
+        slots: Option<SlotRules>,
+    ) -> Self {
+        let slots = slots.filter(|slots| slots.dummies);
         Self {
             client,
             clock,
             pool: Mutex::default(),
+            for_dummies: slots.map_or(0, dummies_between_steps),
+            ceiling: Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Fetches tokens until [`AHEAD`] are in hand, so that asking and sending are not at the same
-    /// moment.
+    /// Fetches tokens until [`AHEAD`] are in hand, and those of dummies that may be sent until the
+    /// next step, so that asking and sending are not at the same moment.
     ///
     /// # Errors
     /// [`NoToken`]. It is told where a page needs tokens.
     pub(crate) async fn fill_ahead(&self) -> Result<(), NoToken> {
-        while self.left() < AHEAD {
+        while self.left() < AHEAD || (self.left() < AHEAD + self.for_dummies && self.has_spare()) {
             let _fetching = self.fetching.lock().await;
             self.fetch(SMALL_REQUEST).await?;
         }
         Ok(())
+    }
+
+    /// Returns whether dummies take tokens, too.
+    pub(crate) const fn has_dummies(&self) -> bool {
+        self.for_dummies > 0
     }
 
     /// Tokens of batches in hand.
@@ -78,9 +126,18 @@ impl Tokens {
     /// Asks the issuer what is left of the ceiling and shows it; costs nothing of it.
     pub(crate) async fn look(&self) {
         if let Ok(state) = self.client.look().await {
+            *self.ceiling.lock() = Some(Ceiling {
+                daily: state.daily_ceiling,
+                left: state.left_today(),
+            });
             let left = u32::try_from(state.left_today()).unwrap_or(u32::MAX);
             metrics::gauge!("tokens_ceiling_left").set(left);
         }
+    }
+
+    /// Returns whether the day's ceiling is known to have more than facts may need.
+    fn has_spare(&self) -> bool {
+        self.ceiling.lock().is_some_and(Ceiling::has_spare)
     }
 
     /// Fetches the token of the day where its moment has come. Returns whether a batch has to leave
@@ -109,7 +166,7 @@ impl Tokens {
             Ok(DayTokenAnswer::Token(token)) => pool.add_day_token(token, now),
             Ok(DayTokenAnswer::GivenBefore | DayTokenAnswer::NotConfigured) => pool.end_day(),
             Err(error) => {
-                let code = no_token(error).code();
+                let code = no_token(&error).code();
                 tracing::warn!(
                     event = "day-token-failed",
                     code,
@@ -132,14 +189,20 @@ impl Tokens {
         };
         match asked {
             Ok(tokens) => {
+                if let Some(ceiling) = self.ceiling.lock().as_mut() {
+                    ceiling.left = ceiling.left.saturating_sub(tokens.len() as u64);
+                }
                 self.pool.lock().add(tokens);
                 Ok(())
             }
             Err(error) => {
                 if matches!(error, KeyClientError::Ceiling { .. }) {
+                    if let Some(ceiling) = self.ceiling.lock().as_mut() {
+                        ceiling.left = 0;
+                    }
                     metrics::gauge!("tokens_ceiling_left").set(0);
                 }
-                Err(no_token(error))
+                Err(no_token(&error))
             }
         }
     }
@@ -167,9 +230,23 @@ impl BatchTokens for Tokens {
         taken.ok_or_else(|| NoToken::Away("all tokens in hand were used up meanwhile".to_owned()))
     }
 
+    fn take_spare(&self) -> Option<SealedTokens> {
+        if !self.has_spare() {
+            return None;
+        }
+        self.pool.lock().take_above(AHEAD)
+    }
+
     fn give_back(&self, tokens: SealedTokens) {
         self.pool.lock().give_back(&tokens, self.clock.now());
     }
+}
+
+/// Most dummies that may be sent between two steps that fetch tokens.
+fn dummies_between_steps(slots: SlotRules) -> usize {
+    let step_seconds = u32::try_from(STEP.as_secs()).unwrap_or(u32::MAX);
+    let in_a_step = step_seconds.div_ceil(slots.slot_seconds.max(1));
+    (in_a_step.saturating_add(1).saturating_mul(slots.batches)) as usize
 }
 
 impl fmt::Debug for Tokens {

@@ -41,6 +41,16 @@ impl Pool {
         Some(SealedTokens { batch, day })
     }
 
+    /// Takes the token of one batch, and none of the day, while more than so many are in hand.
+    pub(super) fn take_above(&mut self, kept: usize) -> Option<SealedTokens> {
+        if self.left() <= kept {
+            return None;
+        }
+        let batch = self.batches.pop()?;
+        self.show();
+        Some(SealedTokens { batch, day: None })
+    }
+
     /// Takes back what nobody has seen.
     pub(super) fn give_back(&mut self, tokens: &SealedTokens, now: DateTime<Utc>) {
         self.batches.push(tokens.batch);
@@ -152,6 +162,18 @@ mod tests {
         assert_eq!(pool.take(noon).unwrap().day, None);
         assert!(pool.take(noon).is_none());
         assert_eq!(pool.day_step(at("2026-11-30T23:59:00Z")), DayStep::Nothing);
+    }
+
+    #[test]
+    fn a_dummy_takes_neither_the_last_tokens_nor_that_of_the_day() {
+        let noon = at("2026-11-30T12:00:00Z");
+        let mut pool = pool(noon);
+        pool.add_day_token([9; 162], noon);
+        assert!(pool.take_above(2).is_none());
+        let spare = pool.take_above(1).expect("one of two");
+        assert_eq!(spare.day, None);
+        assert!(pool.take_above(1).is_none());
+        assert_eq!(pool.take(noon).unwrap().day, Some([9; 162]));
     }
 
     #[test]

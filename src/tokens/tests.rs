@@ -6,18 +6,19 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clock::{Clock, ManualClock};
 use contract::Opened;
 use key_service::{Config, KeyService, open_door, serve};
 use oprf::{Token, TokenKey, TokenUse};
-use outbox::{BatchTokens as _, BeaconOccasion, NoToken};
+use outbox::{BatchTokens as _, NoToken};
 use secrecy::ExposeSecret as _;
 use testbed::proxy::TcpProxy;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{AHEAD, DayStep, Tokens};
+use super::{AHEAD, DayStep, Tokens, token_step};
 use crate::publish::publish_once;
 use crate::pull::Counters;
 use crate::run::SourceRun;
@@ -248,13 +249,77 @@ async fn the_token_of_a_day_leaves_once_with_facts_or_with_the_beacon() {
     world.clock.set(at("2021-07-01T00:00:00Z"));
     tokens.step_day().await;
     world.clock.set(at("2021-07-01T23:00:00Z"));
-    assert_eq!(tokens.step_day().await, DayStep::SendBatch);
-    let occasion = BeaconOccasion::SignOfLife;
-    let given_out = world.gateway.give_out_beacon(occasion).await;
-    assert!(given_out.expect("it is written"));
+    assert!(token_step(&world.gateway).await, "the beacon has to leave");
     publish(&world).await;
     let both = issuer.days(&world.published());
     assert_eq!(both.len(), 2);
     assert_ne!(both[0].nonce(), both[1].nonce());
     assert_eq!(tokens.step_day().await, DayStep::Nothing);
+}
+
+/// Gateway with dummies: slots of ten minutes, each of so many batches.
+async fn world_with_dummies(issuer: &Issuer, batches: u32) -> World {
+    let release = format!(
+        "[release]\nslot_seconds = {}\nbatches_per_slot = {batches}\ndummies = true\n",
+        SLOT.as_secs()
+    );
+    World::new(&format!("{}{release}", issuer.section()), 0..0).await
+}
+
+const SLOT: Duration = Duration::from_mins(10);
+
+/// Publishes in the next slot; number of dummies that left.
+async fn next_dummies(world: &World) -> usize {
+    world.clock.advance(SLOT);
+    let published = publish_once(&world.gateway).await;
+    published.expect("published").dummies
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dummies_carry_tokens_of_their_own_and_leave_that_of_the_day_to_facts() {
+    let issuer = Issuer::start(4096).await;
+    let world = world_with_dummies(&issuer, 8).await;
+    let tokens = tokens(&world);
+    tokens.fill_ahead().await.expect("tokens");
+    assert_eq!(tokens.left(), AHEAD, "the ceiling is not known yet");
+    assert_eq!(next_dummies(&world).await, 0, "these are for facts");
+    tokens.look().await;
+    tokens.fill_ahead().await.expect("tokens");
+    assert_eq!(tokens.left(), AHEAD + 2 * 8);
+    world.clock.set(at("2021-06-30T06:00:00Z"));
+    tokens.step_day().await;
+    world.clock.set(at("2021-06-30T22:00:00Z"));
+    tokens.step_day().await;
+    assert_eq!(next_dummies(&world).await, 8);
+    assert_eq!(next_dummies(&world).await, 8);
+    assert_eq!(next_dummies(&world).await, 0, "the rest is for facts");
+    assert_eq!(tokens.left(), AHEAD);
+    let published = world.published();
+    assert_eq!(issuer.nonces(&published).len(), 16);
+    assert!(issuer.days(&published).is_empty());
+    world.clock.set(at("2021-06-30T23:59:00Z"));
+    assert_eq!(tokens.step_day().await, DayStep::SendBatch, "it is in hand");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dummies_leave_the_last_quarter_of_a_small_ceiling_to_facts() {
+    let issuer = Issuer::start(256).await;
+    let world = world_with_dummies(&issuer, 32).await;
+    let tokens = tokens(&world);
+    let mut dummies = 0;
+    for _ in 0..12 {
+        tokens.look().await;
+        let filled = tokens.fill_ahead().await;
+        filled.expect("the ceiling is not reached");
+        dummies += next_dummies(&world).await;
+    }
+    assert_eq!(tokens.left() + dummies, 256 - 64);
+    assert!(tokens.left() >= AHEAD && dummies >= 64, "{dummies}");
+    let rest = tokens.left() + 64;
+    tokens.ready(rest).await.expect("facts have the rest");
+    // A new day has a new ceiling.
+    issuer.clock.set(at("2021-07-01T00:00:00Z"));
+    tokens.look().await;
+    tokens.fill_ahead().await.expect("tokens");
+    assert_eq!(next_dummies(&world).await, 32);
 }

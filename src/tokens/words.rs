@@ -4,27 +4,15 @@ use key_client::KeyClientError;
 use outbox::NoToken;
 
 /// The client's error as a reason why there is no token.
-pub(super) fn no_token(error: KeyClientError) -> NoToken {
+pub(super) fn no_token(error: &KeyClientError) -> NoToken {
+    let what = error.to_string();
     match error {
-        KeyClientError::Retry { service, clause } => {
-            NoToken::Away(format!("the token issuer {service} {clause}"))
-        }
-        KeyClientError::Ceiling {
-            service,
-            retry_after,
-        } => NoToken::Ceiling {
-            what: format!(
-                "the token issuer {service} has reached its ceiling for this gateway today; it may \
-                 be asked again in {} seconds",
-                retry_after.as_secs()
-            ),
-            after: retry_after,
+        KeyClientError::Retry { .. } => NoToken::Away(what),
+        KeyClientError::Ceiling { retry_after, .. } => NoToken::Ceiling {
+            what,
+            after: *retry_after,
         },
-        KeyClientError::Misconfigured { what, help } => {
-            // The client's words are those of the other kind of service.
-            let what = what.replacen("the key service", "the token issuer", 1);
-            NoToken::Misconfigured(format!("{what}; {help}"))
-        }
+        KeyClientError::Misconfigured { .. } => NoToken::Misconfigured(what),
     }
 }
 
@@ -36,7 +24,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_error_keeps_its_meaning_and_names_the_issuer() {
-        let service = || "issuer.example".to_owned();
+        let service = || "the token issuer issuer.example".to_owned();
         let retry_after = Duration::from_secs(900);
         let errors = [
             KeyClientError::Retry {
@@ -48,7 +36,7 @@ mod tests {
                 retry_after,
             },
             KeyClientError::Misconfigured {
-                what: "the key service issuer.example does not know this certificate".to_owned(),
+                what: "the token issuer issuer.example does not know this certificate".to_owned(),
                 help: "ask its operator".to_owned(),
             },
         ];
@@ -58,7 +46,7 @@ mod tests {
             "token-issuer-misconfigured",
         ];
         for (error, code) in errors.into_iter().zip(codes) {
-            let told = no_token(error);
+            let told = no_token(&error);
             assert_eq!(told.code(), code);
             let text = told.to_string();
             assert!(text.contains("the token issuer issuer.example"), "{text}");

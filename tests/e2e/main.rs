@@ -19,6 +19,8 @@ mod daemon;
 #[cfg(test)]
 mod disk_full;
 #[cfg(test)]
+mod dummies;
+#[cfg(test)]
 mod export_files;
 #[cfg(test)]
 mod feeds;

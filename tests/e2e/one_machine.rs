@@ -1,6 +1,8 @@
 //! The two commands that start strong mode on one machine: a fact that is entered at a clinic is at
-//! the registry and gives a pass at the portal, over all real programs and mutual TLS.
+//! the registry and gives a pass at the portal, over all real programs and mutual TLS, and each
+//! batch spends a one-use token.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -9,14 +11,16 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::cli::{told, words};
-use crate::support::{Running, eventually, program_beside, registry_command};
+use crate::support::{Running, eventually, http_get, program_beside, registry_command};
 
 /// Number of ports that `strong-setup` takes.
-const PORTS: usize = 18;
-/// Place of the portal's port among them.
-const PORTAL: usize = 15;
+const PORTS: usize = 20;
+/// The example clinics.
+const CLINICS: [&str; 2] = ["clinic-1", "clinic-2"];
 /// Person whom the first example clinic knows, and who has no complete course of doses.
 const PATIENT: &str = "501-377-205 43";
+/// Tokens that a gateway has in hand at the least where nothing leaves.
+const AHEAD: u64 = 32;
 /// Vaccinations that both example clinics have sent at first.
 const AT_FIRST: u64 = 6;
 
@@ -63,6 +67,61 @@ impl Trial {
         self.folder.join(name)
     }
 
+    /// Port of a program, by the name that `strong-setup` has for it.
+    fn port(&self, name: &str) -> u16 {
+        let made = fs::read(self.path("strong.json")).expect("the city was set up");
+        let made: Value = serde_json::from_slice(&made).expect("JSON");
+        let port = made["ports"][name].as_u64().expect("a port");
+        port.try_into().expect("16 bits")
+    }
+
+    /// Sum of a program's metric over the labels that contain a text; `None` while there is none.
+    fn metric(&self, program: &str, name: &str, label: &str) -> Option<u64> {
+        let (_, metrics) = http_get(self.port(&format!("{program}-health")), "/metrics")?;
+        let series = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        let labelled = series.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(label));
+        let values = labelled.map(|rest| rest.rsplit(' ').next()?.parse::<u64>().ok());
+        let values: Option<Vec<u64>> = values.collect();
+        values
+            .filter(|values| !values.is_empty())
+            .map(|values| values.iter().sum())
+    }
+
+    /// Tokens that gateways have sealed into batches: those that were issued and are not in hand.
+    fn sealed_tokens(&self) -> Option<u64> {
+        // In this order tokens that come meanwhile seem sealed, and not the other way round.
+        let in_hand = CLINICS.map(|clinic| self.metric(clinic, "tokens_left", ""));
+        let in_hand: Option<Vec<u64>> = in_hand.into_iter().collect();
+        let issued = self.metric("token-issuer", "key_service_evaluations_total", "")?;
+        issued.checked_sub(in_hand?.iter().sum())
+    }
+
+    /// Waits until every batch that took a token is applied; returns the number of tokens.
+    async fn until_spent(&self, running: &mut Running) -> u64 {
+        eventually("the batches of all tokens are applied", 300, async || {
+            assert!(running.runs(), "{}", running.log());
+            let applied = self.metric("registry", "registry_batches_total", "\"applied\"")?;
+            self.sealed_tokens().filter(|sealed| applied >= *sealed)
+        })
+        .await
+    }
+
+    /// The issuer has given tokens to each clinic, and the registry says that it asks for them.
+    fn shows_tokens(&self) {
+        for clinic in CLINICS {
+            let issued = self.metric("token-issuer", "key_service_evaluations_total", clinic);
+            assert!(issued >= Some(AHEAD), "{clinic}: {issued:?}");
+        }
+        let config = self.path("registry/city-registry.toml");
+        for (arguments, told_of_tokens) in [
+            (["check"].as_slice(), "a batch without a token is refused"),
+            (&["show", "--stats"], "clinics by their tokens"),
+        ] {
+            let output = registry_command(&config, arguments).output();
+            told(&output.expect("the program starts"), 0, &[told_of_tokens]);
+        }
+    }
+
     /// Number of vaccinations at the registry.
     fn vaccinations(&self) -> Option<u64> {
         let config = self.path("registry/city-registry.toml");
@@ -85,7 +144,7 @@ impl Trial {
 
     /// Answer of the portal to a citizen who asks for the codes of today.
     fn codes(&self, number: &str) -> Value {
-        let port = self.ports[PORTAL];
+        let port = self.port("portal");
         let body = format!(
             "{{\"document\":\"snils\",\"number\":\"{number}\",\"given_name\":\"Ольга\",\
              \"family_name\":\"Орлова\",\"birth_date\":\"14.07.1990\"}}"
@@ -128,10 +187,16 @@ async fn two_commands_start_strong_mode_and_a_fact_becomes_a_pass() {
     told(&second, 1, &["another strong-run"]);
 
     trial.until_vaccinations(AT_FIRST, &mut running).await;
+    let at_first = trial.until_spent(&mut running).await;
+    trial.shows_tokens();
+
     let mut entering = Command::new(trial.path("clinic-1/vaccinate"));
     let entered = entering.arg(PATIENT).output().expect("the script starts");
     told(&entered, 0, &["vaccinated on"]);
     trial.until_vaccinations(AT_FIRST + 1, &mut running).await;
+    assert!(trial.until_spent(&mut running).await > at_first);
+    let faults = trial.metric("registry", "registry_token_faults_total", "");
+    assert_eq!(faults, Some(0));
     let answer = trial.codes(PATIENT);
     assert_eq!(answer["outcome"], "codes", "{answer}");
     assert!(answer["codes"][0]["svg"].is_string(), "{answer}");

@@ -1,7 +1,7 @@
 //! Strong mode on real programs: two key services of two operators, two clinics, a registry.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -152,14 +152,30 @@ impl KeyService {
         told(&self.command(&made).output().expect("it starts"), 0, &[]);
         let rotated = ["rotate", "--old", &old, "--new", &new, "--out", &factor];
         told(&self.command(&rotated).output().expect("it starts"), 0, &[]);
+        (self.answer_under_second_key().await, PathBuf::from(factor))
+    }
+
+    /// Makes a second key that takes the factor of another service's second key back.
+    async fn refresh(&mut self, factor: &Path) -> ServiceKey {
+        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let factor = factor.display().to_string();
+        let refresh = ["refresh", "--number", "2", "--factor", &factor];
+        let places = ["--old", &path("key-1.key"), "--out", &path("key-2.key")];
+        let mut command = self.command(&refresh);
+        let made = command.args(places).output().expect("it starts");
+        told(&made, 0, &["number = 2"]);
+        self.answer_under_second_key().await
+    }
+
+    /// Enters the second key, which its file holds, beside the first.
+    async fn answer_under_second_key(&mut self) -> ServiceKey {
         let text = fs::read_to_string(self.config_path()).expect("the configuration");
         let second = "[[keys]]\nnumber = 2\nkey = { file = \"key-2.key\" }\n[[clients]]";
         let text = text.replacen("[[clients]]", second, 1);
         fs::write(self.config_path(), text).expect("the configuration is written");
         self.restart().await;
-        let key = fs::read_to_string(&new).expect("the new key");
-        let key = ServiceKey::from_text(&key.trim().into()).expect("a key");
-        (key, PathBuf::from(factor))
+        let key = fs::read_to_string(self.folder.path().join("key-2.key")).expect("the new key");
+        ServiceKey::from_text(&key.trim().into()).expect("a key")
     }
 }
 
@@ -435,6 +451,61 @@ async fn a_service_changes_its_key_and_no_clinic_is_asked_again() {
     assert_ne!(corrected_again, corrected);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn services_refresh_their_shares_and_every_pseudonym_stays() {
+    not_over_midnight().await;
+    let world = World::new("").await;
+    let mut one = KeyService::start(HIGH).await;
+    let mut two = KeyService::start(HIGH).await;
+    let old = one.section(one.port) + &two.section(two.port);
+    let clinic = &world.clinic;
+    strengthen(clinic, &old);
+    told(&clinic.program(&["sync"]), 0, &[]);
+    let before = facts(&world).await;
+    let (first_key, factor) = one.rotate().await;
+    let second_key = two.refresh(&factor).await;
+
+    let old_config = clinic.folder.path().join("before.toml");
+    fs::copy(clinic.config_path(), &old_config).expect("the configuration is copied");
+    let old_config = old_config.display().to_string();
+    let refreshed = ["keys", "refreshed", "--before", &old_config];
+    told(&clinic.program(&refreshed), 0, &["nothing to do"]);
+    // One of the two alone makes other pseudonyms.
+    let new_of_first = one.section_of(one.port, &[(1, 2, first_key.public_key())]);
+    let one_alone = new_of_first.clone() + &two.section(two.port);
+    pin_again(clinic, &old, &one_alone);
+    told(
+        &clinic.program(&refreshed),
+        78,
+        &["other pseudonyms", "nothing was changed"],
+    );
+    let new = new_of_first + &two.section_of(two.port, &[(1, 2, second_key.public_key())]);
+    pin_again(clinic, &one_alone, &new);
+    // Without a word nothing goes on under other keys.
+    told(
+        &clinic.program(&["sync"]),
+        78,
+        &["keys accept", "keys refreshed"],
+    );
+    two.stop();
+    told(&clinic.program(&refreshed), 1, &["key service"]);
+    two.restart().await;
+    told(
+        &clinic.program(&refreshed),
+        0,
+        &["nothing is sent again", "pseudonym_fingerprints"],
+    );
+    told(&clinic.program(&refreshed), 0, &["nothing to do"]);
+
+    told(&clinic.program(&["sync", "--full"]), 0, &[]);
+    assert_eq!(facts(&world).await, before, "nothing is sent again");
+    change_rows(&world).await;
+    told(&clinic.program(&["sync", "--full"]), 0, &[]);
+    let corrected = facts(&world).await;
+    assert_eq!(persons(&corrected), persons(&before), "the same persons");
+    assert_ne!(corrected, before, "corrections have come");
+}
+
 /// What key services and registry are not to see: the persons, and what names them in between.
 fn scanners(keys: [&ServiceKey; 2]) -> (Scanner, Vec<[u8; 32]>) {
     let people = Scanner::new(&[
@@ -536,7 +607,7 @@ async fn no_key_service_and_no_wire_learns_whom_an_identifier_names() {
     assert!(names.any(|stored| stored.value == second.value));
 }
 
-fn files_below(folder: &std::path::Path) -> Vec<PathBuf> {
+fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

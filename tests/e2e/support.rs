@@ -395,8 +395,18 @@ impl Running {
     }
 }
 
+/// Number of lines of a program's output that a failing test shows.
+const LINES_SHOWN: usize = 60;
+
 impl Drop for Running {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+            let state = self.child.try_wait();
+            eprintln!("{} ({state:?}):\n{}", self.log.display(), shown.join("\n"));
+        }
         // Already dead is as good.
         let _ended = self.child.kill().and_then(|()| self.child.wait());
     }

@@ -73,8 +73,10 @@ async fn facts_wait_for_tokens_and_a_check_says_what_is_left() {
     let world = World::new(&issuer.section()).await;
     let clinic = &world.clinic;
     let address = format!("127.0.0.1:{}", issuer.port);
-    told(&clinic.program(&["check"]), 1, &[&address]);
-    let away = ["token-issuer-away", "the token issuer", &address];
+    let issuer_of_clinic = format!("the token issuer {address}");
+    let checked = told(&clinic.program(&["check"]), 1, &[&issuer_of_clinic]);
+    assert!(!checked.contains("key service"), "{checked}");
+    let away = ["token-issuer-away", &issuer_of_clinic];
     told(&clinic.program(&["sync"]), 1, &away);
     told(&clinic.program(&["status"]), 0, &["token-issuer-away"]);
     let running = issuer.start().await;

@@ -29,6 +29,9 @@ Parts, in this order:
   fhir      a first load and an unchanged run of a clinic whose system offers FHIR
   suites    a first load in each pseudonym suite, with one key service and with two, beside the \
   bare evaluation
+  relay     the mix relay beside a bare loop that consumes and publishes the same batches
+  tokens    sending and storing batches with one-use tokens and without
+  rekey     a change of stored names to a new key, beside bare multiplications
   passes    looking a person up at the registry, and looking for passes that have ended
 
   --only PART[,PART…]      only these parts
@@ -45,6 +48,10 @@ Parts, in this order:
                            by ordinary requests and measured as well
   --fhir-url-records N     fhir: records that it gets [20000]
   --suite-records N        suites: persons of the clinic, a record each [20000]
+  --pairs N                suites, relay, tokens, rekey: how often both sides of a ratio are \
+  measured in turn [7]
+  --token-records N        tokens: records of the clinic [100000]
+  --rekey-names N          rekey: names at the registry [100000]
   --registry-records N     growth: the largest size that is taken to the registry and reconciled \
   [10000000]
   --subjects N             passes: persons at the registry [10000000]
@@ -96,13 +103,19 @@ pub(crate) enum Part {
     Fhir,
     /// A clinic in each pseudonym suite.
     Suites,
+    /// The mix relay.
+    Relay,
+    /// Batches with one-use tokens.
+    Tokens,
+    /// Stored names under a new key of the key services.
+    Rekey,
     /// Persons looked up at the registry, and passes that have ended.
     Passes,
 }
 
 impl Part {
     /// All, in the order they are run.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Stages,
         Self::Peers,
         Self::Latency,
@@ -112,6 +125,9 @@ impl Part {
         Self::Schemas,
         Self::Fhir,
         Self::Suites,
+        Self::Relay,
+        Self::Tokens,
+        Self::Rekey,
         Self::Passes,
     ];
 
@@ -127,6 +143,9 @@ impl Part {
             Self::Schemas => "schemas",
             Self::Fhir => "fhir",
             Self::Suites => "suites",
+            Self::Relay => "relay",
+            Self::Tokens => "tokens",
+            Self::Rekey => "rekey",
             Self::Passes => "passes",
         }
     }
@@ -159,6 +178,12 @@ pub(crate) struct BenchOptions {
     pub fhir_url_records: u64,
     /// Persons of the clinic for suites.
     pub suite_records: u64,
+    /// Number of measurements of each side for suites, relay, tokens and rekey.
+    pub pairs: u32,
+    /// Size of the clinic for tokens, in records.
+    pub token_records: u64,
+    /// Names at the registry for rekey.
+    pub rekey_names: u64,
     /// The largest clinic whose facts go to the registry.
     pub registry_records: u64,
     /// Persons at the registry, for passes.
@@ -185,6 +210,9 @@ impl Default for BenchOptions {
             fhir_url: None,
             fhir_url_records: 20_000,
             suite_records: 20_000,
+            pairs: 7,
+            token_records: 100_000,
+            rekey_names: 100_000,
             registry_records: MOST_RECORDS.into(),
             subjects: MOST_RECORDS.into(),
             page_records: None,
@@ -220,6 +248,13 @@ pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Action, Error> {
             }
             Long("suite-records") => {
                 options.suite_records = number(&text(&mut parser)?, 1000, 1_000_000)?.into();
+            }
+            Long("pairs") => options.pairs = number(&text(&mut parser)?, 1, 100)?,
+            Long("token-records") => {
+                options.token_records = number(&text(&mut parser)?, 1000, 1_000_000)?.into();
+            }
+            Long("rekey-names") => {
+                options.rekey_names = number(&text(&mut parser)?, 1000, 1_000_000)?.into();
             }
             Long("registry-records") => {
                 options.registry_records = number(&text(&mut parser)?, 0, MOST_RECORDS)?.into();

@@ -59,4 +59,9 @@ impl Error {
         let action = action.into();
         move |source| Self::Io { action, source }
     }
+
+    /// Makes a `map_err` argument that names what failed, of a library of the project.
+    pub(crate) fn wrong<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> Self {
+        move |error| Self::WrongResult(format!("{what}: {error}"))
+    }
 }

@@ -11,7 +11,7 @@ use testbed::postgres::Postgres;
 use testbed::rabbitmq::RabbitMq;
 
 use crate::error::Error;
-use crate::results::samples::Samples;
+use crate::results::{Figures, Samples, name};
 
 /// Writes of the disk's probe.
 const FSYNCS: usize = 50;
@@ -87,6 +87,16 @@ pub(crate) fn processors() -> f64 {
     std::thread::available_parallelism().map_or(f64::NAN, |cores| cores.get() as f64)
 }
 
+/// Average number of processes that ran or wanted a processor in the last minute, in words.
+pub(crate) fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let average = text.split(' ').next().unwrap_or_default();
+    if average.is_empty() {
+        return "unknown".to_owned();
+    }
+    average.to_owned()
+}
+
 /// Memory of the machine, in bytes; 0 if it is unknown.
 pub(crate) fn memory_bytes() -> u64 {
     let kibibytes = value_of("/proc/meminfo", "MemTotal");
@@ -103,6 +113,17 @@ fn value_of(file: &str, name: &str) -> String {
         .lines()
         .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
     line.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
+}
+
+/// Probes the disk below `folder`.
+pub(crate) fn probe_disk(
+    folder: &Path,
+    clock: &dyn Clock,
+    probes: &mut Figures,
+) -> Result<(), Error> {
+    probes.push(name::FSYNC, fsync_ms(folder, clock)?);
+    probes.push(name::WRITE, write_mb_s(folder, clock)?);
+    Ok(())
 }
 
 /// Median time that the disk below `folder` takes to make 4 KiB durable, in milliseconds.

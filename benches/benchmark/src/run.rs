@@ -15,8 +15,8 @@ use crate::print;
 use crate::processes::build;
 use crate::processes::programs::Programs;
 use crate::report;
-use crate::results::{PartResult, name, store};
-use crate::session::BenchSession;
+use crate::results::{PartResult, store};
+use crate::session::{BenchSession, Servers};
 use passes::RegistryServer;
 
 /// A small server's settings; `fsync` and `synchronous_commit` stay on. One of the peers reads the
@@ -58,18 +58,66 @@ pub(crate) async fn run(options: &BenchOptions) -> Result<(), Error> {
 
 /// Measures, and keeps each part's results as soon as it has ended. Returns the failures in words.
 async fn measure(options: &BenchOptions, kept: &Path) -> Result<Vec<String>, Error> {
-    let (alone, others): (Vec<Part>, Vec<Part>) = options
-        .parts
-        .iter()
-        .partition(|part| **part == Part::Passes);
+    let chosen = |wanted: fn(Part) -> bool| -> Vec<Part> {
+        let parts = options.parts.iter().copied();
+        parts.filter(|part| wanted(*part)).collect()
+    };
+    let in_process = chosen(|part| matches!(part, Part::Relay | Part::Rekey));
+    let of_programs = chosen(|part| !matches!(part, Part::Relay | Part::Rekey | Part::Passes));
     let mut failures = Vec::new();
-    if !others.is_empty() {
-        failures.append(&mut measure_programs(options, &others, kept).await?);
+    if !of_programs.is_empty() {
+        failures.append(&mut measure_programs(options, &of_programs, kept).await?);
     }
-    if !alone.is_empty() {
+    if !in_process.is_empty() {
+        failures.append(&mut measure_in_process(options, &in_process, kept).await?);
+    }
+    if options.parts.contains(&Part::Passes) {
         failures.append(&mut measure_passes(options, kept).await?);
     }
     Ok(failures)
+}
+
+/// Measures the parts that run the programs' libraries in this process.
+async fn measure_in_process(
+    options: &BenchOptions,
+    parts: &[Part],
+    kept: &Path,
+) -> Result<Vec<String>, Error> {
+    let folder = tempfile::tempdir().map_err(Error::io("make a temporary folder"))?;
+    let servers = Servers {
+        clock: Arc::new(SystemClock::default()),
+        options,
+        folder: folder.path(),
+        postgres: Postgres::start_with(&POSTGRES).await?,
+        rabbitmq: start_rabbitmq().await?,
+    };
+    let machine = machine::describe(&servers.postgres, Some(&servers.rabbitmq)).await?;
+    let mut failures = Vec::new();
+    for part in parts {
+        print::progress(&format!("{part} begins"));
+        let mut result = PartResult::new(*part, servers.clock.now(), machine.clone());
+        let load_before = machine::load_average();
+        let started = servers.clock.elapsed();
+        machine::probe_disk(servers.folder, &*servers.clock, &mut result.probes)?;
+        if let Err(error) = parts::run_in_process(&servers, &mut result).await {
+            result.fail("the rest of it", &error);
+        }
+        machine::probe_disk(servers.folder, &*servers.clock, &mut result.probes)?;
+        result.seconds = (servers.clock.elapsed().saturating_sub(started)).as_secs_f64();
+        note_load(&load_before, &mut result);
+        keep(&result, kept)?;
+        failures.append(&mut result.failures);
+    }
+    Ok(failures)
+}
+
+/// Notes how busy the machine was.
+fn note_load(before: &str, result: &mut PartResult) {
+    let after = machine::load_average();
+    result.settings.push((
+        "processes that ran or wanted a processor, the benchmark's with them (load average)".into(),
+        format!("{before} when it began, {after} when it ended"),
+    ));
 }
 
 /// Measures the part that needs neither program nor broker.
@@ -86,10 +134,7 @@ async fn measure_passes(options: &BenchOptions, kept: &Path) -> Result<Vec<Strin
         server,
     };
     for _ in 0..2 {
-        let fsync = machine::fsync_ms(folder.path(), &clock)?;
-        let write = machine::write_mb_s(folder.path(), &clock)?;
-        result.probes.push(name::FSYNC, fsync);
-        result.probes.push(name::WRITE, write);
+        machine::probe_disk(folder.path(), &clock, &mut result.probes)?;
     }
     if let Err(error) = passes::measure(&registry, options.subjects, &mut result).await {
         result.fail("the rest of it", &error);
@@ -110,6 +155,14 @@ fn keep(result: &PartResult, kept: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+async fn start_rabbitmq() -> Result<RabbitMq, Error> {
+    let rabbitmq = RabbitMq::start().await?;
+    rabbitmq
+        .set_memory_watermark(machine::memory_bytes() / 100 * BROKER_MEMORY_PERCENT)
+        .await?;
+    Ok(rabbitmq)
+}
+
 /// Measures the parts that run the programs.
 async fn measure_programs(
     options: &BenchOptions,
@@ -125,10 +178,7 @@ async fn measure_programs(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     print::progress("starting a private PostgreSQL and a private RabbitMQ");
     let postgres = Postgres::start_with(&POSTGRES).await?;
-    let rabbitmq = RabbitMq::start().await?;
-    rabbitmq
-        .set_memory_watermark(machine::memory_bytes() / 100 * BROKER_MEMORY_PERCENT)
-        .await?;
+    let rabbitmq = start_rabbitmq().await?;
     let programs = Programs::set_up(
         built,
         folder.path(),
@@ -163,9 +213,11 @@ async fn measure_programs(
 
 async fn measure_part(session: &BenchSession<'_>, result: &mut PartResult) {
     let started = session.clock.elapsed();
+    let load_before = machine::load_average();
     if let Err(error) = parts::run(session, result).await {
         result.fail("the rest of it", &error);
         session.purge_queues().await;
     }
+    note_load(&load_before, result);
     result.seconds = session.since(started).as_secs_f64();
 }

@@ -27,6 +27,27 @@ pub(crate) const ONCE_ABOVE: u64 = 1_000_000;
 /// The queues of the gateway's default configuration: facts, and dead letters.
 pub(crate) const QUEUES: [&str; 2] = ["clinic.facts.intake", "clinic.facts.dead"];
 
+/// Options and servers of parts that run no program.
+pub(crate) struct Servers<'a> {
+    /// Clock of the machine.
+    pub clock: Arc<dyn Clock>,
+    /// Options of the command line.
+    pub options: &'a BenchOptions,
+    /// Folder of everything that the run makes.
+    pub folder: &'a Path,
+    /// Server of registries.
+    pub postgres: Postgres,
+    /// Broker of both sides.
+    pub rabbitmq: RabbitMq,
+}
+
+impl Servers<'_> {
+    /// Waits until PostgreSQL and the broker have done what the measurement before left them.
+    pub(crate) async fn wait_for_idle_servers(&self) -> Result<(), Error> {
+        load::wait_for_idle_servers(&self.postgres, &self.rabbitmq, &*self.clock).await
+    }
+}
+
 /// Options, servers and programs of a run. The broker's queues are empty when a measurement begins,
 /// and when it has ended well.
 pub(crate) struct BenchSession<'a> {

@@ -8,7 +8,7 @@ use pseudonym::{DatePrecision, FactRelease, KeyRing};
 use super::section::Section;
 use crate::cli::outbox_file;
 use crate::cli::release_text::{fields_text, precision_word};
-use crate::cli::slots_text::{forecast_text, rules_text};
+use crate::cli::slots_text::{DummiesCost, forecast_text, rules_text};
 use crate::config::LoadedConfig;
 use crate::{cursor, gateway};
 
@@ -52,6 +52,9 @@ pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Se
             let waiting = waiting.map_or(0, |status| status.backlog.batches);
             let forecast = forecast_text(slots, waiting);
             report.good(format!("{}; {forecast}", rules_text(slots)));
+            if let (Some(cost), Ok(sizes)) = (DummiesCost::of(&loaded.config), sizes) {
+                tell_dummies(&mut report, &cost, sizes);
+            }
         }
         Ok(None) => report.good("batches leave at once"),
         // Refused with the file.
@@ -71,6 +74,21 @@ fn kind_text(facts: &FactRelease, kind: FactKind) -> String {
         precision_word(facts.precision(kind)),
         fields_text(&facts.optional_fields(kind))
     )
+}
+
+/// Says what dummies cost, and what the sizes of batches tell all the same.
+fn tell_dummies(report: &mut CheckReport, cost: &DummiesCost, sizes: PaddedSizes) {
+    report.good(cost.text());
+    if sizes.iter().nth(1).is_some() {
+        report.warn(
+            format!(
+                "batches are padded to {} KiB, and dummies to the smallest size only: a larger \
+                 batch shows that it is none",
+                sizes_text(sizes)
+            ),
+            "write padding_kib = [256], and fewer batches_per_slot for the same cost",
+        );
+    }
 }
 
 fn sizes_text(sizes: PaddedSizes) -> String {
@@ -111,6 +129,8 @@ async fn tell_changed(
 
 #[cfg(test)]
 mod tests {
+    use connector_kit::Level;
+
     use super::*;
     use crate::config::ReleaseConfig;
     use crate::testing::World;
@@ -134,6 +154,34 @@ mod tests {
         );
         let sizes = release.padded_sizes().expect("sizes");
         assert_eq!(sizes_text(sizes), "64 or 256");
+    }
+
+    #[tokio::test]
+    async fn dummies_tell_their_cost_and_what_several_sizes_show() {
+        let told = async |settings: &str| {
+            let extra = format!("[release]\nslot_seconds = 900\n{settings}\n");
+            let world = World::new(&extra, 0..0).await;
+            let section = section(&world.loaded, None).await;
+            let about_dummies = section
+                .report
+                .findings
+                .into_iter()
+                .filter(|finding| finding.what.contains("dummies"));
+            about_dummies
+                .map(|finding| (finding.level, finding.what))
+                .collect::<Vec<_>>()
+        };
+        assert!(told("").await.is_empty());
+        let one_size = told("dummies = true\nbatches_per_slot = 2\npadding_kib = [256]").await;
+        let [(Level::Good, cost)] = &one_size[..] else {
+            panic!("{one_size:?}")
+        };
+        assert!(cost.contains("192 dummies, 48 MiB"), "{cost}");
+        let several = told("dummies = true\npadding_kib = [64, 256]").await;
+        let [_, (Level::Warning, warned)] = &several[..] else {
+            panic!("{several:?}")
+        };
+        assert!(warned.contains("padded to 64 or 256 KiB"), "{warned}");
     }
 
     #[tokio::test]

@@ -4,8 +4,10 @@ use connector_kit::CheckReport;
 use key_client::{KeyClientError, TokenClient, TokenIssuerState};
 
 use super::section::{Section, add_start_error};
+use crate::cli::slots_text::DummiesCost;
 use crate::config::LoadedConfig;
 use crate::gateway;
+use crate::tokens::left_to_facts;
 
 /// Tokens of the smaller request: with fewer left no batch may be sealed any more today.
 const LEAST_LEFT: u64 = 16;
@@ -19,15 +21,27 @@ pub(super) async fn section(loaded: &LoadedConfig, offline: bool) -> Option<Sect
         Ok(Some(client)) if offline => {
             report.good(format!("tokens come from {}", client.issuer()));
         }
-        Ok(Some(client)) => tell(&mut report, &client).await,
+        Ok(Some(client)) => {
+            let dummies = DummiesCost::of(&loaded.config);
+            tell(
+                &mut report,
+                &client,
+                dummies.map_or(0, |cost| cost.tokens_a_day),
+            )
+            .await;
+        }
         Err(error) => add_start_error(&mut report, &error),
     }
     Some(Section::new("tokens", report))
 }
 
-async fn tell(report: &mut CheckReport, client: &TokenClient) {
+/// Tells of the issuer; `dummies` is the number of tokens that dummies take in a day.
+async fn tell(report: &mut CheckReport, client: &TokenClient, dummies: u64) {
     match client.look().await {
-        Ok(state) => tell_state(report, client, &state),
+        Ok(state) => {
+            tell_state(report, client, &state);
+            tell_dummies(report, &state, dummies);
+        }
         Err(KeyClientError::Misconfigured { what, help }) => report.error(what, help),
         Err(error) => report.away(
             error.to_string(),
@@ -71,6 +85,37 @@ fn tell_state(report: &mut CheckReport, client: &TokenClient, state: &TokenIssue
             "the token of this day was not issued yet"
         });
     }
+}
+
+/// Warns of a ceiling that dummies would use up but for what is left to facts.
+fn tell_dummies(report: &mut CheckReport, state: &TokenIssuerState, dummies: u64) {
+    let kept = left_to_facts(state.daily_ceiling);
+    let needed = dummies.saturating_add(kept);
+    if dummies == 0 || needed <= state.daily_ceiling {
+        return;
+    }
+    let left = state.daily_ceiling.saturating_sub(state.used_today);
+    let consequence = if left <= kept {
+        format!(
+            "{left} of it are left today, which are for facts: no dummies are sent until midnight \
+             (UTC), and slots show how many batches have facts"
+        )
+    } else {
+        format!(
+            "once {kept} of it are left, those are for facts, and slots show again how many batches \
+             have facts"
+        )
+    };
+    report.warn(
+        format!(
+            "dummies take up to {dummies} tokens a day, and the ceiling is {}: {consequence}",
+            state.daily_ceiling
+        ),
+        format!(
+            "ask the operator for {dummies} more than facts need, or write fewer \
+             batches_per_slot or a longer slot_seconds in [release]"
+        ),
+    );
 }
 
 #[cfg(test)]
@@ -120,5 +165,23 @@ mod tests {
             "{bad:?}"
         );
         assert!(bad[1].0 == Level::Warning, "{bad:?}");
+    }
+
+    #[test]
+    fn dummies_beyond_the_ceiling_are_warned_of() {
+        let warned = |daily_ceiling, dummies| {
+            let state = TokenIssuerState {
+                differing: Vec::new(),
+                daily_ceiling,
+                used_today: 0,
+                day_token_given: true,
+            };
+            let mut report = CheckReport::default();
+            tell_dummies(&mut report, &state, dummies);
+            report.findings.len()
+        };
+        assert_eq!([warned(4096, 0), warned(4096, 768)], [0, 0]);
+        assert_eq!([warned(2048, 1536), warned(2048, 1537)], [0, 1]);
+        assert_eq!([warned(400, 300), warned(400, 301)], [0, 1]);
     }
 }

@@ -11,6 +11,7 @@ use super::sweep_plan::SweepPlan;
 use crate::circuits::{QUEUE, QUEUE_NAME, SOURCE, feed_name, source_name};
 use crate::cli::outbox_file;
 use crate::cli::removed::{self, RemovedFeed};
+use crate::cli::slots_text::DummiesCost;
 use crate::config::{LoadedConfig, ReceiptsMode};
 use crate::disks::{self, DiskStatus, disks_in_use};
 use crate::slots::SlotRules;
@@ -40,6 +41,8 @@ pub(super) struct Context {
     pub(super) receipts: bool,
     /// Slots in which batches leave; `None` where they leave at once.
     pub(super) slots: Option<SlotsStatus>,
+    /// Cost of dummies; `None` where none are sent. They are no part of any other figure.
+    pub(super) dummies: Option<DummiesCost>,
 }
 
 /// Slots in which batches leave, and the forecast of what waits.
@@ -148,6 +151,7 @@ impl Context {
                 .slots()
                 .unwrap_or(None)
                 .map(|rules| SlotsStatus::new(rules, status.backlog.batches)),
+            dummies: DummiesCost::of(config),
         })
     }
 }

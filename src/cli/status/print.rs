@@ -55,7 +55,7 @@ pub(super) fn print_outbox_and_queue(status: &Status, now: DateTime<Utc>) {
         .for_each(print_line);
 }
 
-/// Prints when the batches that wait leave, where that is in slots.
+/// Prints when the batches that wait leave, where that is in slots, and what dummies cost.
 pub(super) fn print_slots(status: &Status, context: &Context) {
     if let Some(slots) = &context.slots {
         print_line(format!(
@@ -63,6 +63,9 @@ pub(super) fn print_slots(status: &Status, context: &Context) {
             rules_text(slots.rules),
             forecast_text(slots.rules, status.backlog.batches)
         ));
+    }
+    if let Some(dummies) = &context.dummies {
+        print_line(dummies.text());
     }
 }
 

@@ -112,9 +112,21 @@ impl BenchSession<'_> {
         records: u64,
         figures: &mut Figures,
     ) -> Result<FilledRegistry, Error> {
+        self.store_with("", label, records, figures).await
+    }
+
+    /// Fills a registry whose configuration has another section beside the usual ones.
+    pub(crate) async fn store_with(
+        &self,
+        section: &str,
+        label: &str,
+        records: u64,
+        figures: &mut Figures,
+    ) -> Result<FilledRegistry, Error> {
         let database = format!("registry-{label}");
         let url = self.postgres.create_database(&database).await?;
         let registry = self.programs.registry(&database, &url, self.queue())?;
+        registry.append_section(section)?;
         self.postgres.psql("postgres", "CHECKPOINT").await?;
         self.wait_for_idle_servers().await?;
         let before = copy::written_bytes(&self.postgres);

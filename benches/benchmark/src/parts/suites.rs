@@ -5,6 +5,7 @@ use crate::clinics::distinct::DistinctClinic;
 use crate::error::Error;
 use crate::limits::evaluation;
 use crate::machine;
+use crate::parts::pairs;
 use crate::parts::table::{ColumnRow, columns};
 use crate::processes::config::{ClinicServer, KeyServiceAddress};
 use crate::processes::key_service::{KeyService, KeyServiceUse};
@@ -73,12 +74,15 @@ pub(crate) async fn measure(
         let name = format!("key-service-{number}");
         services.push(KeyService::start(&session.programs, &name, &*session.clock).await?);
     }
-    for repetition in 1..=session.options.repetitions {
+    for turn in pairs::turns(session.options.pairs) {
         for way in &WAYS {
+            if turn.is_bare {
+                bare(session, way, result).await;
+                continue;
+            }
             let services = &mut services[..way.services];
-            bare(session, way, result).await;
             for clinic in &mut clinics {
-                load(session, way, clinic, services, repetition, result).await;
+                load(session, way, clinic, services, turn.pair, result).await;
                 session.purge_queues().await;
             }
         }
@@ -214,6 +218,17 @@ impl Column<'_> {
         self.of(name::GATEWAY).over(&self.of(name::BARE))
     }
 
+    /// Records of a first load by a second of processor time, of the gateway and all key services.
+    fn by_processor_time(&self) -> Samples {
+        let gateway = self.of(&name::processor(name::GATEWAY));
+        let both = if self.way.services == 0 {
+            gateway
+        } else {
+            gateway.plus(&self.of(&name::services_processor(name::GATEWAY)))
+        };
+        both.times(1e-6).inverse()
+    }
+
     /// Ratio of the first load to that of the suite `hmac`.
     fn of_hmac(&self) -> Samples {
         let hmac = self.figures.of(&name::of_way(HMAC, name::GATEWAY));
@@ -228,7 +243,8 @@ fn note(figures: &Figures, result: &mut PartResult) {
         .map(|column| column.of_bare().median())
         .fold(f64::NAN, f64::min);
     result.single.push(single::LOAD_OF_BARE, least);
-    let rows: [ColumnRow<Column<'_>>; 12] = [
+    let rows: [ColumnRow<Column<'_>>; 14] = [
+        ("pairs", |of| of.of(name::GATEWAY).len().to_string()),
         ("bare calls on all processors, persons/s", |of| {
             of.of(name::BARE).to_string()
         }),
@@ -240,6 +256,10 @@ fn note(figures: &Figures, result: &mut PartResult) {
             let each = 1.0 / machine::processors();
             of.of(name::GATEWAY).times(each).to_string()
         }),
+        (
+            "… by the processor time of gateway and key services, records/s and processor",
+            |of| of.by_processor_time().to_string(),
+        ),
         ("… **/ bare calls**", |of| of.of_bare().to_string()),
         ("… / `hmac`", |of| of.of_hmac().to_string()),
         ("… peak memory, MiB", |of| {
@@ -321,5 +341,25 @@ mod tests {
         };
         assert_eq!(row("… **/ bare calls**"), ["–", "–", "0.900", "0.750"]);
         assert_eq!(row("… / `hmac`"), ["1.00", "–", "0.500", "0.250"]);
+    }
+
+    #[test]
+    fn a_second_of_processor_time_counts_wherever_it_was_spent() {
+        let mut figures = Figures::default();
+        let of = |way, figure| name::of_way(way, figure);
+        let gateway = name::processor(name::GATEWAY);
+        figures.push(&of(HMAC, &gateway), 20.0);
+        figures.push(&of("voprf-1", &gateway), 100.0);
+        let services = name::services_processor(name::GATEWAY);
+        figures.push(&of("voprf-1", &services), 150.0);
+        let rate = |way| {
+            let column = Column {
+                way,
+                figures: &figures,
+            };
+            column.by_processor_time().median().round()
+        };
+        assert_eq!(rate(&WAYS[0]), 50_000.0);
+        assert_eq!(rate(&WAYS[2]), 4000.0);
     }
 }

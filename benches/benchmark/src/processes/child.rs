@@ -31,6 +31,15 @@ pub(crate) struct CompletedRun {
     pub output: String,
 }
 
+/// Limits of a wait for a program that starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StartLimits {
+    /// Pause between two looks.
+    pub pause: Duration,
+    /// Longest start.
+    pub limit: Duration,
+}
+
 /// A program that runs until it is dropped, which kills it.
 #[derive(Debug)]
 pub(crate) struct Background(tokio::process::Child);
@@ -41,6 +50,31 @@ impl Background {
         match self.0.try_wait() {
             Ok(None) => Ok(()),
             _ => Err(Error::WrongResult(format!("{name} ended before its time"))),
+        }
+    }
+
+    /// Waits until it answers, looking again after each `pause`. Fails when it has ended by itself,
+    /// and after `limit`: then it is taken to hang.
+    pub(crate) async fn until_it_answers(
+        &mut self,
+        name: &str,
+        StartLimits { pause, limit }: StartLimits,
+        clock: &dyn Clock,
+        mut answers: impl AsyncFnMut() -> bool,
+    ) -> Result<(), Error> {
+        let started = clock.elapsed();
+        loop {
+            self.check_running(name)?;
+            if answers().await {
+                return Ok(());
+            }
+            if clock.elapsed().saturating_sub(started) > limit {
+                return Err(Error::WrongResult(format!(
+                    "{name} did not answer within {} s",
+                    limit.as_secs()
+                )));
+            }
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -141,5 +175,40 @@ mod tests {
             words.contains("exit status: 3") && words.contains("no such clinic"),
             "{words}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_program_is_waited_for_until_it_answers_or_ends() {
+        let limits = StartLimits {
+            pause: Duration::from_millis(1),
+            limit: Duration::from_secs(60),
+        };
+        let shell = Path::new("/bin/sh");
+        let clock = SystemClock::default();
+        let mut sleeper = start(shell, &["-c", "exec sleep 600"]).unwrap();
+        let mut looks = 0;
+        let answers = async || {
+            looks += 1;
+            looks == 3
+        };
+        let waited = sleeper.until_it_answers("sleep", limits, &clock, answers);
+        waited.await.unwrap();
+        assert_eq!(looks, 3);
+        let limits = StartLimits {
+            limit: Duration::ZERO,
+            ..limits
+        };
+        let late = sleeper.until_it_answers("sleep", limits, &clock, async || false);
+        let words = late.await.unwrap_err().to_string();
+        assert!(words.contains("sleep did not answer within 0 s"), "{words}");
+        sleeper.end().await.unwrap();
+        let mut ended = start(shell, &["-c", "exit 0"]).unwrap();
+        let limits = StartLimits {
+            limit: Duration::from_secs(60),
+            ..limits
+        };
+        let gone = ended.until_it_answers("true", limits, &clock, async || false);
+        let words = gone.await.unwrap_err().to_string();
+        assert!(words.contains("true ended before its time"), "{words}");
     }
 }

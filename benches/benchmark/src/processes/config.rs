@@ -146,21 +146,69 @@ pub(crate) struct KeyServiceAddress {
     pub public_key: String,
 }
 
+/// Name of the file of a service's private key.
+pub(crate) const KEY_FILE: &str = "key-1.key";
+
+/// Configuration of a key service or token issuer, and how its key is made.
+pub(crate) struct ServiceConfig {
+    /// Text of the file.
+    pub text: String,
+    /// Options of `keys new` beside the number.
+    pub key_options: &'static [&'static str],
+    /// First characters of the public key.
+    pub public_key: &'static str,
+}
+
 /// Configuration of a key service whose ceiling nobody reaches.
-pub(crate) fn key_service(port: u16) -> String {
+pub(crate) fn key_service(port: u16) -> ServiceConfig {
+    ServiceConfig {
+        text: service(port, "keys", ""),
+        key_options: &[],
+        public_key: "cgov1:",
+    }
+}
+
+/// Configuration of an issuer of tokens of batches whose ceiling nobody reaches.
+pub(crate) fn token_issuer(port: u16) -> ServiceConfig {
+    ServiceConfig {
+        text: service(port, "token_keys", "use = \"batch\"\n"),
+        key_options: &["--tokens", "batch"],
+        public_key: "cgtv1:",
+    }
+}
+
+fn service(port: u16, keys: &str, key_use: &str) -> String {
     let ceiling = u32::MAX;
     format!(
         r#"[service]
 listen = "127.0.0.1:{port}"
-[[keys]]
+[[{keys}]]
 number = 1
-key = {{ file = "key-1.key" }}
-[[clients]]
+key = {{ file = "{KEY_FILE}" }}
+{key_use}[[clients]]
 name = "gateway"
 daily_ceiling = {ceiling}
 [log]
 filter = "warn"
 "#
+    )
+}
+
+/// Section of a gateway whose batches carry tokens of this issuer.
+pub(crate) fn gateway_tokens(issuer: &KeyServiceAddress) -> String {
+    let KeyServiceAddress { port, public_key } = issuer;
+    format!(
+        "[tokens]\nurl = \"http://127.0.0.1:{port}\"\n\
+         batch = {{ key = 1, public_key = \"{public_key}\" }}\n"
+    )
+}
+
+/// Section of a registry that verifies tokens by the issuer's private key in this file.
+pub(crate) fn registry_tokens(private_key: &Path) -> String {
+    let file = private_key.display();
+    format!(
+        "[tokens]\nrequired = true\n\
+         keys = [{{ number = 1, key = {{ file = \"{file}\" }}, use = \"batch\" }}]\n"
     )
 }
 

@@ -1,5 +1,6 @@
-//! A key service beside the benchmark, on the loopback address and without TLS.
+//! A key service or a token issuer beside the benchmark, on the loopback address and without TLS.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clock::Clock;
@@ -7,16 +8,17 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::http;
-use crate::processes::child::Background;
-use crate::processes::config::{KeyServiceAddress, ProgramFolder};
+use crate::processes::child::{Background, StartLimits};
+use crate::processes::config::{self, KEY_FILE, KeyServiceAddress, ProgramFolder, ServiceConfig};
 use crate::processes::programs::Programs;
 
-/// Interval between two tries to reach a service that starts.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Longest start; after it the service is taken to hang.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Pause between two tries to reach a service that starts, and longest start.
+const START: StartLimits = StartLimits {
+    pause: Duration::from_millis(20),
+    limit: Duration::from_secs(60),
+};
 
-/// A running key service; dropping it ends it.
+/// A running key service or token issuer; dropping it ends it.
 pub(crate) struct KeyService {
     /// What a gateway's configuration says of it.
     pub address: KeyServiceAddress,
@@ -41,23 +43,44 @@ impl KeyService {
         name: &str,
         clock: &dyn Clock,
     ) -> Result<Self, Error> {
+        Self::start_as(programs, config::key_service, name, clock).await
+    }
+
+    /// Makes a token issuer with a key of its own for batches, and starts it; returns once it
+    /// answers.
+    pub(crate) async fn start_issuer(
+        programs: &Programs,
+        name: &str,
+        clock: &dyn Clock,
+    ) -> Result<Self, Error> {
+        Self::start_as(programs, config::token_issuer, name, clock).await
+    }
+
+    async fn start_as(
+        programs: &Programs,
+        configuration: fn(u16) -> ServiceConfig,
+        name: &str,
+        clock: &dyn Clock,
+    ) -> Result<Self, Error> {
         let port = testbed::ports::free_port();
-        let (folder, public_key) = programs.key_service(name, port).await?;
-        let mut service = Self {
+        let (folder, public_key) = programs.key_service(name, &configuration(port)).await?;
+        let mut process = programs.start_key_service(&folder)?;
+        let client = http::client().map_err(Error::KeyService)?;
+        let answers = async || elements_today(&client, port).await.is_ok();
+        process
+            .until_it_answers("key-service", START, clock, answers)
+            .await?;
+        Ok(Self {
             address: KeyServiceAddress { port, public_key },
-            process: programs.start_key_service(&folder)?,
             folder,
-            client: http::client().map_err(Error::KeyService)?,
-        };
-        let started = clock.elapsed();
-        loop {
-            service.process.check_running("key-service")?;
-            match service.elements_today().await {
-                Ok(_) => return Ok(service),
-                Err(error) if clock.elapsed().saturating_sub(started) > LIMIT => return Err(error),
-                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
-            }
-        }
+            process,
+            client,
+        })
+    }
+
+    /// Path of the file of its private key.
+    pub(crate) fn private_key(&self) -> PathBuf {
+        self.folder.path().join(KEY_FILE)
     }
 
     /// What it has done so far; fails when it has ended by itself.
@@ -65,19 +88,9 @@ impl KeyService {
         self.process.check_running("key-service")?;
         let figures = self.process.figures().unwrap_or_default();
         Ok(KeyServiceUse {
-            elements: self.elements_today().await?,
+            elements: elements_today(&self.client, self.address.port).await?,
             processor_seconds: figures.processor_seconds,
         })
-    }
-
-    /// Elements that it has evaluated today, as `GET /v1/keys` tells.
-    async fn elements_today(&self) -> Result<u64, Error> {
-        let url = format!("http://127.0.0.1:{}/v1/keys", self.address.port);
-        let sent = self.client.get(url).send().await;
-        let answer = sent.map_err(Error::KeyService)?.error_for_status();
-        let answer = answer.map_err(Error::KeyService)?.json::<Value>().await;
-        let used = answer.map_err(Error::KeyService)?["used_today"].as_u64();
-        used.ok_or_else(|| Error::WrongResult("a key service does not tell its use".into()))
     }
 
     /// Ends it, and returns its folder.
@@ -85,4 +98,14 @@ impl KeyService {
         self.process.end().await?;
         Ok(self.folder)
     }
+}
+
+/// Elements that the service at this port has evaluated today, as `GET /v1/keys` tells.
+async fn elements_today(client: &reqwest::Client, port: u16) -> Result<u64, Error> {
+    let url = format!("http://127.0.0.1:{port}/v1/keys");
+    let sent = client.get(url).send().await;
+    let answer = sent.map_err(Error::KeyService)?.error_for_status();
+    let answer = answer.map_err(Error::KeyService)?.json::<Value>().await;
+    let used = answer.map_err(Error::KeyService)?["used_today"].as_u64();
+    used.ok_or_else(|| Error::WrongResult("a key service does not tell its use".into()))
 }

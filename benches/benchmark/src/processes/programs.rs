@@ -10,7 +10,9 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::processes::build::BuiltPrograms;
 use crate::processes::child::{self, Background, CompletedRun};
-use crate::processes::config::{self, ClinicServer, GatewaySizes, ProgramFolder, Queue};
+use crate::processes::config::{
+    self, ClinicServer, GatewaySizes, KEY_FILE, ProgramFolder, Queue, ServiceConfig,
+};
 
 /// The programs, and a folder with the keys of one clinic and one registry.
 pub(crate) struct Programs {
@@ -108,20 +110,22 @@ impl Programs {
         Ok(())
     }
 
-    /// A key service at this port with a key number 1 of its own, and the public key.
+    /// A key service or token issuer with a key number 1 of its own, and the public key.
     pub(crate) async fn key_service(
         &self,
         name: &str,
-        port: u16,
+        service: &ServiceConfig,
     ) -> Result<(ProgramFolder, String), Error> {
         let path = self.folder.join(name);
-        let folder = ProgramFolder::create(path, &config::key_service(port))?;
-        let key = folder.path().join("key-1.key");
-        let words = ["keys", "new", "--number", "1", "--out"].map(PathBuf::from);
-        let new: Vec<PathBuf> = words.into_iter().chain([key]).collect();
+        let folder = ProgramFolder::create(path, &service.text)?;
+        let key = folder.path().join(KEY_FILE);
+        let words = ["keys", "new", "--number", "1"].into_iter();
+        let words = words.chain(service.key_options.iter().copied());
+        let words = words.chain(["--out"]).map(PathBuf::from);
+        let new: Vec<PathBuf> = words.chain([key]).collect();
         let made = child::run(&self.key_service, &new, &*self.clock).await?;
         let mut words = made.output.split_whitespace();
-        let public_key = words.find(|word| word.starts_with("cgov1:"));
+        let public_key = words.find(|word| word.starts_with(service.public_key));
         let public_key = public_key
             .ok_or_else(|| Error::WrongResult("key-service has printed no public key".into()))?;
         Ok((folder, public_key.to_owned()))

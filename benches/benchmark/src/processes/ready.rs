@@ -7,13 +7,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::error::Error;
+use crate::processes::child::StartLimits;
 use crate::processes::config::ProgramFolder;
 use crate::processes::programs::Programs;
 
-/// Interval between two requests for the health page.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// Longest start; after it the daemon is taken to hang.
-const LIMIT: Duration = Duration::from_secs(600);
+/// Pause between two requests for the health page, and longest start.
+const START: StartLimits = StartLimits {
+    pause: Duration::from_millis(5),
+    limit: Duration::from_secs(600),
+};
 /// Time for which memory is watched once the daemon is ready: the first look at the source falls
 /// into it.
 const WATCHED: Duration = Duration::from_secs(3);
@@ -40,21 +42,12 @@ pub(crate) async fn start_until_ready(
     gateway.append_section(&format!("[listen]\naddress = \"127.0.0.1:{port}\"\n"))?;
     let started = clock.elapsed();
     let mut daemon = programs.start_gateway(gateway)?;
-    let took = loop {
-        daemon.check_running("clinic-gateway")?;
-        let ready = is_ready(port).await;
-        let took = clock.elapsed().saturating_sub(started);
-        if ready {
-            break took;
-        }
-        if took > LIMIT {
-            return Err(Error::WrongResult(format!(
-                "the gateway was not ready within {} s",
-                LIMIT.as_secs()
-            )));
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    };
+    daemon
+        .until_it_answers("clinic-gateway", START, clock, async || {
+            is_ready(port).await
+        })
+        .await?;
+    let took = clock.elapsed().saturating_sub(started);
     tokio::time::sleep(WATCHED).await;
     daemon.check_running("clinic-gateway")?;
     let peak_mib = daemon.figures().unwrap_or_default().peak_mib();

@@ -52,6 +52,16 @@ pub(crate) fn goals(results: &[PartResult]) -> Vec<Goal> {
         0.8,
         percent,
     ));
+    let relay = at_least(
+        "mix relay ≥ 70 % of a bare loop that consumes and publishes the same batches",
+        single_figure(of(Part::Relay), single::RELAY_OF_BARE),
+        0.7,
+        percent,
+    );
+    let bound = single_figure(of(Part::Relay), single::RELAY_BOUND);
+    goals.push(with_bound(relay, bound, percent));
+    goals.extend(tokens(of(Part::Tokens)));
+    goals.push(rekey(of(Part::Rekey)));
     goals.extend(asked(of(Part::Passes)));
     goals
 }
@@ -240,6 +250,36 @@ fn schemas(result: Option<&PartResult>) -> [Goal; 3] {
             short,
             |value| value < 1000.0,
         ),
+    ]
+}
+
+/// Goal on a change of stored names, with what the database alone leaves of it.
+fn rekey(result: Option<&PartResult>) -> Goal {
+    let goal = at_least(
+        "change of stored names to a new key ≥ 80 % of bare multiplications",
+        single_figure(result, single::REKEY_OF_BARE),
+        0.8,
+        percent,
+    );
+    with_bound(goal, single_figure(result, single::REKEY_BOUND), percent)
+}
+
+/// Goals on one-use tokens.
+fn tokens(result: Option<&PartResult>) -> [Goal; 3] {
+    let goal = |text: &str, name: &str| {
+        let text = format!("tokens: {text} ≥ 95 % of the same without them");
+        at_least(&text, single_figure(result, name), 0.95, percent)
+    };
+    [
+        goal(
+            "the gateway's sending path, tokens in hand",
+            single::TOKENS_SENDING,
+        ),
+        goal(
+            "the gateway's first load, tokens fetched meanwhile",
+            single::TOKENS_GATEWAY,
+        ),
+        goal("the registry", single::TOKENS_REGISTRY),
     ]
 }
 

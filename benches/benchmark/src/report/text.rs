@@ -14,6 +14,9 @@ pub(crate) const fn title(part: Part) -> &'static str {
         Part::Schemas => "Clinics whose tables are joined",
         Part::Fhir => "A clinic whose system offers FHIR",
         Part::Suites => "A clinic in each pseudonym suite",
+        Part::Relay => "The mix relay",
+        Part::Tokens => "One-use tokens",
+        Part::Rekey => "Stored names under a new key",
         Part::Passes => "Passes: a person among millions",
     }
 }
@@ -38,7 +41,9 @@ Where a cell has parentheses, it is the median with the least and the greatest; 
 measured once (sizes above
 1,000,000; in *As clinics grow* above 100,000). In each repetition everything is measured once, \
 one thing after the
-other, and ratios are taken within a repetition. What the servers still have to do for the \
+other, and ratios are taken within a repetition; where the table has a row *pairs*, the two \
+sides of a ratio are measured in
+turn, each of them as often first as second. What the servers still have to do for the \
 measurement before is not paid by the
 next: rates, and the cost of an unchanged clinic, are measured once PostgreSQL and RabbitMQ \
 together have taken less than 5 % of a
@@ -162,6 +167,45 @@ a SNILS, so that no name is
   In the second clinic every person has three records, as many records apart as there are \
   persons: the gateway asks once for what it
   remembers. Elements are what `GET /v1/keys` counts, with the fill of requests.
+  A load has the program's start, the reading and
+  the outbox in it; of a small clinic they take a larger share.
+- **The mix relay.** Its own code in the benchmark's process, between two virtual hosts of \
+one broker: four accounts with a
+  durable quorum queue each, filled before the clock starts, and the registry's queue. Slots \
+  take up to 10,000 batches and
+  follow one another without a pause, so that they do not bound it: measured is the work of \
+  slots, from the first that has a
+  batch to the last confirm. It takes off the outer seal, shuffles, publishes, and \
+  acknowledges what was confirmed. The bare
+  loop is lapin alone: a consumer for each queue, as many in hand (512 of a queue), one \
+  publishing channel, persistent,
+  mandatory, 64 waiting for their confirm, each acknowledged once it is confirmed; it passes \
+  bytes on as they come.
+  The bound is that of a bare loop that takes the seals off, too: small
+  batches miss the limit for it.
+- **One-use tokens.** In the suite `hmac`, the fastest, which tokens slow down most. *Drafts \
+→ sealed and durable*: the
+  gateway's own libraries in the benchmark's process compare, encode, seal and commit the \
+  drafts of the clinic, with genuine
+  tokens that were fetched before the clock started; nothing is published. *A first load*: \
+  `clinic-gateway sync` as above. It
+  has no token when it starts, and fetches all that it needs from `key-service run` as an \
+  issuer on the same processors, so
+  that the issuer's work is in it, too. *Registry*: `city-registry run --drain` as above over \
+  the batches of that load; it
+  verifies every token, and spends it in the transaction that stores its batch.
+- **Stored names under a new key.** The registry's own library in the benchmark's process, \
+every time on a fresh copy of one
+  filled store: what `city-registry rekey` does, from its first statement to the commit that \
+  renames everything. The bare
+  multiplications are of as many elements in memory, a share of them on each processor. The \
+  bare statements are one for each
+  of five tables, in one transaction: they give every row that the change rewrites other \
+  values of the same length, which the
+  database makes up. The renaming has to be one transaction after all multiplications; so the \
+  bound is that of a change which
+  takes no more than bare multiplications and then bare statements.
+  The database alone puts the limit out of reach.
 - **Eligibility, read by key.** In turn, one after the other on one connection each, and every \
 person once: what the portal
   answers whether somebody is entitled, from the pseudonyms to the answer, and `SELECT subject_id \

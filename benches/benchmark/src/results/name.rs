@@ -73,6 +73,24 @@ pub(crate) const CONTENTS: &str = "contents-sweep";
 pub(crate) const BARE: &str = "bare";
 /// The gateway's first `sync` of a clinic whose persons have several records, records a second.
 pub(crate) const REPEATED: &str = "repeated";
+/// Batches that a bare loop consumes and publishes, a second.
+pub(crate) const FORWARDED: &str = "forwarded";
+/// Batches that the mix relay passes on, a second.
+pub(crate) const RELAYED: &str = "relayed";
+/// Drafts that become durable sealed batches in memory and an outbox, records a second.
+pub(crate) const SENDING: &str = "sending";
+/// Outer seals that are taken off in memory on all processors, a second.
+pub(crate) const UNSEALED: &str = "unsealed";
+/// Elements that are multiplied in memory on all processors, a second.
+pub(crate) const MULTIPLIED: &str = "multiplied";
+/// Names whose rows are rewritten by bare statements, a second.
+pub(crate) const REWRITTEN: &str = "rewritten";
+/// Names that are changed to a new key, a second.
+pub(crate) const REKEYED: &str = "rekeyed";
+/// Time until all names are multiplied and noted, seconds.
+pub(crate) const MULTIPLIED_SECONDS: &str = "multiplied-seconds";
+/// Time of the transaction that renames everything, seconds.
+pub(crate) const RENAMED_SECONDS: &str = "renamed-seconds";
 /// fsync of 4 KiB, milliseconds.
 pub(crate) const FSYNC: &str = "fsync-ms";
 /// Writing a long file, megabytes a second.

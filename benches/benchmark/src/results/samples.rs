@@ -71,6 +71,20 @@ impl Samples {
         Self(self.0.iter().map(|value| value * factor).collect())
     }
 
+    /// One divided by each sample.
+    pub(crate) fn inverse(&self) -> Self {
+        Self(self.0.iter().map(|value| 1.0 / value).collect())
+    }
+
+    /// Sum with the other, repetition by repetition; nothing where their numbers differ.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        if self.0.len() != other.0.len() {
+            return Self::default();
+        }
+        let both = self.0.iter().zip(&other.0);
+        Self(both.map(|(one, other)| one + other).collect())
+    }
+
     fn sorted(&self) -> Vec<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -160,6 +174,9 @@ mod tests {
         );
         assert!(samples(&[10.0]).over(&samples(&[])).is_empty());
         assert_eq!(samples(&[1.5]).times(2.0).greatest(), 3.0);
+        let sum = samples(&[2.0, 4.0]).inverse().plus(&samples(&[1.0, 2.0]));
+        assert_eq!(sum, samples(&[1.5, 2.25]));
+        assert!(samples(&[1.0]).plus(&samples(&[])).is_empty());
     }
 
     #[test]

@@ -37,3 +37,20 @@ pub(crate) const LOAD_OF_SERVER_PAGES: &str = "load-of-server-pages";
 /// Least ratio, among the numbers of key services, of the first load in the suite `voprf` to the
 /// bare calls of blind evaluation.
 pub(crate) const LOAD_OF_BARE: &str = "load-of-bare";
+/// Least ratio, among the sizes of batches, of the mix relay to a bare loop that consumes and
+/// publishes.
+pub(crate) const RELAY_OF_BARE: &str = "relay-of-bare";
+/// Ratio of the rates at which drafts become sealed batches: with tokens in hand to without.
+pub(crate) const TOKENS_SENDING: &str = "tokens-sending";
+/// Ratio of the gateway's first load with tokens, which it fetches meanwhile, to one without.
+pub(crate) const TOKENS_GATEWAY: &str = "tokens-gateway";
+/// Ratio of the registry's rate with tokens to that without.
+pub(crate) const TOKENS_REGISTRY: &str = "tokens-registry";
+/// Least ratio, among the stores, of a change of names to bare multiplications.
+pub(crate) const REKEY_OF_BARE: &str = "rekey-of-bare";
+/// Ratio to bare multiplications of these and then bare statements over the same rows, in the store
+/// of [`REKEY_OF_BARE`].
+pub(crate) const REKEY_BOUND: &str = "rekey-bound";
+/// Ratio to the bare loop of one that takes the outer seal off as well, at the size of
+/// [`RELAY_OF_BARE`].
+pub(crate) const RELAY_BOUND: &str = "relay-bound";

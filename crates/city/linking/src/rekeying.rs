@@ -61,12 +61,19 @@ impl Rekeying {
         name.suite == Suite::Voprf && name.epoch == self.from
     }
 
-    /// Value that the stored name of a scheme changes to; `None` where it is no element.
+    /// Values that stored names of these schemes change to, in their order; `None` where one of
+    /// them is no element. Many at once take less time than one by one.
     #[must_use]
-    pub fn value(&self, scheme: Scheme, value: [u8; 32]) -> Option<[u8; 32]> {
-        let place = Scheme::ALL.iter().position(|one| *one == scheme)?;
-        let element = Element::from_bytes(value)?;
-        Some(element.times(&self.factors[place]).to_bytes())
+    pub fn values(&self, names: &[([u8; 32], Scheme)]) -> Option<Vec<[u8; 32]>> {
+        let names = names.iter();
+        let products = Element::products(names.map(|(value, scheme)| (*value, self.of(*scheme))))?;
+        Some(products.into_iter().map(Element::to_bytes).collect())
+    }
+
+    /// Factor of the names of a scheme.
+    fn of(&self, scheme: Scheme) -> &Factor {
+        let place = Scheme::ALL.iter().position(|one| *one == scheme);
+        &self.factors[place.expect("every scheme is among all")]
     }
 
     /// Name that a name changes to; others stay as they are.
@@ -74,11 +81,11 @@ impl Rekeying {
     pub fn name(&self, name: &CityPseudonym) -> CityPseudonym {
         let changed = self
             .concerns(name)
-            .then(|| self.value(name.scheme, name.value))
+            .then(|| Element::from_bytes(name.value))
             .flatten();
-        changed.map_or(*name, |value| CityPseudonym {
+        changed.map_or(*name, |element| CityPseudonym {
             epoch: self.to,
-            value,
+            value: element.times(self.of(name.scheme)).to_bytes(),
             ..*name
         })
     }
@@ -142,6 +149,8 @@ mod tests {
             let name = rekeying.name(&stored(&key, scheme, 1, old));
             assert_eq!(name, stored(&key, scheme, 2, new));
             assert_eq!(rekeying.name(&name), name, "it changes once");
+            let before = stored(&key, scheme, 1, old).value;
+            assert_eq!(rekeying.values(&[(before, scheme)]), Some(vec![name.value]));
         }
     }
 

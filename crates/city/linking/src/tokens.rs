@@ -12,7 +12,8 @@ pub struct TokenName {
 /// Genuine tokens of a sealed batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchTokens {
-    /// Digest of the sealed batch, that the token is spent for.
+    /// Digest of the sealed batch that the token is spent for. Only who can open the batch can make
+    /// it.
     pub sealed: [u8; 32],
     /// Token of the batch.
     pub batch: TokenName,

@@ -48,8 +48,8 @@ impl Breaker {
         breaker
     }
 
-    /// Permit for the endpoint's use now; after [`Permit::Probe`], [`Breaker::success`] or
-    /// [`Breaker::failure`] must follow.
+    /// Permit for the endpoint's use now; after [`Permit::Probe`], [`Breaker::success`],
+    /// [`Breaker::failure`] or [`Breaker::give_up_probe`] must follow.
     pub(crate) fn permit(&self) -> Permit {
         let mut circuit = self.circuit.lock();
         let permit = circuit.permit(self.clock.elapsed());
@@ -76,6 +76,13 @@ impl Breaker {
         if circuit.state() != State::Open {
             circuit.failure(self.clock.elapsed());
         }
+        self.export(&circuit);
+    }
+
+    /// Notes that a probe ended before it reached the endpoint.
+    pub(crate) fn give_up_probe(&self) {
+        let mut circuit = self.circuit.lock();
+        circuit.give_up_probe();
         self.export(&circuit);
     }
 

@@ -70,7 +70,7 @@ impl Reader {
                     version: version_from_column(fact.version),
                 })
                 .collect();
-            let purged = self.store.purge(&list, is_dry_run, now, |_| ()).await?;
+            let purged = self.store.delete(&list, is_dry_run, now).await?;
             deleted.persons = deleted.persons.max(subjects.len());
             deleted.pseudonyms = deleted.pseudonyms.max(names.len());
             for (kind, facts) in purged.withdrawn {

@@ -10,12 +10,16 @@ use contract::wire::{BatchError, Message, decode_message};
 use contract::{AnswerKey, BatchId, OpenError, RefusalReason, SealedTokens, UnreadableReason};
 use escrow::BatchName;
 use linking::OpenBatch;
+use sha2::{Digest as _, Sha256};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::keys::Keys;
 use crate::probe::OpenProbe;
 use crate::reader::Reader;
 use crate::tokens::TokenKeys;
+
+/// Beginning of what the digest of a batch that spends a token is made of.
+const SPENDER_DOMAIN: &[u8] = b"clinic-gateway/registry/spender/v1\0";
 
 /// Reason for which a batch goes to the dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,8 +119,8 @@ impl OpenedBatch {
     /// Verifies the tokens of the batch with these sealed bytes. Without good ones every event of
     /// it is refused.
     fn take_tokens(&mut self, keys: &TokenKeys, bytes: &[u8], now: DateTime<Utc>) {
-        let name = *BatchName::of(bytes).as_bytes();
-        let verified = keys.verify(self.sealed_tokens.as_ref(), name, now);
+        let sealed = spender(bytes, &self.answer_key);
+        let verified = keys.verify(self.sealed_tokens.as_ref(), sealed, now);
         if let Err(fault) = &verified {
             keys.note(*fault, self.content.carrier(), now);
         }
@@ -128,6 +132,17 @@ impl OpenedBatch {
             },
         }
     }
+}
+
+/// Digest of a sealed batch, which is kept with the token that it spends. It takes the answer key,
+/// which the sender has and whoever opens the batch: so nobody who has a copy of the sealed batch,
+/// or its name in an escrow, finds in the database which token it has spent.
+fn spender(bytes: &[u8], answer_key: &AnswerKey) -> [u8; 32] {
+    Sha256::new_with_prefix(SPENDER_DOMAIN)
+        .chain_update(answer_key.expose())
+        .chain_update(BatchName::of(bytes).as_bytes())
+        .finalize()
+        .into()
 }
 
 /// Delivery with what it holds, or why it cannot be read; another try will not change that.
@@ -320,6 +335,16 @@ mod tests {
             sealed_tokens: None,
             key_index: 0,
         }
+    }
+
+    #[test]
+    fn the_digest_of_a_spender_takes_its_bytes_and_its_answer_key() {
+        let key = |byte| AnswerKey::from_bytes([byte; 32]);
+        let digest = spender(b"batch", &key(1));
+        assert_eq!(digest, spender(b"batch", &key(1)), "the same batch again");
+        assert_ne!(digest, spender(b"batch", &key(2)));
+        assert_ne!(digest, spender(b"other", &key(1)));
+        assert_ne!(&digest, BatchName::of(b"batch").as_bytes());
     }
 
     #[tokio::test]

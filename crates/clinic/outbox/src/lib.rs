@@ -36,7 +36,8 @@ pub use dead_letters::{
 };
 pub use feeds::{CODES_FILE, ChangeNotice, RunOutcome, SOURCE_ENDLESS};
 pub use file::{
-    KeyFingerprints, NO_FOLDER_HELP, OutboxError, Owner, accept_pseudonym_keys, accept_state, owner,
+    KeyFingerprints, NO_FOLDER_HELP, OutboxError, Owner, accept_pseudonym_keys, accept_state,
+    owner, refresh_pseudonym_keys,
 };
 pub use limits::{
     BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, LOST_STATE_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,

@@ -65,16 +65,20 @@ pub trait BatchTokens: fmt::Debug + Send + Sync {
     /// [`NoToken`], where there is none left.
     fn take(&self) -> Result<SealedTokens, NoToken>;
 
+    /// Takes the token of a batch without an event; `None` where facts may need those that are
+    /// left. No token of a day comes with it: such a batch is not sent again where it is lost.
+    fn take_spare(&self) -> Option<SealedTokens>;
+
     /// Takes back the tokens of a batch that was sealed and never written down: nobody has seen
     /// them.
     fn give_back(&self, tokens: SealedTokens);
 }
 
-/// Tokens of one batch, from the seal until it is written down. Dropped before that, they go back.
+/// Tokens of one batch, from the seal until it may leave. Dropped before that, they go back.
 pub(crate) struct TokensInHand {
     /// The tokens, and where they go back to; `None` where batches carry none.
     taken: Option<Taken>,
-    is_written: AtomicBool,
+    leaves: AtomicBool,
 }
 
 struct Taken {
@@ -94,7 +98,23 @@ impl TokensInHand {
         };
         Ok(Self {
             taken,
-            is_written: AtomicBool::new(false),
+            leaves: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes the token of a batch without an event, where batches carry any; `None` where there is
+    /// none to spare.
+    pub(crate) fn take_spare(from: Option<&Arc<dyn BatchTokens>>) -> Option<Self> {
+        let taken = match from {
+            None => None,
+            Some(home) => Some(Taken {
+                tokens: home.take_spare()?,
+                home: Arc::clone(home),
+            }),
+        };
+        Some(Self {
+            taken,
+            leaves: AtomicBool::new(false),
         })
     }
 
@@ -110,16 +130,16 @@ impl TokensInHand {
         }
     }
 
-    /// Notes that the batch is about to be written: from now on it may leave, and the tokens with
-    /// it.
-    pub(crate) fn note_written(&self) {
-        self.is_written.store(true, Ordering::Relaxed);
+    /// Notes that the batch is about to be written or sent: from now on it may leave, and the
+    /// tokens with it.
+    pub(crate) fn note_leaves(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for TokensInHand {
     fn drop(&mut self) {
-        if self.is_written.load(Ordering::Relaxed) {
+        if self.leaves.load(Ordering::Relaxed) {
             return;
         }
         if let Some(Taken { tokens, home }) = self.taken.take() {
@@ -167,6 +187,10 @@ mod tests {
             })
         }
 
+        fn take_spare(&self) -> Option<SealedTokens> {
+            self.take().ok()
+        }
+
         fn give_back(&self, tokens: SealedTokens) {
             self.0.lock().push(tokens.batch[0]);
         }
@@ -197,7 +221,7 @@ mod tests {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), 6);
-        sealed[0].tokens.note_written();
+        sealed[0].tokens.note_leaves();
         let spent = token(&sealed[0]);
         drop(sealed);
         let left = purse.0.lock();
@@ -219,6 +243,25 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[tokio::test]
+    async fn every_dummy_has_a_token_of_its_own_and_there_are_no_more_than_tokens() {
+        let key = PrivateKey::generate();
+        let (purse, sealing) = sealing(&key, 3);
+        let two = sealing.seal_dummies(2).await.unwrap();
+        assert_eq!((two.len(), purse.0.lock().len()), (2, 1));
+        let one = sealing.seal_dummies(2).await.unwrap();
+        let token = |batch: &SealedBatch| {
+            let opened = key.open(&batch.bytes).unwrap();
+            opened.tokens.unwrap().batch[0]
+        };
+        let mut numbers: Vec<u8> = two.iter().chain(&one).map(token).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2, 3]);
+        drop((two, one));
+        assert!(purse.0.lock().is_empty(), "what may have left is spent");
+        assert!(sealing.seal_dummies(2).await.unwrap().is_empty());
     }
 
     #[test]

@@ -22,6 +22,10 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     /// caller.
     async fn publish(&self, batch: &SealedBatch) -> Result<(), BrokerError>;
 
+    /// Begins to connect, if nothing was published yet: [`Publisher::state`] then tells whether the
+    /// queue is away. Does not wait for it.
+    fn connect(&self);
+
     /// Number of publishes that are useful at once.
     fn window(&self) -> usize;
 

@@ -28,11 +28,12 @@ Usage: cargo demo [-- ] [OPTIONS]
                        root.json (what the verifier page pins)
   --strong             the same in strong mode (docs/strong.md): two key services of two operators \
   evaluate pseudonyms, and no
-                       clinic holds their keys; a relay hides who sends; with scenes of a service \
-  that is away, of another
-                       key, of the ceiling, of a clinic that was broken into and is undone, and of \
-  a key that changes;
-                       goes with every other option
+                       clinic holds their keys; a relay hides who sends; every batch needs a \
+  one-use token; with scenes of
+                       a service that is away, of another key, of clinics that are alive, of a \
+  thief at the ceilings, of
+                       a clinic that was broken into and is undone, and of a key that changes; goes \
+  with every other option
   --serve              at the end, show the portal's page and the verifier's page on this machine \
   until Ctrl-C
   -h, --help           this text

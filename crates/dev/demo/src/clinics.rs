@@ -12,6 +12,8 @@ use clinic_gateway::receipts::{ReceiptCounts, ReceiptReceiver};
 use clinic_gateway::requests::{Answer, perform};
 use clinic_gateway::run::SourceRun;
 use clinic_gateway::sync::{SyncOptions, sync};
+use clinic_gateway::tokens::token_step;
+use clock::{Clock, ManualClock};
 use outbox::Request;
 use tokio_util::sync::CancellationToken;
 
@@ -91,20 +93,19 @@ impl Clinic {
         })
     }
 
-    /// Makes one pass that ends at a key service, with this code: nothing may be sent, and nothing
-    /// may wait in the outbox.
-    pub(crate) async fn fail_at_a_key_service(
-        &self,
-        stage: &Stage,
-        code: &str,
-    ) -> Result<(), String> {
+    /// Makes one pass that ends with this code, at a key service or the token issuer: nothing may
+    /// be sent, and nothing may wait in the outbox.
+    pub(crate) async fn fail_to_send(&self, stage: &Stage, code: &str) -> Result<(), String> {
         let gateway = self.open(stage).await?;
         let counters = Counters::default();
         let pulled = pull_once(&gateway, &counters).await;
         let backlog = gateway.outbox.backlog().await;
         gateway.close().await;
         let Err(failure) = pulled else {
-            return Err(format!("{}: a pass without key services ended", self.name));
+            return Err(format!(
+                "{}: a pass ended, and {code} was expected",
+                self.name
+            ));
         };
         print::line(format!(
             "  {}: {}: {}",
@@ -120,6 +121,33 @@ impl Clinic {
             ));
         }
         Ok(())
+    }
+
+    /// Lets the day pass at the gateway, which asks for its token of the day at a random moment,
+    /// and sends a beacon that takes it along.
+    pub(crate) async fn show_alive(&self, stage: &Stage) -> Result<Sent, String> {
+        let clock = Arc::new(ManualClock::at(stage.clock.now()));
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let gateway = Gateway::open(&self.loaded, shared, "sync").await;
+        let gateway = gateway.map_err(|error| error.to_string())?;
+        token_step(&gateway).await;
+        let evening = clock.now().date_naive().and_hms_milli_opt(23, 59, 59, 999);
+        clock.set(evening.ok_or("a day without an end")?.and_utc());
+        let has_to_leave = token_step(&gateway).await;
+        let published = publish_once(&gateway).await;
+        gateway.close().await;
+        let published = published.map_err(|error| error.to_string())?;
+        if !has_to_leave || published.beacons == 0 {
+            return Err(format!("{}: the gateway did not show itself", self.name));
+        }
+        print::line(format!(
+            "  {}: the beacon took the token of the day along",
+            self.name
+        ));
+        Ok(Sent {
+            events: 0,
+            batches: published.delivered + published.beacons,
+        })
     }
 
     /// Hears the registry's receipts; all that was sent must be accepted, and nothing may be left

@@ -17,6 +17,7 @@ mod serve;
 mod servers;
 mod show;
 mod stage;
+mod stolen_tokens;
 mod story;
 
 use std::process::ExitCode;

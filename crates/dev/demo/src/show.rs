@@ -58,6 +58,12 @@ fn show_vaccination(stage: &Stage, sealed: &[u8]) -> Result<bool, String> {
         events.len(),
         sealed.len()
     ));
+    if opened.tokens.is_some() {
+        print::line(
+            "  With it comes a one-use token: good for this batch alone, and from a clinic that \
+             the issuer knows, without telling which.",
+        );
+    }
     print::line(format!("{event:#}"));
     Ok(true)
 }

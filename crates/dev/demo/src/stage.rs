@@ -21,8 +21,8 @@ use crate::operators::{EPOCH, NEXT_EPOCH, Operators};
 use crate::relayed::Relayed;
 
 const FSB_TWIN: &str = include_str!("../../../../config/clinics/fsb-polyclinic-sqlite.toml");
-/// Names of the clinics at the relay.
-const CLINICS: [&str; 2] = ["fsb", "fso"];
+/// Names of the clinics at the relay and at the token issuer.
+pub(crate) const CLINICS: [&str; 2] = ["fsb", "fso"];
 
 const FSO: &str = include_str!("../../../../config/clinics/fso-polyclinic.toml");
 
@@ -73,7 +73,7 @@ impl Stage {
         let mut open_epochs = vec![EPOCH];
         let (holders, rekeyings) = if arguments.strong {
             open_epochs.push(NEXT_EPOCH);
-            let operators = Operators::start(&folder, clock.now()).await?;
+            let operators = Operators::start(&folder, &CLINICS, clock.now()).await?;
             let change = operators.next_factor();
             let rekeying = Rekeying::new(&second_layer, EPOCH, NEXT_EPOCH, &change);
             (KeyHolders::Operators(Box::new(operators)), vec![rekeying])
@@ -89,6 +89,9 @@ impl Stage {
         let mut reader = Reader::open(&store, keys, &folder)
             .await
             .map_err(|error| format!("registry: {error}"))?;
+        if let KeyHolders::Operators(operators) = &holders {
+            reader.verify_by(operators.issuer.registry_keys()?);
+        }
         let mut relay = None;
         if arguments.strong {
             let started = Relayed::start(&folder, &CLINICS, &queue, Arc::clone(&clock))?;
@@ -148,6 +151,8 @@ impl Stage {
         if let KeyHolders::Operators(operators) = &self.keys {
             set(&mut table, &["keys"], "suite", "voprf".into());
             set(&mut table, &["keys"], "services", operators.section());
+            let tokens = operators.issuer.section(example.name())?;
+            table.insert("tokens".to_owned(), Value::Table(tokens));
         }
         set(
             &mut table,

@@ -12,6 +12,9 @@ use crate::error::{KeyClientError, KeyConfigMistake};
 use crate::look::ServiceLook;
 use crate::service::{Service, not_open, on_a_thread};
 
+/// Input that services are compared by; no identifier has this form.
+const COMPARED: &[u8] = b"comparison of shares";
+
 /// Client of 1 to 4 key services.
 pub struct KeyClient {
     /// The services in the order of the configuration; at least one.
@@ -104,13 +107,30 @@ impl KeyClient {
         elements.ok_or_else(|| last.ending())
     }
 
+    /// Returns whether these services and those of `other` make the same elements in an epoch, as
+    /// after a refresh of shares. One evaluation by each service tells it for every input: each has
+    /// proven that it multiplies by the key that is pinned, and in a group of prime order two
+    /// products that agree on one element are equal. Costs each service the smallest request twice.
+    ///
+    /// # Errors
+    /// Errors of [`Self::evaluate`].
+    ///
+    /// # Panics
+    /// Never: one input fits a request.
+    pub async fn makes_what_makes(&self, other: &Self, epoch: u16) -> Result<bool, KeyClientError> {
+        let blinding = || Blinding::new(&[COMPARED]).expect("one input fits a request");
+        let here = self.evaluate(blinding(), epoch).await?;
+        let there = other.evaluate(blinding(), epoch).await?;
+        Ok(here == there)
+    }
+
     /// Asks every service for its keys and its ceiling, one after the other, whether or not others
     /// answer.
     pub async fn look(&self) -> Vec<ServiceLook> {
         let mut looks = Vec::with_capacity(self.services.len());
         for service in &self.services {
             looks.push(ServiceLook {
-                service: service.name.clone(),
+                service: service.host().to_owned(),
                 state: service.look().await,
             });
         }
@@ -120,7 +140,7 @@ impl KeyClient {
 
 impl fmt::Debug for KeyClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.services.iter().map(|service| &service.name);
+        let names = self.services.iter().map(Service::host);
         f.debug_struct("KeyClient")
             .field("services", &names.collect::<Vec<_>>())
             .field("epochs", &self.epochs)

@@ -9,12 +9,13 @@ use crate::config::ConnectionConfig;
 use crate::error::{KeyClientError, KeyConfigMistake};
 use crate::exchange::{Line, Reply};
 use crate::limits::MAX_KEYS_BYTES;
-use crate::{build, refusal, rules, transport};
+use crate::peer::{Peer, PeerKind};
+use crate::{build, refusal, transport};
 
 /// Connection to one key service or token issuer.
 pub(crate) struct Connection {
-    /// Name in sentences: host, with the port where one is written.
-    pub(crate) name: String,
+    /// Key service or issuer, as sentences name it.
+    pub(crate) peer: Peer,
     url: Url,
     line: Line,
 }
@@ -22,12 +23,13 @@ pub(crate) struct Connection {
 impl Connection {
     /// Reads the certificates. Relative paths start from `base`; `label` names the peer in mistakes.
     pub(crate) fn new(
+        kind: PeerKind,
         label: &str,
         config: &ConnectionConfig<'_>,
         base: &Path,
     ) -> Result<Self, KeyConfigMistake> {
         Ok(Self {
-            name: rules::name(config.url),
+            peer: Peer::new(kind, config.url),
             url: config.url.clone(),
             line: Line::new(build::client(label, config, base)?),
         })
@@ -70,15 +72,15 @@ impl Connection {
         key: Option<u16>,
     ) -> Result<Vec<u8>, KeyClientError> {
         if reply.status != 200 {
-            return Err(refusal::of_status(&reply, &self.name, key));
+            return Err(refusal::of_status(&reply, &self.peer, key));
         }
-        reply.body.ok_or_else(|| refusal::too_long(&self.name))
+        reply.body.ok_or_else(|| refusal::too_long(&self.peer))
     }
 
     /// Error of a runtime that is going down while work is waiting for it.
     pub(crate) fn ending(&self) -> KeyClientError {
         KeyClientError::Retry {
-            service: self.name.clone(),
+            service: self.peer.to_string(),
             clause: "was not waited for: this program is ending".to_owned(),
         }
     }
@@ -88,7 +90,7 @@ impl Connection {
         request: reqwest::RequestBuilder,
         most_bytes: usize,
     ) -> Result<Reply, KeyClientError> {
-        let of_error = |error: reqwest::Error| transport::of_error(&error, &self.name);
+        let of_error = |error: reqwest::Error| transport::of_error(&error, &self.peer);
         let request = request.build().map_err(of_error)?;
         let reply = self.line.exchange(request, most_bytes).await;
         reply.map_err(of_error)

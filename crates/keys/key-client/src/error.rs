@@ -1,26 +1,28 @@
-//! What can go wrong with key services, in our words only.
+//! What can go wrong with key services and token issuers, in our words only.
 
 use std::time::Duration;
 
-/// Why no evaluation came of a request. Nothing that a service wrote is in it.
+/// Why no evaluation, or no token, came of a request. Nothing that a service wrote is in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyClientError {
     /// The service is away or busy; a new blinding of the same inputs may succeed later.
-    #[error("the key service {service} {clause}")]
+    #[error("{service} {clause}")]
     Retry {
-        /// Host of the service, with its port where the configuration names one.
+        /// Beginning of a sentence: what the service is (a key service, a token issuer), and its
+        /// host, with the port where the configuration names one.
         service: String,
         /// What the service does or has done: the rest of a sentence that begins with it.
         clause: String,
     },
-    /// The service evaluates no more elements for this client today.
+    /// The service evaluates no more elements for this client today, or issues no more tokens.
     #[error(
-        "the key service {service} has reached its ceiling for this client today; it may be asked \
-         again in {} seconds",
+        "{service} has reached its ceiling for this client today; it may be asked again in {} \
+         seconds",
         retry_after.as_secs()
     )]
     Ceiling {
-        /// Host of the service, with its port where the configuration names one.
+        /// Beginning of a sentence: what the service is (a key service, a token issuer), and its
+        /// host, with the port where the configuration names one.
         service: String,
         /// Time until it may be asked again, from [`MIN_CEILING_WAIT`](crate::MIN_CEILING_WAIT)
         /// to [`MAX_CEILING_WAIT`](crate::MAX_CEILING_WAIT).

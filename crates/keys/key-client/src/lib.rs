@@ -13,6 +13,7 @@ mod exchange;
 mod limits;
 mod look;
 mod metrics;
+mod peer;
 mod pinned_key;
 mod refusal;
 mod rules;

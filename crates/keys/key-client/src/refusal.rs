@@ -1,5 +1,5 @@
-//! Answers of a key service that are no evaluations, put in words. Nothing of a body is quoted: of a
-//! problem (RFC 9457) only the code counts, and only one that is known.
+//! Answers of a key service or token issuer that are no evaluations, put in words. Nothing of a
+//! body is quoted: of a problem (RFC 9457) only the code counts, and only one that is known.
 
 use oprf::AnswerError;
 use serde::Deserialize;
@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::error::KeyClientError;
 use crate::exchange::Reply;
 use crate::limits::{DEFAULT_CEILING_WAIT, MAX_CEILING_WAIT, MIN_CEILING_WAIT};
+use crate::peer::Peer;
 use crate::pinned_key::PinnedKey;
 
 /// Body of a problem; what else is in it is passed over.
@@ -22,17 +23,17 @@ pub(crate) fn code_of(reply: &Reply) -> String {
     problem.map(|problem| problem.code).unwrap_or_default()
 }
 
-/// Error for a status other than 200. `service` is its name; `key` the number of the key that was
-/// asked for, where one was.
-pub(crate) fn of_status(reply: &Reply, service: &str, key: Option<u16>) -> KeyClientError {
+/// Error for a status other than 200. `key` is the number of the key that was asked for, where one
+/// was.
+pub(crate) fn of_status(reply: &Reply, peer: &Peer, key: Option<u16>) -> KeyClientError {
     let code = code_of(reply);
     let retry = |clause: &str| KeyClientError::Retry {
-        service: service.to_owned(),
+        service: peer.to_string(),
         clause: clause.to_owned(),
     };
     match (reply.status, code.as_str(), key) {
         (429, "ceiling-reached", _) => KeyClientError::Ceiling {
-            service: service.to_owned(),
+            service: peer.to_string(),
             retry_after: reply
                 .retry_after
                 .unwrap_or(DEFAULT_CEILING_WAIT)
@@ -46,54 +47,57 @@ pub(crate) fn of_status(reply: &Reply, service: &str, key: Option<u16>) -> KeyCl
             "cannot serve at the moment (HTTP status {status})"
         )),
         (403, "unknown-client", _) => misconfigured(
-            format!("the key service {service} does not know this client's certificate"),
+            format!("{peer} does not know this client's certificate"),
             "ask its operator to enter the fingerprint of the certificate that the setting \
              certificate names",
         ),
         (404, "unknown-key", Some(key)) => misconfigured(
-            format!("the key service {service} has no key number {key}"),
+            format!("{peer} has no key number {key}"),
             "correct key in its public_keys, or ask its operator which numbers it serves",
         ),
         (400, "malformed", _) => misconfigured(
-            format!("the key service {service} does not understand requests of this version"),
+            format!("{peer} does not understand requests of this version"),
             "bring both sides to versions that fit each other",
         ),
         (status @ 300..=399, _, _) => misconfigured(
-            format!("the key service {service} redirects (HTTP status {status}), which is refused"),
+            format!("{peer} redirects (HTTP status {status}), which is refused"),
             "set url to the address where it answers itself",
         ),
         (status, _, _) => misconfigured(
-            format!("the key service {service} refuses with HTTP status {status}"),
-            "correct url: it must lead to a key service and to nothing else",
+            format!("{peer} refuses with HTTP status {status}"),
+            format!(
+                "correct url: it must lead to a {} and to nothing else",
+                peer.kind
+            ),
         ),
     }
 }
 
 /// Error for a body that is longer than what was asked for can have.
-pub(crate) fn too_long(service: &str) -> KeyClientError {
+pub(crate) fn too_long(peer: &Peer) -> KeyClientError {
     misconfigured(
-        format!("the key service {service} answers with more than any answer has"),
-        "correct url: it must lead to a key service of this version",
+        format!("{peer} answers with more than any answer has"),
+        of_this_version(peer),
     )
 }
 
 /// Error for a list of keys that cannot be read.
-pub(crate) fn no_list(service: &str) -> KeyClientError {
+pub(crate) fn no_list(peer: &Peer) -> KeyClientError {
     misconfigured(
-        format!("the key service {service} answers with something that is no list of its keys"),
-        "correct url: it must lead to a key service of this version",
+        format!("{peer} answers with something that is no list of its keys"),
+        of_this_version(peer),
     )
 }
 
 /// Error for an answer that was not accepted.
-pub(crate) fn of_answer(fault: AnswerError, service: &str, pinned: &PinnedKey) -> KeyClientError {
+pub(crate) fn of_answer(fault: AnswerError, peer: &Peer, pinned: &PinnedKey) -> KeyClientError {
     let key = pinned.key;
     let epoch = pinned.epoch;
     match fault {
         AnswerError::Proof => misconfigured(
             format!(
-                "the answer of the key service {service} was not computed under the public key \
-                 that is pinned for epoch {epoch} (key {key})"
+                "the answer of {peer} was not computed under the public key that is pinned for \
+                 epoch {epoch} (key {key})"
             ),
             format!(
                 "compare with its operator by voice: the pinned key has the fingerprint {}; \
@@ -107,10 +111,17 @@ pub(crate) fn of_answer(fault: AnswerError, service: &str, pinned: &PinnedKey) -
         | AnswerError::KeyNumber { .. }
         | AnswerError::Element { .. }
         | AnswerError::ProofForm => misconfigured(
-            format!("the key service {service} answers with something that is no evaluation"),
-            "correct url: it must lead to a key service of this version",
+            format!("{peer} answers with something that is no evaluation"),
+            of_this_version(peer),
         ),
     }
+}
+
+fn of_this_version(peer: &Peer) -> String {
+    format!(
+        "correct url: it must lead to a {} of this version",
+        peer.kind
+    )
 }
 
 pub(crate) fn misconfigured(what: String, help: impl Into<String>) -> KeyClientError {

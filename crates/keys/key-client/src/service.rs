@@ -11,13 +11,12 @@ use crate::connection::Connection;
 use crate::error::{KeyClientError, KeyConfigMistake};
 use crate::look::{self, ServiceState};
 use crate::metrics::ServiceMetrics;
+use crate::peer::PeerKind;
 use crate::pinned_key::PinnedKey;
 use crate::{refusal, rules};
 
 /// One key service.
 pub(crate) struct Service {
-    /// Name in sentences: host, with the port where one is written.
-    pub(crate) name: String,
     /// Pinned keys, one for each open epoch.
     pub(crate) pinned: Vec<PinnedKey>,
     connection: Connection,
@@ -32,14 +31,13 @@ impl Service {
         base: &Path,
     ) -> Result<Self, KeyConfigMistake> {
         let label = rules::label(index, config);
-        let connection = Connection::new(&label, &config.connection(), base)?;
+        let connection = Connection::new(PeerKind::KeyService, &label, &config.connection(), base)?;
         let pinned = config.public_keys.iter().map(|pinned| PinnedKey {
             epoch: pinned.epoch.get(),
             key: pinned.key.get(),
             public_key: pinned.public_key,
         });
         Ok(Self {
-            name: rules::name(&config.url),
             pinned: pinned.collect(),
             connection,
             metrics: ServiceMetrics::of(index),
@@ -75,15 +73,21 @@ impl Service {
             accepted.map(|()| blinding)
         });
         let accepted = accepted.await.ok_or_else(|| self.connection.ending())?;
-        accepted.map_err(|fault| refusal::of_answer(fault, &self.name, &pinned))
+        accepted.map_err(|fault| refusal::of_answer(fault, &self.connection.peer, &pinned))
     }
 
     /// Asks for the service's keys and its ceiling.
     pub(crate) async fn look(&self) -> Result<ServiceState, KeyClientError> {
         let body = self.connection.keys().await?;
-        let state = look::read(&body, &self.pinned).ok_or_else(|| refusal::no_list(&self.name))?;
+        let state = look::read(&body, &self.pinned);
+        let state = state.ok_or_else(|| refusal::no_list(&self.connection.peer))?;
         self.metrics.ceiling_left(state.left_today());
         Ok(state)
+    }
+
+    /// Host of the service, with its port where the configuration names one.
+    pub(crate) fn host(&self) -> &str {
+        &self.connection.peer.host
     }
 
     /// Metrics of the service.

@@ -7,19 +7,20 @@ use std::io;
 use tls_fault::TlsFault;
 
 use crate::error::KeyClientError;
+use crate::peer::Peer;
 
-/// Error for a request that got no answer, or not the whole of one. `service` is its name.
-pub(crate) fn of_error(error: &reqwest::Error, service: &str) -> KeyClientError {
+/// Error for a request that got no answer, or not the whole of one.
+pub(crate) fn of_error(error: &reqwest::Error, peer: &Peer) -> KeyClientError {
     if let Some(fault) = TlsFault::find(error) {
-        return of_tls(fault, service);
+        return of_tls(fault, peer);
     }
     KeyClientError::Retry {
-        service: service.to_owned(),
+        service: peer.to_string(),
         clause: clause(error).to_owned(),
     }
 }
 
-fn of_tls(fault: TlsFault, service: &str) -> KeyClientError {
+fn of_tls(fault: TlsFault, peer: &Peer) -> KeyClientError {
     let help = match fault {
         TlsFault::ClientCertificate => Some(
             "set certificate and private_key to a pair that is valid there, or have the service's \
@@ -31,11 +32,11 @@ fn of_tls(fault: TlsFault, service: &str) -> KeyClientError {
     };
     match help {
         Some(help) => KeyClientError::Misconfigured {
-            what: fault.what(&format!("the key service {service}")),
+            what: fault.what(&peer.to_string()),
             help: help.to_owned(),
         },
         None => KeyClientError::Retry {
-            service: service.to_owned(),
+            service: peer.to_string(),
             clause: "broke off the TLS handshake".to_owned(),
         },
     }

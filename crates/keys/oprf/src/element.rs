@@ -3,7 +3,9 @@
 use std::fmt;
 
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
+use zeroize::Zeroizing;
 
 use crate::Factor;
 use crate::wire::ELEMENT_BYTES;
@@ -35,6 +37,27 @@ impl Element {
         Self::from_point(&(self.point() * factor.scalar()))
     }
 
+    /// Reads encodings and multiplies each element by the factor beside it: the same as
+    /// [`Self::from_bytes`] and [`Self::times`] one by one, and faster, since an encoding is decoded
+    /// once and the products are encoded together. `None` where one of them is no encoding of an
+    /// element.
+    #[must_use]
+    pub fn products<'a>(
+        encodings: impl IntoIterator<Item = ([u8; ELEMENT_BYTES], &'a Factor)>,
+    ) -> Option<Vec<Self>> {
+        // Points are encoded together as their doubles, so each is multiplied by half of its factor.
+        let half = Scalar::from(2_u8).invert();
+        let multiplied = |(bytes, factor): ([u8; ELEMENT_BYTES], &Factor)| {
+            let point = CompressedRistretto(bytes).decompress()?;
+            let halved = Zeroizing::new(factor.scalar() * half);
+            (!point.is_identity()).then(|| point * *halved)
+        };
+        let points: Option<Vec<RistrettoPoint>> = encodings.into_iter().map(multiplied).collect();
+        let encoded = RistrettoPoint::double_and_compress_batch(&points?);
+        let elements = encoded.into_iter().map(|bytes| Self(bytes.to_bytes()));
+        Some(elements.collect())
+    }
+
     /// Takes a point that the caller knows not to be the identity.
     pub(crate) fn from_point(point: &RistrettoPoint) -> Self {
         debug_assert!(!point.is_identity());
@@ -51,5 +74,37 @@ impl Element {
 impl fmt::Debug for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Element(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The group's generator (RFC 9496, appendix A.1).
+    fn generator() -> Element {
+        Element::from_point(&curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT)
+    }
+
+    #[test]
+    fn products_are_what_each_element_comes_to_alone() {
+        let factor = |number: u8| Factor::derive(b"factor of a test", &[number; 32]);
+        let elements: Vec<Element> = (0..5).map(|it| generator().times(&factor(it))).collect();
+        let factors: Vec<Factor> = (5..10).map(factor).collect();
+        let pairs = elements.iter().zip(&factors);
+        let expected: Vec<Element> = pairs.clone().map(|(one, by)| one.times(by)).collect();
+        let products = Element::products(pairs.map(|(one, by)| (one.to_bytes(), by)));
+        assert_eq!(products, Some(expected));
+        assert_eq!(Element::products([]), Some(Vec::new()));
+    }
+
+    #[test]
+    fn bytes_of_no_element_have_no_product() {
+        let factor = Factor::derive(b"factor of a test", &[1; 32]);
+        let good = generator().to_bytes();
+        // The identity, and bytes that are no canonical encoding.
+        for bad in [[0; ELEMENT_BYTES], [0xff; ELEMENT_BYTES]] {
+            assert_eq!(Element::products([(good, &factor), (bad, &factor)]), None);
+        }
     }
 }

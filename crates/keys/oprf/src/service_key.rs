@@ -75,6 +75,18 @@ impl ServiceKey {
         self.secret.divided_by(&old.secret)
     }
 
+    /// The key that takes `factor` back: this key divided by it. For a refresh of shares, in which
+    /// another service has multiplied its key by the factor; the product of both keys stays.
+    ///
+    /// # Panics
+    /// Never: the quotient of two scalars that are not zero is none.
+    #[must_use]
+    pub fn divided_by(&self, factor: &Factor) -> Self {
+        let quotient = self.secret.divided_by(factor);
+        Self::from_canonical(quotient.scalar().as_bytes())
+            .expect("a quotient of scalars is in range and is not zero")
+    }
+
     /// Evaluates a request of any size; `random` gives the proof's nonce.
     pub(crate) fn evaluate_with(
         &self,

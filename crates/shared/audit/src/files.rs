@@ -97,10 +97,12 @@ pub(crate) fn lock(folder: &Path) -> Result<FileLock, AuditError> {
 /// Locks the folder for this process as soon as no other process has
 /// it locked; after `limit` at the latest, since one that hangs must not hang the others.
 pub(crate) fn lock_in_turn(folder: &Path, limit: Duration) -> Result<FileLock, AuditError> {
+    let mut file = open_lock(folder)?;
     let tries = limit.as_millis() / LOOK_EVERY.as_millis();
     for _ in 0..tries {
-        if let Ok(lock) = FileLock::try_exclusive(open_lock(folder)?) {
-            return Ok(lock);
+        match FileLock::try_exclusive(file) {
+            Ok(lock) => return Ok(lock),
+            Err(refused) => file = refused.file,
         }
         std::thread::sleep(LOOK_EVERY);
     }

@@ -89,7 +89,8 @@ impl Circuit {
     /// Returns the permission for now; `elapsed` is the time since the program's start.
     ///
     /// The outcome of a [`Permit::Probe`] must be reported by [`Circuit::success`] or
-    /// [`Circuit::failure`].
+    /// [`Circuit::failure`], or the probe be given up by [`Circuit::give_up_probe`]: until then
+    /// nobody else may try the endpoint.
     pub fn permit(&mut self, elapsed: Duration) -> Permit {
         match self.open_until {
             None => Permit::Closed,
@@ -125,6 +126,12 @@ impl Circuit {
         self.probing = false;
         self.open_until = Some(elapsed + pause);
         Some(pause)
+    }
+
+    /// Reports that a probe ended before it reached the endpoint, as where something else failed
+    /// first: the next caller gets it, without a longer pause.
+    pub fn give_up_probe(&mut self) {
+        self.probing = false;
     }
 
     /// Returns the state.
@@ -219,6 +226,15 @@ mod tests {
         assert_eq!(circuit.permit(at(6)), Permit::Probe);
         circuit.success();
         assert_eq!(circuit.permit(at(6)), Permit::Closed);
+    }
+
+    #[test]
+    fn a_probe_that_is_given_up_goes_to_the_next_caller() {
+        let mut circuit = opened();
+        assert_eq!(circuit.permit(at(2)), Permit::Probe);
+        circuit.give_up_probe();
+        assert_eq!(circuit.state(), State::Open);
+        assert_eq!(circuit.permit(at(2)), Permit::Probe);
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl StateFolder {
         let mut options = OpenOptions::new();
         options.create(true).write(true).truncate(false).mode(0o600);
         let file = options.open(&path).map_err(words.io_error(&path))?;
-        let lock = FileLock::try_exclusive(file).map_err(|error| match error {
+        let lock = FileLock::try_exclusive(file).map_err(|refused| match refused.error {
             TryLockError::WouldBlock => StateError::InUse {
                 setting: words.setting,
                 path: folder.to_owned(),

@@ -5,4 +5,4 @@ mod folder;
 mod lock;
 
 pub use folder::{StateError, StateFolder, Words, read};
-pub use lock::FileLock;
+pub use lock::{FileLock, NotLocked};

@@ -13,23 +13,54 @@ pub struct FileLock {
     file: File,
 }
 
+/// File that could not be locked, to be read or tried again.
+#[derive(Debug)]
+pub struct NotLocked {
+    /// File as it was handed in.
+    pub file: File,
+    /// Reason.
+    pub error: TryLockError,
+}
+
+impl NotLocked {
+    /// True where somebody else holds the lock.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        matches!(self.error, TryLockError::WouldBlock)
+    }
+}
+
 impl FileLock {
     /// Takes the lock for this process alone, if nobody holds it.
     ///
     /// # Errors
-    /// [`TryLockError::WouldBlock`] if anybody holds it, shared or not.
-    pub fn try_exclusive(file: File) -> Result<Self, TryLockError> {
-        file.try_lock()?;
-        Ok(Self { file })
+    /// [`NotLocked`], with [`TryLockError::WouldBlock`] if anybody holds it, shared or not.
+    pub fn try_exclusive(file: File) -> Result<Self, NotLocked> {
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file }),
+            Err(error) => Err(NotLocked { file, error }),
+        }
     }
 
     /// Takes the lock beside others who do so, if nobody holds it alone.
     ///
     /// # Errors
-    /// [`TryLockError::WouldBlock`] if somebody holds it alone.
-    pub fn try_shared(file: File) -> Result<Self, TryLockError> {
-        file.try_lock_shared()?;
-        Ok(Self { file })
+    /// [`NotLocked`], with [`TryLockError::WouldBlock`] if somebody holds it alone.
+    pub fn try_shared(file: File) -> Result<Self, NotLocked> {
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self { file }),
+            Err(error) => Err(NotLocked { file, error }),
+        }
+    }
+
+    /// Gives the lock back and keeps the file open.
+    ///
+    /// # Errors
+    /// The operating system's failure.
+    pub fn give_back(self) -> std::io::Result<File> {
+        let file = self.file.try_clone()?;
+        drop(self);
+        Ok(file)
     }
 
     /// File that is locked.
@@ -90,5 +121,16 @@ mod tests {
         drop(lock);
         assert!(FileLock::try_exclusive(open(&path)).is_ok());
         drop(copy);
+    }
+
+    #[test]
+    fn a_file_that_was_not_locked_or_is_not_any_more_can_be_locked_again() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("lock");
+        let first = FileLock::try_shared(open(&path)).unwrap();
+        let refused = FileLock::try_exclusive(open(&path)).unwrap_err();
+        assert!(refused.is_held());
+        let _open = first.give_back().unwrap();
+        assert!(FileLock::try_exclusive(refused.file).is_ok());
     }
 }

@@ -53,8 +53,9 @@ struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 something failed and may succeed later (a server away), or nothing was \
 found; \
-2 wrong arguments; 65 the rules give other answers than the worked cases expect, or the audit log \
-is damaged or does not hold the head that was kept; 78 the configuration, a key or an account has \
+2 wrong arguments; 65 the rules give other answers than the worked cases expect, the pseudonyms of \
+delete-subject are several persons', or the audit log is damaged or does not hold the head that was \
+kept; 78 the configuration, a key or an account has \
 to be changed, or the audit log is damaged or cannot be written.";
 
 #[derive(Debug, Subcommand)]

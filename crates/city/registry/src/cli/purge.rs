@@ -129,7 +129,10 @@ fn print_report(purged: &Purged, is_dry_run: bool) {
             purged.already_withdrawn,
             "withdrawn already, by the account itself or by a purge that was permitted since",
         ),
-        (purged.already_purged, "purged before"),
+        (
+            purged.already_purged,
+            "purged before, or of a deleted person",
+        ),
         (
             purged.other_version,
             "stored in a version that the list does not name, and kept",

@@ -21,7 +21,8 @@ pub(super) struct ShowArguments {
     /// be given several times for one person.
     #[arg(long, group = "what", value_parser = name, value_name = "NAME")]
     subject: Vec<NameArgument>,
-    /// Counts over the whole store.
+    /// Counts over the whole store. Among the withdrawn vaccinations are the beacons of gateways, which
+    /// state nothing of anybody.
     #[arg(long, group = "what")]
     stats: bool,
     /// As JSON.
@@ -98,6 +99,9 @@ fn print_stats(stats: &Stats) {
         ("pseudonyms", &stats.pseudonyms),
         ("asserted", &stats.asserted),
         ("withdrawn", &stats.withdrawn),
+        ("purged", &stats.purged),
+        ("deleted", &stats.deleted),
+        ("expired", &stats.expired),
         ("refusals", &stats.refusals),
     ] {
         let entries: Vec<String> = counts

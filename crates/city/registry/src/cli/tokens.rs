@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clock::Clock;
 use contract::SealedTokens;
-use oprf::TokenUse;
 use program::{Failure, Findings};
 use tokio_util::sync::CancellationToken;
 
@@ -52,20 +51,24 @@ pub(super) fn check(loaded: &LoadedConfig, printer: &mut Findings) {
     let Some(tokens) = &loaded.config.tokens else {
         return printer.good("tokens", "none are looked at, as there is no [tokens]");
     };
-    match TokenKeys::read(tokens, &loaded.base) {
-        Ok(keys) => printer.good(
+    let keys = match TokenKeys::read(tokens, &loaded.base) {
+        Ok(keys) => keys,
+        Err(error) => return printer.failed("tokens", Failure::change(error)),
+    };
+    for key in keys.described() {
+        printer.good(
             "tokens",
-            format!(
-                "{} keys of batches, {} of days; a batch without a token is {}",
-                keys.count(TokenUse::Batch),
-                keys.count(TokenUse::Day),
-                if keys.is_required() {
-                    "refused"
-                } else {
-                    "taken"
-                },
-            ),
-        ),
-        Err(error) => printer.failed("tokens", Failure::change(error)),
+            format!("{key}; compare with `key-service keys show` at the issuer"),
+        );
     }
+    if !keys.have_day_key() {
+        let text = "no key has use = \"day\": clinics that are alive are not counted";
+        printer.good("tokens", text);
+    }
+    let without = if keys.is_required() {
+        "refused"
+    } else {
+        "taken"
+    };
+    printer.good("tokens", format!("a batch without a token is {without}"));
 }

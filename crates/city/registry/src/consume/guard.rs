@@ -1,5 +1,6 @@
 //! Store behind its circuit breaker: when it may be asked, and whether it takes writes again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,8 @@ use crate::store::{Store, StoreError};
 pub(super) struct GuardedStore {
     pub store: Store,
     breaker: Breaker,
+    /// True from a permit to probe until its outcome is reported.
+    probes: AtomicBool,
     /// Copy of a batch that went back to the queue because the store was away for long. Until the
     /// store has taken it, no batches are taken from the queue, so that none comes closer to the
     /// queue's delivery limit.
@@ -31,6 +34,7 @@ impl GuardedStore {
         Self {
             store,
             breaker,
+            probes: AtomicBool::new(false),
             trial: None,
             trial_failures: 0,
         }
@@ -40,7 +44,19 @@ impl GuardedStore {
     pub(super) fn pause(&self) -> Option<Duration> {
         match self.breaker.permit() {
             Permit::Open { wait } => Some(wait),
-            Permit::Closed | Permit::Probe => None,
+            Permit::Closed => None,
+            Permit::Probe => {
+                self.probes.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    /// Lets another step probe the store where this one ended without having asked it, as where the
+    /// queue failed first.
+    pub(super) fn end_step(&self) {
+        if self.probes.swap(false, Ordering::Relaxed) {
+            self.breaker.give_up_probe();
         }
     }
 
@@ -57,7 +73,13 @@ impl GuardedStore {
 
     /// Notes that the store works.
     pub(super) fn report_works(&self) {
+        self.probes.store(false, Ordering::Relaxed);
         self.breaker.success();
+    }
+
+    fn report_failure(&self) {
+        self.probes.store(false, Ordering::Relaxed);
+        self.breaker.failure();
     }
 
     /// Writes an invented fact and takes it back: tells whether the store is to blame for a
@@ -72,8 +94,8 @@ impl GuardedStore {
     /// Tells the circuit how the store did. One that refuses rows works.
     pub(super) fn report<T>(&self, done: &Result<T, StoreError>) {
         match done {
-            Ok(_) | Err(StoreError::Refused { .. } | StoreError::TooMuch) => self.breaker.success(),
-            Err(_) => self.breaker.failure(),
+            Ok(_) | Err(StoreError::Refused { .. } | StoreError::TooMuch) => self.report_works(),
+            Err(_) => self.report_failure(),
         }
     }
 
@@ -82,7 +104,7 @@ impl GuardedStore {
         let answered = self.store.ping().await;
         answered.inspect_err(|error| {
             count_store_error(error);
-            self.breaker.failure();
+            self.report_failure();
         })
     }
 
@@ -123,5 +145,42 @@ impl GuardedStore {
         };
         self.trial = None;
         Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clock::{Clock, ManualClock};
+
+    use super::*;
+    use crate::breaker::STORE;
+    use crate::config::{SqliteConfig, StoreConfig};
+
+    #[tokio::test]
+    async fn a_step_that_does_not_reach_the_store_leaves_the_probe_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = StoreConfig::Sqlite(SqliteConfig {
+            path: "registry.sqlite".into(),
+        });
+        let store = Store::open(&config, folder.path()).await.unwrap();
+        let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
+        let breaker = Breaker::new("store", STORE, Arc::clone(&clock) as Arc<dyn Clock>);
+        let first = GuardedStore::new(store.clone(), breaker.clone());
+        let other = GuardedStore::new(store, breaker);
+        first.report(&Err::<(), _>(StoreError::Panicked));
+        clock.advance(2 * STORE.first_pause);
+        assert_eq!(first.pause(), None, "its step may try the store");
+        assert!(other.pause().is_some(), "nobody else meanwhile");
+        first.end_step();
+        assert_eq!(
+            other.pause(),
+            None,
+            "the queue failed before the store was asked"
+        );
+        other.report_works();
+        other.end_step();
+        assert!(first.is_in_order());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use az::SaturatingAs;
 use contract::{DifferenceKind, ProbeAnswer};
-use linking::GroupOutcome;
+use linking::{GroupOutcome, OpenBatch};
 
 #[cfg(feature = "cli")]
 use crate::store::Expired;
@@ -32,7 +32,7 @@ pub(crate) fn register() {
         (
             "registry_batches_total",
             "outcome",
-            &["applied", "dead-lettered", "thrown-away"],
+            &["applied", "empty", "dead-lettered", "thrown-away"],
         ),
         ("registry_receipts_total", "outcome", &["sent", "failed"]),
         (
@@ -76,9 +76,15 @@ pub(super) fn count_commit(took: Duration) {
     metrics::histogram!("registry_commit_seconds").record(took.as_secs_f64());
 }
 
-/// Counts stored batches.
-pub(super) fn count_batches(batches: usize) {
-    metrics::counter!("registry_batches_total", "outcome" => "applied").increment(batches as u64);
+/// Counts stored batches; those without an event, which store nothing, by themselves.
+pub(super) fn count_batches(batches: &[&OpenBatch]) {
+    let is_empty = |batch: &&&OpenBatch| batch.events.is_empty() && batch.refusals.is_empty();
+    let empty = batches.iter().filter(is_empty).count();
+    let count = |outcome: &'static str, batches: usize| {
+        metrics::counter!("registry_batches_total", "outcome" => outcome).increment(batches as u64);
+    };
+    count("applied", batches.len() - empty);
+    count("empty", empty);
 }
 
 /// Counts events and conflicts of stored batches.

@@ -82,6 +82,12 @@ impl BatchConsumer {
         now: DateTime<Utc>,
         ahead: bool,
     ) -> Result<ConsumeStep, ConsumeError> {
+        let step = self.step(now, ahead).await;
+        self.store.end_step();
+        step
+    }
+
+    async fn step(&mut self, now: DateTime<Utc>, ahead: bool) -> Result<ConsumeStep, ConsumeError> {
         // The last step may have left something stored or being opened.
         self.session.acknowledge().await?;
         self.forget_settled(now).await;

@@ -120,7 +120,7 @@ impl BatchStorer<'_> {
                 let took = self.clock.elapsed().saturating_sub(started);
                 count_commit(took);
                 if let Progress::Whole(applied) = progress {
-                    count_batches(batches.len());
+                    count_batches(&batches);
                     count_events(&applied.outcome);
                     if applied.replayed > 0 {
                         TokenFault::Replayed.count(applied.replayed as u64);

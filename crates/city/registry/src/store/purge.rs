@@ -39,6 +39,8 @@ pub(super) struct PurgeManner {
     pub is_dry_run: bool,
     /// Given up where it would have to read too much of who is one person.
     pub is_bounded: bool,
+    /// Newer versions of the records are never taken again: their person is deleted.
+    pub is_deletion: bool,
 }
 
 /// Counts of a purge.
@@ -48,7 +50,7 @@ pub struct Purged {
     pub withdrawn: BTreeMap<FactKind, usize>,
     /// Number of records that the account had withdrawn itself, and that take no newer version now.
     pub already_withdrawn: usize,
-    /// Number of records that were purged before.
+    /// Number of records that were purged before, or whose person was deleted.
     pub already_purged: usize,
     /// Number of records that are stored in a version that the list does not name. They stay.
     pub other_version: usize,
@@ -111,7 +113,8 @@ pub(super) async fn purge(
     let mut marks = NewMarks::default();
     relink(transaction, &changes, linking, &mut marks).await?;
     marks.write(transaction, now).await?;
-    if transaction.purge_facts(&purged).await? != purged.len() as u64 {
+    let changed = transaction.purge_facts(&purged, manner.is_deletion).await?;
+    if changed != purged.len() as u64 {
         return Err(Abort::Raced);
     }
     Ok(part)
@@ -172,7 +175,8 @@ async fn note_persons(
     Ok(())
 }
 
-/// Has newer versions of purged records taken again, within the transaction; returns their number.
+/// Has newer versions of purged records taken again, within the transaction, but for those of deleted
+/// persons; returns their number.
 pub(super) async fn permit(
     transaction: &mut dyn StoreTransaction,
     records: &[StoredRecord],
@@ -204,6 +208,36 @@ impl Store {
         list: &[StatedRecord],
         is_dry_run: bool,
         now: DateTime<Utc>,
+        progress: impl FnMut(usize),
+    ) -> Result<Purged, StoreError> {
+        let manner = PurgeManner {
+            is_dry_run,
+            is_bounded: true,
+            is_deletion: false,
+        };
+        self.purge_parts(list, manner, now, progress).await
+    }
+
+    /// Withdraws the records of a person as [`Self::purge`] does, for good.
+    pub(crate) async fn delete(
+        &self,
+        list: &[StatedRecord],
+        is_dry_run: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Purged, StoreError> {
+        let manner = PurgeManner {
+            is_dry_run,
+            is_bounded: true,
+            is_deletion: true,
+        };
+        self.purge_parts(list, manner, now, |_| ()).await
+    }
+
+    async fn purge_parts(
+        &self,
+        list: &[StatedRecord],
+        manner: PurgeManner,
+        now: DateTime<Utc>,
         mut progress: impl FnMut(usize),
     ) -> Result<Purged, StoreError> {
         let listed = listed(list);
@@ -215,8 +249,8 @@ impl Store {
         while done < listed.len() {
             let end = listed.len().min(done + size);
             let manner = PurgeManner {
-                is_dry_run,
                 is_bounded: end - done > 1,
+                ..manner
             };
             let records = &listed[done..end];
             let run = || self.backend.purge(records, &self.rules, manner, now);

@@ -93,7 +93,10 @@ pub(super) const PRUNE: &str = "DELETE FROM refusal WHERE seen_at <=
 /// Counts over the whole store: subject of the count, word it is counted by, number.
 pub(super) const COUNTS: &str = "SELECT 'subjects', '', count(*) FROM subject
     UNION ALL SELECT 'pseudonyms', scheme, count(*) FROM pseudonym GROUP BY scheme
-    UNION ALL SELECT status, kind, count(*) FROM fact GROUP BY status, kind
+    UNION ALL SELECT CASE WHEN status = 'asserted' THEN 'asserted' WHEN deleted THEN 'deleted'
+        WHEN purged THEN 'purged'
+        WHEN expired THEN 'expired' ELSE 'withdrawn' END AS counted, kind, count(*)
+        FROM fact GROUP BY counted, kind
     UNION ALL SELECT 'conflicts', kind, count(*) FROM contest GROUP BY kind
     UNION ALL SELECT 'without-owner', '', count(*) FROM fact WHERE owner IS NULL
     UNION ALL SELECT 'refusals', reason, count(*) FROM refusal GROUP BY reason";
@@ -214,13 +217,15 @@ macro_rules! replace_fact {
 }
 pub(super) use replace_fact;
 
-/// Withdraws the facts of the records that `$is_one_of`, and has no newer version of them taken.
+/// Withdraws the facts of the records that `$is_one_of`, and has no newer version of them taken; with
+/// `$2` never again.
 macro_rules! purge_facts {
     ($is_one_of:literal) => {
         concat!(
             "UPDATE fact SET status = 'withdrawn', name_set = NULL, vaccine = NULL,
                 dose_number = NULL, series_doses = NULL, test = NULL, result = NULL,
-                began_on = NULL, occurred_on = NULL, occurred_earliest = NULL, purged = TRUE
+                began_on = NULL, occurred_on = NULL, occurred_earliest = NULL, purged = TRUE,
+                deleted = deleted OR $2
             WHERE record ",
             $is_one_of
         )
@@ -266,11 +271,11 @@ macro_rules! held_facts {
 }
 pub(super) use held_facts;
 
-/// Has newer versions of purged records taken again.
+/// Has newer versions of purged records taken again, but for those of deleted persons.
 macro_rules! permit_facts {
     ($is_one_of:literal) => {
         concat!(
-            "UPDATE fact SET purged = FALSE WHERE purged AND record ",
+            "UPDATE fact SET purged = FALSE WHERE purged AND NOT deleted AND record ",
             $is_one_of
         )
     };

@@ -13,8 +13,14 @@ pub struct Stats {
     pub pseudonyms: BTreeMap<String, u64>,
     /// Number of facts that hold, by kind.
     pub asserted: BTreeMap<String, u64>,
-    /// Number of facts that were taken back, by kind.
+    /// Number of facts that clinics have taken back, by kind.
     pub withdrawn: BTreeMap<String, u64>,
+    /// Number of facts that an operator has purged, by kind.
+    pub purged: BTreeMap<String, u64>,
+    /// Number of facts that went with a person who was deleted, by kind.
+    pub deleted: BTreeMap<String, u64>,
+    /// Number of facts that were removed because no pass could rest on them any more, by kind.
+    pub expired: BTreeMap<String, u64>,
     /// Number of names that records disagree about, or that a limit weighs on.
     pub conflicts: u64,
     /// Number of records from before owner tokens that no clinic has sent again: whoever sends the
@@ -36,6 +42,9 @@ impl From<Vec<CountRow>> for Stats {
                 "pseudonyms" => &mut stats.pseudonyms,
                 "asserted" => &mut stats.asserted,
                 "withdrawn" => &mut stats.withdrawn,
+                "purged" => &mut stats.purged,
+                "deleted" => &mut stats.deleted,
+                "expired" => &mut stats.expired,
                 "refusals" => &mut stats.refusals,
                 "subjects" => {
                     stats.subjects = number;

@@ -41,11 +41,15 @@ pub(super) trait StoreTransaction:
     async fn put_facts(&mut self, facts: &[&IncomingEvent]) -> Result<u64, Error>;
 
     /// Withdraws the facts of records that are stored and locked, and has no newer versions of them
-    /// taken. Returns the number of records.
-    async fn purge_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error>;
+    /// taken; those of a deletion never again. Returns the number of records.
+    async fn purge_facts(
+        &mut self,
+        records: &[StoredRecord],
+        is_deletion: bool,
+    ) -> Result<u64, Error>;
 
-    /// Has newer versions taken again of those of the records that are purged, and returns their
-    /// number.
+    /// Has newer versions taken again of those of the records that are purged and belong to no
+    /// deleted person, and returns their number.
     async fn permit_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error>;
 
     /// Facts of the subjects with their sets of names, sorted by subject; none of a subject with a

@@ -214,13 +214,25 @@ impl TokenKeys {
         self.is_required
     }
 
-    /// Number of keys of this use.
-    #[must_use]
-    pub fn count(&self, token_use: TokenUse) -> usize {
-        self.keys
-            .iter()
-            .filter(|key| key.token_use == token_use)
-            .count()
+    /// Returns whether tokens of days are verified, by which the clinics that are alive are
+    /// counted.
+    #[cfg(feature = "cli")]
+    pub(crate) fn have_day_key(&self) -> bool {
+        let mut keys = self.keys.iter();
+        keys.any(|key| key.token_use == TokenUse::Day)
+    }
+
+    /// Number, use and fingerprint of each key, in words: as `key-service keys show` has them.
+    #[cfg(feature = "cli")]
+    pub(crate) fn described(&self) -> impl Iterator<Item = String> {
+        self.keys.iter().map(|key| {
+            let fingerprint = key.key.public_key().fingerprint();
+            format!(
+                "key {} ({}): {fingerprint}",
+                key.number,
+                key.token_use.name()
+            )
+        })
     }
 
     /// Ids of all keys, sorted.

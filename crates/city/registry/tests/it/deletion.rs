@@ -105,5 +105,7 @@ async fn pseudonyms_that_are_kept_apart_are_several_persons() {
     assert_eq!(deleted.facts(), 2);
     let stats = reader.stats().await.unwrap();
     assert_eq!((stats.subjects, stats.conflicts), (0, 0));
+    assert_eq!(stats.deleted["test"], 2);
+    assert!(stats.withdrawn.is_empty(), "no clinic took anything back");
     world.registry.close().await;
 }

@@ -6,6 +6,7 @@ mod audit;
 mod certificates;
 mod consume;
 mod deletion;
+mod dummies;
 mod duties;
 mod encrypted;
 mod hostile;

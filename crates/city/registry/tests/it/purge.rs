@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use auditor::{Asked, Joined, join};
 use chrono::NaiveDate;
+use clock::Clock as _;
 use contract::{Event, OwnerToken, Pseudonym, RefusalReason, Scheme, SealedBatch, Subject};
 use escrow::{Account, AuditorKey, BatchName, Entry, RecordList, Writer};
 use registry::passes::Publication;
@@ -222,6 +223,43 @@ async fn every_forged_fact_goes_and_not_one_honest() {
         let again = city.purge(&list, false).await;
         assert_eq!((again.already_purged, again.persons), (3, 0));
         assert_eq!(city.facts().await, after);
+    }
+}
+
+#[tokio::test]
+async fn no_permission_brings_the_records_of_a_deleted_person_back() {
+    let (_postgres, cities) = cities().await;
+    for mut city in cities {
+        let stated = [
+            asserted(1, 1, 1, negative("2021-06-30")),
+            asserted(2, 1, 2, negative("2021-06-30")),
+        ];
+        city.send("clinic", &stated).await;
+        let list = city.opened(&["clinic"]).list;
+        let now = city.world.clock.now();
+        let reader = city.world.registry.reader().clone();
+        let person = [pseudonym(Scheme::Snils, 1)];
+        let deleted = reader.delete_persons(&person, false, now).await.unwrap();
+        assert_eq!(deleted.facts(), 1);
+        // The account that stated them turns out to be compromised, and is mended.
+        let purged = city.purge(&list, false).await;
+        assert_eq!(purged.withdrawn.values().sum::<usize>(), 1);
+        assert_eq!(purged.already_purged, 1, "the deleted one");
+        assert_eq!(
+            reader.permit(&list).await.unwrap(),
+            1,
+            "of the other person"
+        );
+        let again = [
+            asserted(1, 2, 1, negative("2021-06-30")),
+            asserted(2, 2, 2, negative("2021-06-30")),
+        ];
+        city.send("mended", &again).await;
+        assert_eq!(city.facts().await.len(), 1);
+        assert_eq!(city.refused(RefusalReason::Purged).await, 1);
+        let stats = reader.stats().await.unwrap();
+        assert_eq!(stats.deleted["test"], 1);
+        assert!(stats.purged.is_empty() && stats.withdrawn.is_empty());
     }
 }
 
@@ -463,7 +501,10 @@ async fn the_program_lays_down_purges_and_permits() {
             "would be withdrawn (nothing was changed): 1",
         ),
         (vec!["purge", "list"], "facts withdrawn: 1"),
-        (vec!["purge", "list"], "records purged before: 1"),
+        (
+            vec!["purge", "list"],
+            "records purged before, or of a deleted person: 1",
+        ),
         (vec!["purge", "list", "--json"], "\"already_purged\": 1"),
         (
             vec!["purge", "list", "--permit"],

@@ -41,6 +41,8 @@ async fn expired_facts_sent_again_change_nothing_and_probes_agree() {
     assert_eq!(reader.expire(false, now).await.unwrap().all(), 0);
     let stats = reader.stats().await.unwrap();
     assert_eq!((stats.asserted["test"], stats.subjects), (1, 1));
+    assert_eq!(stats.expired["test"], 1);
+    assert!(stats.withdrawn.is_empty(), "no clinic took anything back");
 
     let again = world.send(std::slice::from_ref(&old)).await;
     let corrected = world.send(&[test(1, 2, "2021-05-27")]).await;

@@ -152,6 +152,34 @@ async fn a_compromised_clinic_gets_no_more_batches_applied_than_it_has_tokens() 
 }
 
 #[tokio::test]
+async fn a_batch_without_an_event_spends_its_token_too() {
+    let issuer = TokenKey::generate();
+    let days = TokenKey::generate();
+    let mut world =
+        World::set_up(|reader| reader.verify_by(token_keys(&issuer, &days, true))).await;
+    world.answers().await;
+    let tokens = issue(&issuer, TokenUse::Batch);
+    let empty = wire::encode(&[]);
+    let dummy = world.send_with_tokens(&empty, &with(tokens[0])).await;
+    let without = world.send_encoded(&empty).await;
+    world.registry.drain().await.unwrap();
+    let copied = world.send_with_tokens(&stating(1), &with(tokens[0])).await;
+    let honest = world.send_with_tokens(&stating(2), &with(tokens[1])).await;
+    world.registry.drain().await.unwrap();
+    let told = world.answers().await;
+    for sent in [&dummy, &without] {
+        let Some(Answer::Stored(answer)) = answer(&told, sent) else {
+            panic!("it is answered like any other");
+        };
+        assert_eq!((answer.accepted, answer.refused.len()), (0, 0));
+    }
+    assert!(is_refused(&told, &copied) && !is_refused(&told, &honest));
+    let stats = world.registry.reader().stats().await.unwrap();
+    assert_eq!((stats.subjects, stats.asserted["vaccination"]), (1, 1));
+    world.registry.close().await;
+}
+
+#[tokio::test]
 async fn tokens_of_a_key_that_was_taken_away_change_nothing() {
     let issuer = TokenKey::generate();
     let days = TokenKey::generate();

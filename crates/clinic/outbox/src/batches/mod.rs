@@ -3,6 +3,7 @@
 mod backlog;
 mod batch_size;
 mod beacon;
+mod dummies;
 mod leases;
 mod new_batch;
 mod new_event;

@@ -48,7 +48,7 @@ pub(crate) async fn store_batches(
 ) -> Result<(), OutboxError> {
     let now_ms = to_ms(now);
     for new in batches {
-        new.tokens.note_written();
+        new.tokens.note_leaves();
     }
     for batches in batches.chunks(MAX_STATEMENT_BATCHES) {
         let mut rows = QueryBuilder::new(

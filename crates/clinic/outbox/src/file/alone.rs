@@ -6,9 +6,8 @@ use std::path::Path;
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::connect::{check_schema, open_writer};
+use super::connect::open_alone;
 use super::error::OutboxError;
-use super::lock::LockFile;
 
 /// Refuses a state that another gateway was found to run on a copy of.
 ///
@@ -32,18 +31,13 @@ pub(crate) async fn check_alone(connection: &mut SqliteConnection) -> Result<(),
 /// # Errors
 /// [`OutboxError::Missing`], [`OutboxError::Locked`], and the errors of opening.
 pub async fn accept_state(path: &Path, owner: &str) -> Result<bool, OutboxError> {
-    match check_schema(path).await {
-        Ok(()) | Err(OutboxError::OlderSchema { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let _lock = LockFile::acquire(path, owner, None)?;
-    let mut connection = open_writer(path).await?;
+    let mut alone = open_alone(path, owner).await?;
     let cleared = sqlx::query(
         "UPDATE beacon SET other_at_ms = NULL, other_generation = NULL, risen_at_ms = NULL, \
          raises = 0 WHERE other_at_ms IS NOT NULL",
     )
-    .execute(&mut connection)
+    .execute(&mut alone.connection)
     .await?;
-    connection.close().await?;
+    alone.connection.close().await?;
     Ok(cleared.rows_affected() > 0)
 }

@@ -9,8 +9,10 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _};
+use state_folder::FileLock;
 
 use super::error::OutboxError;
+use super::lock::acquire_lock;
 use super::paths::folder_of;
 use super::schema;
 
@@ -112,6 +114,29 @@ pub(crate) async fn open_writer(path: &Path) -> Result<SqliteConnection, OutboxE
     }
     schema::migrate(&mut connection, &schema::MIGRATIONS).await?;
     Ok(connection)
+}
+
+/// Outbox that no other process writes to meanwhile.
+pub(super) struct Alone {
+    _lock: FileLock,
+    pub(super) connection: SqliteConnection,
+}
+
+/// Takes the lock of an outbox that is there, and opens the writing connection. `owner` is shown to
+/// whoever finds the outbox locked.
+///
+/// # Errors
+/// [`OutboxError::Missing`], [`OutboxError::Locked`] and the errors of opening.
+pub(super) async fn open_alone(path: &Path, owner: &str) -> Result<Alone, OutboxError> {
+    match check_schema(path).await {
+        Ok(()) | Err(OutboxError::OlderSchema { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let lock = acquire_lock(path, owner, None)?;
+    Ok(Alone {
+        _lock: lock,
+        connection: open_writer(path).await?,
+    })
 }
 
 async fn check_sqlite(connection: &mut SqliteConnection) -> Result<(), OutboxError> {

@@ -117,7 +117,9 @@ pub enum OutboxError {
         "facts were sent under the pseudonym key of epoch {epoch} with the fingerprint {pinned}, \
          and here that epoch has {given}: put the right key ring, or the right keys of the key \
          services, back. Under another key facts would go out under other names. If this key is \
-         the city's and the old one was wrong, stop the gateway and run `clinic-gateway keys accept`"
+         the city's and the old one was wrong, stop the gateway and run `clinic-gateway keys \
+         accept`; if the key services have refreshed their shares, `clinic-gateway keys refreshed \
+         --before` with the configuration as it was"
     )]
     OtherPseudonymKey {
         /// Epoch of both keys.

@@ -7,9 +7,8 @@ use contract::{Epoch, Suite};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 
-use super::connect::{check_schema, open_writer};
+use super::connect::open_alone;
 use super::error::OutboxError;
-use super::lock::LockFile;
 
 /// Fingerprints of a gateway's keys, none of which tells anything of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,13 +68,8 @@ pub async fn accept_pseudonym_keys(
     owner: &str,
     keys: &KeyFingerprints,
 ) -> Result<(), OutboxError> {
-    match check_schema(path).await {
-        Ok(()) | Err(OutboxError::OlderSchema { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let _lock = LockFile::acquire(path, owner, None)?;
-    let mut connection = open_writer(path).await?;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut alone = open_alone(path, owner).await?;
+    let mut transaction = alone.connection.begin_with("BEGIN IMMEDIATE").await?;
     let pinned = read(&mut transaction, keys.suite).await?;
     pinned.compare_record(keys)?;
     sqlx::query("DELETE FROM pseudonym_key")
@@ -83,7 +77,36 @@ pub async fn accept_pseudonym_keys(
         .await?;
     insert(&mut transaction, keys).await?;
     transaction.commit().await?;
-    Ok(connection.close().await?)
+    Ok(alone.connection.close().await?)
+}
+
+/// Writes the fingerprints of refreshed pseudonym keys down in the place of those `before`, under
+/// which the outbox at `path` has worked; whoever calls has made sure that both make the same
+/// pseudonyms. Other epochs are remembered as they are. `owner` is shown to whoever finds the
+/// outbox locked.
+///
+/// # Errors
+/// Errors of [`accept_pseudonym_keys`]; [`OutboxError::OtherPseudonymKey`] and the like where the
+/// outbox has not worked under the keys `before`.
+pub async fn refresh_pseudonym_keys(
+    path: &Path,
+    owner: &str,
+    before: &KeyFingerprints,
+    keys: &KeyFingerprints,
+) -> Result<(), OutboxError> {
+    let mut alone = open_alone(path, owner).await?;
+    let mut transaction = alone.connection.begin_with("BEGIN IMMEDIATE").await?;
+    compare_keys(&mut transaction, before).await?;
+    for (epoch, _) in &keys.pseudonym {
+        sqlx::query("DELETE FROM pseudonym_key WHERE suite = ?1 AND epoch = ?2")
+            .bind(keys.suite.as_str())
+            .bind(epoch)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    insert(&mut transaction, keys).await?;
+    transaction.commit().await?;
+    Ok(alone.connection.close().await?)
 }
 
 async fn read(connection: &mut SqliteConnection, suite: Suite) -> Result<Pinned, OutboxError> {

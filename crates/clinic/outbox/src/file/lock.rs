@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
+use state_folder::{FileLock, NotLocked};
 
 use super::error::OutboxError;
 use super::paths::{FILE_MODE, sibling_path};
 
+/// What the disk's failures were at.
+const LOCKING: &str = "asking for the outbox's lock";
 /// Longest name of an owner that is read, in bytes.
 const MAX_OWNER_BYTES: u64 = 80;
 
@@ -43,79 +46,69 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Lock that is held as long as the process owns the outbox; the operating system releases it when
-/// the process ends, however.
-#[derive(Debug)]
-pub(crate) struct LockFile {
-    file: File,
-}
-
-/// Gives the lock back at once. Closing the file alone would leave it taken while a child process
-/// that is just being started still has its copy of the file.
-impl Drop for LockFile {
-    fn drop(&mut self) {
-        // The file is closed next, which gives it back too.
-        let _given_back = self.file.unlock();
-    }
-}
-
-impl LockFile {
-    /// Takes the lock at `<outbox>.lock` at once. The file itself is never deleted: another process
-    /// may just be opening it.
-    ///
-    /// # Errors
-    /// [`OutboxError::Locked`] with the name of the owner, [`OutboxError::NoFolder`], and the
-    /// disk's failures.
-    pub(crate) fn acquire(
-        outbox: &Path,
-        owner: &str,
-        now: Option<DateTime<Utc>>,
-    ) -> Result<Self, OutboxError> {
-        let what = "opening the outbox's lock file";
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(FILE_MODE)
-            .open(sibling_path(outbox, ".lock"))
-            .map_err(|error| match error.kind() {
-                // A file that is made lacks nothing but its folder.
-                ErrorKind::NotFound => OutboxError::NoFolder,
-                _ => OutboxError::io(what, &error),
-            })?;
-        match try_lock(&file) {
-            Ok(()) => {
-                let since = now.map_or_else(String::new, |now| {
-                    format!(", since {}", now.to_rfc3339_opts(SecondsFormat::Secs, true))
-                });
-                let note = format!("{owner}, process {}{since}", std::process::id());
-                file.set_len(0)
-                    .and_then(|()| file.write_all(note.as_bytes()))
-                    .map_err(|error| OutboxError::io("writing the outbox's lock file", &error))?;
-                Ok(Self { file })
-            }
-            Err(TryLockError::WouldBlock) => Err(OutboxError::Locked {
-                owner: read_owner(&mut file),
-            }),
-            Err(TryLockError::Error(error)) => Err(OutboxError::io(what, &error)),
-        }
-    }
+/// Takes the lock at `<outbox>.lock` at once; it is held as long as the process owns the outbox. The
+/// file itself is never deleted: another process may just be opening it.
+///
+/// # Errors
+/// [`OutboxError::Locked`] with the name of the owner, [`OutboxError::NoFolder`], and the
+/// disk's failures.
+pub(crate) fn acquire_lock(
+    outbox: &Path,
+    owner: &str,
+    now: Option<DateTime<Utc>>,
+) -> Result<FileLock, OutboxError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(sibling_path(outbox, ".lock"))
+        .map_err(|error| match error.kind() {
+            // A file that is made lacks nothing but its folder.
+            ErrorKind::NotFound => OutboxError::NoFolder,
+            _ => OutboxError::io("opening the outbox's lock file", &error),
+        })?;
+    let mut lock = take(file)?;
+    let since = now.map_or_else(String::new, |now| {
+        format!(", since {}", now.to_rfc3339_opts(SecondsFormat::Secs, true))
+    });
+    let note = format!("{owner}, process {}{since}", std::process::id());
+    let file = lock.file_mut();
+    file.set_len(0)
+        .and_then(|()| file.write_all(note.as_bytes()))
+        .map_err(|error| OutboxError::io("writing the outbox's lock file", &error))?;
+    Ok(lock)
 }
 
 /// Takes the lock. Whoever asks for the owner holds it too, shared, for a moment: that is waited
 /// out.
-fn try_lock(file: &File) -> Result<(), TryLockError> {
+fn take(mut file: File) -> Result<FileLock, OutboxError> {
     for _ in 0..MAX_TRIES {
-        let taken = file.try_lock();
-        if !matches!(taken, Err(TryLockError::WouldBlock)) || file.try_lock_shared().is_err() {
-            return taken;
-        }
+        let by_others = match FileLock::try_exclusive(file) {
+            Ok(lock) => return Ok(lock),
+            Err(refused) if !refused.is_held() => return Err(refusal(refused)),
+            Err(refused) => FileLock::try_shared(refused.file).map_err(refusal)?,
+        };
         // Held on to, it would keep another one that waits from it.
-        file.unlock().map_err(TryLockError::Error)?;
+        file = by_others
+            .give_back()
+            .map_err(|error| OutboxError::io(LOCKING, &error))?;
         std::thread::sleep(TRY_PAUSE);
     }
-    Err(TryLockError::WouldBlock)
+    Err(refusal(NotLocked {
+        file,
+        error: TryLockError::WouldBlock,
+    }))
+}
+
+fn refusal(refused: NotLocked) -> OutboxError {
+    match refused.error {
+        TryLockError::WouldBlock => OutboxError::Locked {
+            owner: read_owner(refused.file),
+        },
+        TryLockError::Error(error) => OutboxError::io(LOCKING, &error),
+    }
 }
 
 /// Returns the process that holds the outbox at `path`, or `None` if none does.
@@ -123,21 +116,18 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
 /// # Errors
 /// The disk's failures.
 pub fn owner(outbox: &Path) -> Result<Option<Owner>, OutboxError> {
-    let mut file = match File::open(sibling_path(outbox, ".lock")) {
+    let file = match File::open(sibling_path(outbox, ".lock")) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(OutboxError::io("opening the outbox's lock file", &error)),
     };
-    match file.try_lock_shared() {
-        Ok(()) => {
-            // Closing the file alone would leave a child process that is just being started with it.
-            let _given_back = file.unlock();
-            Ok(None)
-        }
-        Err(TryLockError::WouldBlock) => Ok(Some(parse(&read_owner(&mut file)))),
-        Err(TryLockError::Error(error)) => {
-            Err(OutboxError::io("asking for the outbox's lock", &error))
-        }
+    match FileLock::try_shared(file) {
+        Ok(_) => Ok(None),
+        Err(NotLocked {
+            file,
+            error: TryLockError::WouldBlock,
+        }) => Ok(Some(parse(&read_owner(file)))),
+        Err(refused) => Err(refusal(refused)),
     }
 }
 
@@ -153,7 +143,7 @@ fn parse(note: &str) -> Owner {
 }
 
 /// Reads the name that the owner wrote: printable and short, whatever the file really holds.
-fn read_owner(file: &mut File) -> String {
+fn read_owner(file: File) -> String {
     let mut text = String::new();
     let read = file.take(MAX_OWNER_BYTES).read_to_string(&mut text);
     let printable = |character: char| character.is_ascii_graphic() || character == ' ';
@@ -173,10 +163,8 @@ mod tests {
         let outbox = folder.path().join("outbox.db");
         let now = Some("2021-07-01T09:00:00.5Z".parse().unwrap());
         assert_eq!(owner(&outbox).unwrap(), None);
-        let first = LockFile::acquire(&outbox, "run", now).unwrap();
-        let refused = LockFile::acquire(&outbox, "sync", now)
-            .unwrap_err()
-            .to_string();
+        let first = acquire_lock(&outbox, "run", now).unwrap();
+        let refused = acquire_lock(&outbox, "sync", now).unwrap_err().to_string();
         assert!(
             refused.contains(&format!("run, process {}", std::process::id())),
             "{refused}"
@@ -189,19 +177,19 @@ mod tests {
         assert_eq!(owner(&outbox).unwrap(), Some(expected));
         drop(first);
         assert_eq!(owner(&outbox).unwrap(), None, "it has ended");
-        LockFile::acquire(&outbox, "sync", now).unwrap();
+        acquire_lock(&outbox, "sync", now).unwrap();
     }
 
     #[test]
     fn a_child_that_is_just_being_started_does_not_keep_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let outbox = folder.path().join("outbox.db");
-        let first = LockFile::acquire(&outbox, "sync", None).unwrap();
+        let first = acquire_lock(&outbox, "sync", None).unwrap();
         // What a child has between fork and exec: another descriptor of the same open file.
-        let of_child = first.file.try_clone().unwrap();
-        LockFile::acquire(&outbox, "sync", None).unwrap_err();
+        let of_child = first.file().try_clone().unwrap();
+        acquire_lock(&outbox, "sync", None).unwrap_err();
         drop(first);
-        LockFile::acquire(&outbox, "sync", None).unwrap();
+        acquire_lock(&outbox, "sync", None).unwrap();
         drop(of_child);
     }
 
@@ -209,7 +197,7 @@ mod tests {
     fn a_folder_that_is_not_there_is_told_as_such() {
         let folder = tempfile::tempdir().unwrap();
         let outbox = folder.path().join("state/outbox.db");
-        let refused = LockFile::acquire(&outbox, "run", None).unwrap_err();
+        let refused = acquire_lock(&outbox, "run", None).unwrap_err();
         assert!(matches!(refused, OutboxError::NoFolder), "{refused}");
         assert!(!refused.is_retryable(), "somebody has to make it");
         assert_eq!(owner(&outbox).unwrap(), None);
@@ -220,7 +208,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outbox = folder.path().join("outbox.db");
         let now = Some("2021-07-01T09:00:00Z".parse().unwrap());
-        drop(LockFile::acquire(&outbox, "run", now).unwrap());
+        drop(acquire_lock(&outbox, "run", now).unwrap());
         let asked = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -230,7 +218,7 @@ mod tests {
                 asked.store(true, std::sync::atomic::Ordering::Relaxed);
             });
             while !asked.load(std::sync::atomic::Ordering::Relaxed) {
-                drop(LockFile::acquire(&outbox, "run", now).unwrap());
+                drop(acquire_lock(&outbox, "run", now).unwrap());
             }
         });
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use contract::{AnswerKey, BatchId, Verdict};
+use contract::{AnswerKey, BatchId, SealedBatch, Verdict};
 
 use self::subjects::Subjects;
 use crate::batches::{
@@ -19,7 +19,8 @@ use crate::batches::{
 };
 use crate::feeds::{ChangeNotice, RunOutcome};
 use crate::file::{
-    Database, LockFile, OutboxError, check_alone, create_private, open_writer, pin_keys, run_to_end,
+    Database, OutboxError, acquire_lock, check_alone, create_private, open_writer, pin_keys,
+    run_to_end,
 };
 use crate::operator::OutboxReader;
 use crate::options::OutboxOptions;
@@ -49,7 +50,7 @@ impl Outbox {
         now: DateTime<Utc>,
     ) -> Result<Self, OutboxError> {
         options.check()?;
-        let lock = LockFile::acquire(path, options.owner, Some(now))?;
+        let lock = acquire_lock(path, options.owner, Some(now))?;
         create_private(path)?;
         let mut connection = open_writer(path).await?;
         check_alone(&mut connection).await?;
@@ -351,6 +352,17 @@ impl Outbox {
         lease_for: Duration,
     ) -> Result<Vec<Leased>, OutboxError> {
         self.subjects.leases.lease(max, now, lease_for).await
+    }
+
+    /// Seals up to `most` dummies: batches without an event, of the smallest padded size, by which
+    /// a slot with facts looks like one without. There are fewer where batches carry tokens and
+    /// facts may need those that are left. Nothing is written down of them: whoever sends them
+    /// sends each once, and its receipt is unknown here as another gateway's is.
+    ///
+    /// # Errors
+    /// [`OutboxError::Seal`].
+    pub async fn seal_dummies(&self, most: usize) -> Result<Vec<SealedBatch>, OutboxError> {
+        self.subjects.sealing.seal_dummies(most).await
     }
 
     /// Makes every batch due that the broker has and whose receipt has not come, and returns their

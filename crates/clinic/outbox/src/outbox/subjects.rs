@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::batches::{BatchReceipts, Beacons, Capacity, Leases, ReceiptRules, Sealing};
 use crate::dead_letters::DeadLetters;
 use crate::feeds::Feeds;
-use crate::file::{Database, LockFile};
+use state_folder::FileLock;
+
+use crate::file::Database;
 use crate::operator::{Links, OutboxReader, Reconciliations, Requests, Retries};
 use crate::options::OutboxOptions;
 use crate::page::Pages;
@@ -23,6 +25,7 @@ pub(super) struct Subjects {
     pub(super) feeds: Feeds,
     pub(super) links: Links,
     pub(super) pages: Pages,
+    pub(super) sealing: Arc<Sealing>,
     pub(super) leases: Leases,
     pub(super) receipts: BatchReceipts,
     pub(super) beacons: Arc<Beacons>,
@@ -36,7 +39,7 @@ pub(super) struct Subjects {
     pub(super) records: Arc<Records>,
     pub(super) withdrawals: Arc<Withdrawals>,
     /// Last, so that it is released last.
-    _lock: LockFile,
+    _lock: FileLock,
 }
 
 impl Subjects {
@@ -45,7 +48,7 @@ impl Subjects {
         versions: &Arc<Versions>,
         records: &Arc<Records>,
         options: &OutboxOptions,
-        lock: LockFile,
+        lock: FileLock,
     ) -> Self {
         let foundation = Foundation::new(database, versions, records, options);
         let database = || Arc::clone(database);
@@ -61,6 +64,7 @@ impl Subjects {
             feeds: Feeds::new(database()),
             links: Links::new(database()),
             pages: Pages::new(database(), records(), versions(), sealing(), capacity()),
+            sealing: sealing(),
             leases: Leases::new(database(), ReceiptRules::of(options)),
             receipts: foundation.receipts(&beacons),
             beacons,

@@ -105,6 +105,34 @@ async fn a_rotation_needs_no_word_and_a_closed_epoch_is_remembered() {
 }
 
 #[tokio::test]
+async fn refreshed_keys_stand_in_the_place_of_those_before_and_of_no_others() {
+    let place = Place::new();
+    let both = keys("aaaa0001", &[(1, "11110001"), (2, "22220002")]);
+    place.open_under(&both).await.unwrap();
+    let old = keys("aaaa0001", &[(2, "22220002")]);
+    let new = keys("aaaa0001", &[(2, "33330003")]);
+    let refresh = async |before: &KeyFingerprints, after: &KeyFingerprints| {
+        outbox::refresh_pseudonym_keys(&place.path, "keys refreshed", before, after).await
+    };
+    let unknown = keys("aaaa0001", &[(2, "44440004")]);
+    let refused = refresh(&unknown, &new).await;
+    assert!(matches!(
+        refused,
+        Err(OutboxError::OtherPseudonymKey { .. })
+    ));
+    let other_record = keys("bbbb0002", &[(2, "22220002")]);
+    let refused = refresh(&other_record, &new).await;
+    assert!(matches!(refused, Err(OutboxError::OtherRecordKey { .. })));
+    refresh(&old, &new).await.unwrap();
+    place.refused_under(&old).await;
+    place.open_under(&new).await.unwrap();
+    let reopened = keys("aaaa0001", &[(1, "99990009"), (2, "33330003")]);
+    place.refused_under(&reopened).await;
+    let as_before = keys("aaaa0001", &[(1, "11110001"), (2, "33330003")]);
+    place.open_under(&as_before).await.unwrap();
+}
+
+#[tokio::test]
 async fn keys_of_which_none_is_known_are_refused() {
     let place = Place::new();
     let right = keys("aaaa0001", &[(1, "11110001")]);

@@ -1,5 +1,5 @@
 //! The publishing side as its callers see it: one task behind a bounded channel, started at the
-//! first publish.
+//! first publish if not before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,6 +125,11 @@ impl PublishLink {
                 stop.abort();
             }
         }
+    }
+
+    /// Begins to connect, unless that has begun before or the link is closed.
+    pub(super) fn start(&self) {
+        drop(self.requests());
     }
 
     fn requests(&self) -> Result<mpsc::Sender<PublishRequest>, BrokerError> {

@@ -42,6 +42,10 @@ impl Publisher for AmqpPublisher {
         fault::check(Point::BrokerConfirmed)
     }
 
+    fn connect(&self) {
+        self.link.start();
+    }
+
     fn window(&self) -> usize {
         self.link.window()
     }

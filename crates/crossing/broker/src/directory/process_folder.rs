@@ -97,7 +97,8 @@ impl ProcessFolder {
             }
             let lock = open_regular(&entry.path(), OpenOptions::new().read(true));
             let shared = lock.map(FileLock::try_shared);
-            live += u64::from(matches!(shared, Ok(Err(TryLockError::WouldBlock))));
+            live +=
+                u64::from(shared.is_ok_and(|taken| taken.is_err_and(|refused| refused.is_held())));
         }
         Ok(live)
     }
@@ -134,8 +135,12 @@ impl Drop for ProcessFolder {
 fn take_lock(file: File, path: &Path) -> io::Result<Option<FileLock>> {
     let lock = match FileLock::try_exclusive(file) {
         Ok(lock) => lock,
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error),
+        Err(refused) => {
+            return match refused.error {
+                TryLockError::WouldBlock => Ok(None),
+                TryLockError::Error(error) => Err(error),
+            };
+        }
     };
     let ours = lock.file().metadata()?;
     match fs::metadata(path) {

@@ -61,6 +61,9 @@ impl Publisher for DirectoryPublisher {
         .await
     }
 
+    /// Nothing is to be connected to.
+    fn connect(&self) {}
+
     fn window(&self) -> usize {
         self.window
     }

@@ -527,6 +527,20 @@ async fn impatient_callers_get_connected_all_the_same(broker: &RabbitMq) {
     consumer.close().await;
 }
 
+#[tokio::test]
+async fn a_publisher_tells_that_its_broker_is_away_before_anything_is_published() {
+    let port = testbed::ports::free_port();
+    let config = QueueConfig::Amqp(at(&RabbitMq::url_on(port)));
+    let publisher = broker::publisher(&config, base()).unwrap();
+    assert_eq!(publisher.state(), QueueState::Idle);
+    publisher.connect();
+    until("the broker is known to be away", async || {
+        (publisher.state() == QueueState::Down).then_some(())
+    })
+    .await;
+    publisher.close().await;
+}
+
 async fn messages_and_connections_name_nobody(broker: &RabbitMq) {
     let proxy = TcpProxy::start(broker.port()).await.unwrap();
     let config = QueueConfig::Amqp(at(&RabbitMq::url_on(proxy.port())));

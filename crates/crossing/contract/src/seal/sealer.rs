@@ -82,8 +82,8 @@ impl Sealer {
         }
     }
 
-    /// Encodes, compresses and seals events (1 to [`wire::MAX_EVENTS`]) as one batch; with it the
-    /// key under which the registry will answer.
+    /// Encodes, compresses and seals events, at most [`wire::MAX_EVENTS`], as one batch; with it
+    /// the key under which the registry will answer.
     ///
     /// # Errors
     /// [`SealError::TooLarge`].
@@ -91,8 +91,8 @@ impl Sealer {
         self.compress(events)?.seal()
     }
 
-    /// Encodes and compresses events (1 to [`wire::MAX_EVENTS`]), to see how far they fill a padded
-    /// size.
+    /// Encodes and compresses events, at most [`wire::MAX_EVENTS`], to see how far they fill a
+    /// padded size; none, for a dummy.
     ///
     /// # Errors
     /// [`SealError::TooLarge`], if they are beyond [`MAX_ENCODED_BYTES`] when encoded.

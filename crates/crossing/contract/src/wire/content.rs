@@ -15,7 +15,8 @@ pub enum Message {
     Probe(Vec<Probed>),
 }
 
-/// Encodes events (1 to [`MAX_EVENTS`](super::MAX_EVENTS)) as one CloudEvents JSON batch.
+/// Encodes events, at most [`MAX_EVENTS`](super::MAX_EVENTS), as one CloudEvents JSON batch; one of
+/// none is a dummy.
 #[must_use]
 pub fn encode(events: &[Event]) -> Vec<u8> {
     let mut out = Vec::new();

@@ -1,24 +1,25 @@
-//! Key services of two operators, in this process and on loopback ports, as strong mode has them.
+//! Key services of two operators and an issuer of tokens, in this process and on loopback ports, as
+//! strong mode has them.
 
 mod audit_log;
+mod issuer;
+mod running;
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
 use clock::{Clock, ManualClock};
 use key_client::{KeyClient, KeyServicesConfig};
-use key_service::{Config, KeyService, open_door, serve};
 use oprf::{Factor, PublicKey, ServiceKey};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use toml::{Table, Value};
 
-use crate::files::{cannot, make_private_folder, write_secret};
+use crate::files::{make_private_folder, write_secret};
 
 pub(crate) use audit_log::{Seen, seen};
+pub(crate) use issuer::{DAILY_TOKENS, TokenIssuer};
+use running::{LOOPBACK, Running};
 
 /// Most elements that each key service evaluates in a UTC day. Without TLS all programs of a machine
 /// are one client to it, so that this is for both clinics and the portal together.
@@ -36,16 +37,15 @@ const KEY_NUMBER: u16 = 1;
 /// Number that the second key service gives its next key.
 const NEXT_KEY_NUMBER: u16 = 2;
 
-/// Any free port of this machine.
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-/// The city's key services.
+/// The city's key services, and its issuer of tokens.
 pub(crate) struct Operators {
     /// Service that is asked first.
     pub first: Operator,
     /// Service that is asked second.
     pub second: Operator,
-    /// Time of the key services. It stands still, so that no midnight comes unasked.
+    /// Issuer of the clinics' tokens.
+    pub issuer: TokenIssuer,
+    /// Time of all of them. It stands still, so that no midnight comes unasked.
     clock: Arc<ManualClock>,
 }
 
@@ -66,16 +66,14 @@ struct NextKey {
     is_there: bool,
 }
 
-/// Service that answers.
-struct Running {
-    service: Arc<KeyService>,
-    stop: CancellationToken,
-    serving: JoinHandle<()>,
-}
-
 impl Operators {
-    /// Makes two key services in folders of their own and starts them.
-    pub(crate) async fn start(folder: &Path, now: DateTime<Utc>) -> Result<Self, String> {
+    /// Makes two key services and an issuer for these clinics in folders of their own, and starts
+    /// them.
+    pub(crate) async fn start(
+        folder: &Path,
+        clinics: &[&'static str],
+        now: DateTime<Utc>,
+    ) -> Result<Self, String> {
         let clock = Arc::new(ManualClock::at(now));
         let mut first = Operator::new(folder.join("key-service-1"), LOOPBACK)?;
         first.start(&clock).await?;
@@ -85,9 +83,11 @@ impl Operators {
             key: ServiceKey::generate(),
             is_there: false,
         });
+        let issuer = TokenIssuer::start(folder.join("token-issuer"), clinics, &clock).await?;
         Ok(Self {
             first,
             second,
+            issuer,
             clock,
         })
     }
@@ -162,7 +162,7 @@ impl Operators {
         Ok(impostor)
     }
 
-    /// Lets the next UTC day begin at both services.
+    /// Lets the next UTC day begin at all of them.
     pub(crate) fn begin_next_day(&self) -> DateTime<Utc> {
         let today = self.clock.now().date_naive();
         let next = today.checked_add_days(Days::new(1)).unwrap_or(today);
@@ -171,10 +171,11 @@ impl Operators {
         midnight
     }
 
-    /// Stops both services, which write what they have counted.
+    /// Stops all of them, and each writes what it has counted.
     pub(crate) async fn stop(&mut self) -> Result<(), String> {
         self.first.stop().await?;
-        self.second.stop().await
+        self.second.stop().await?;
+        self.issuer.stop().await
     }
 }
 
@@ -195,39 +196,20 @@ impl Operator {
 
     /// Starts the service, with the counts and the audit log that it left.
     async fn start(&mut self, clock: &Arc<ManualClock>) -> Result<(), String> {
-        let mut config: Config =
-            toml::from_str(&self.config_text()).map_err(|error| format!("key service: {error}"))?;
-        if let Some((what, help)) = config.mistake() {
-            return Err(format!("key service: {what}; {help}"));
-        }
-        let door = open_door(&config.service, &self.folder).await;
-        let door = door.map_err(|error| error.to_string())?;
-        self.address = door.address();
-        config.service.listen = self.address;
-        // With its port, for whoever keeps the folder.
-        let path = self.folder.join("key-service.toml");
-        fs::write(&path, self.config_text()).map_err(|error| cannot(&path, &error))?;
-        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
-        let service = KeyService::open(&config, &self.folder, clock);
-        let service = service.map_err(|error| error.to_string())?;
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(door, Arc::clone(&service), stop.clone()));
-        self.running = Some(Running {
-            service,
-            stop,
-            serving,
-        });
+        let text = |address| self.config_text(address);
+        let file = "key-service.toml";
+        let running = Running::start(&self.folder, file, self.address, text, clock).await?;
+        self.address = running.address();
+        self.running = Some(running);
         Ok(())
     }
 
     /// Stops the service; it writes what it has counted.
     pub(crate) async fn stop(&mut self) -> Result<(), String> {
-        let Some(running) = self.running.take() else {
-            return Ok(());
-        };
-        running.stop.cancel();
-        running.serving.await.map_err(|error| error.to_string())?;
-        running.service.stop().map_err(|error| error.to_string())
+        match self.running.take() {
+            Some(running) => running.stop().await,
+            None => Ok(()),
+        }
     }
 
     /// Address of the service.
@@ -245,7 +227,7 @@ impl Operator {
         seen(&self.folder.join("audit"))
     }
 
-    fn config_text(&self) -> String {
+    fn config_text(&self, address: SocketAddr) -> String {
         let mut numbers = vec![KEY_NUMBER];
         if self.next.as_ref().is_some_and(|next| next.is_there) {
             numbers.push(NEXT_KEY_NUMBER);
@@ -254,9 +236,8 @@ impl Operator {
             format!("[[keys]]\nnumber = {number}\nkey = {{ file = \"key-{number}.key\" }}\n\n")
         });
         format!(
-            "[service]\nlisten = \"{}\"\n\n{}[[clients]]\nname = \"this-machine\"\ndaily_ceiling \
-             = {DAILY_CEILING}\n",
-            self.address,
+            "[service]\nlisten = \"{address}\"\n\n{}[[clients]]\nname = \"this-machine\"\n\
+             daily_ceiling = {DAILY_CEILING}\n",
             keys.collect::<String>()
         )
     }

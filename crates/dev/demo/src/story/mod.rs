@@ -4,6 +4,7 @@
 mod compromised;
 mod rotation;
 mod strong;
+mod tokens;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,8 @@ pub(crate) async fn play(arguments: &Arguments) -> Result<(), String> {
     story.comparison().await?;
     let city = story.passes(arguments).await?;
     if arguments.strong {
+        story.signs_of_life().await?;
+        story.stolen_tokens().await?;
         story.thief(&city).await?;
         story.meeting(&city).await?;
         story.break_in(&city).await?;

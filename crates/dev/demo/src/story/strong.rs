@@ -6,8 +6,8 @@ use key_client::KeyClient;
 use oprf::SIZES;
 
 use super::{Story, expect};
-use crate::citizens::{City, EMPLOYEE, EMPLOYEES_NUMBER, PATIENT_OF_BOTH, today};
-use crate::operators::{DAILY_CEILING, Operator, Seen};
+use crate::citizens::{City, EMPLOYEE, EMPLOYEES_NUMBER, PATIENT_OF_BOTH};
+use crate::operators::{DAILY_CEILING, DAILY_TOKENS, Operator, Seen};
 use crate::{fso, guesses, print, show};
 
 /// What the registry has of the patient of both clinics.
@@ -17,6 +17,24 @@ const FACTS_OF_BOTH: [&str; 4] = [
     "2021-07-12 PCR (94500-6): detected",
     "2021-07-12 PCR (94500-6): not-detected",
 ];
+
+/// Heading of the table of what key services saw.
+const COLUMNS: [&str; 4] = [
+    "key service",
+    "requests",
+    "random points",
+    "refused for the ceiling",
+];
+
+/// Row of that table.
+fn row(name: &str, seen: &Seen) -> [String; 4] {
+    [
+        name.to_owned(),
+        seen.requests.to_string(),
+        seen.elements.to_string(),
+        seen.refused.to_string(),
+    ]
+}
 
 impl Story {
     /// Tells who holds which key.
@@ -49,10 +67,22 @@ impl Story {
              sealed to an auditor who alone can put the two together.",
         );
         print::line(format!(
-            "  Each service evaluates {DAILY_CEILING} points a day at most. Without certificates, \
-             as on this machine, both clinics\n  and the portal are one client to it; with them, \
-             each has a ceiling of its own."
+            "  Each key service evaluates {DAILY_CEILING} points a day at most. Without \
+             certificates, as on this machine, both clinics\n  and the portal are one client to \
+             it; with them, each has a ceiling of its own."
         ));
+        print::line(format!(
+            "  A token issuer gives each clinic {DAILY_TOKENS} one-use tokens a day at most, \
+             blinded. The registry takes no batch without one,\n  and cannot tell, not even \
+             together with the issuer, whose it is. The issuer has an address for each clinic \
+             here,\n  since without certificates it could not tell them apart.\n"
+        ));
+        let [batch, day] = operators.issuer.public_keys();
+        let rows = [
+            ["one for each batch".to_owned(), batch],
+            ["one for each day".to_owned(), day],
+        ];
+        print::table(["tokens", "public key of the issuer"], &rows);
         Ok(())
     }
 
@@ -69,7 +99,7 @@ impl Story {
         fso::add_of_these_days(&self.fso_server, today);
         self.stage.operators()?.second.stop().await?;
         self.fso
-            .fail_at_a_key_service(&self.stage, "key-service-away")
+            .fail_to_send(&self.stage, "key-service-away")
             .await?;
         print::line("  Nothing was sent: the facts wait at the clinic.");
 
@@ -77,7 +107,7 @@ impl Story {
         let folder = self.stage.folder.clone();
         let mut impostor = self.stage.operators()?.start_impostor(&folder).await?;
         self.fso
-            .fail_at_a_key_service(&self.stage, "key-service-misconfigured")
+            .fail_to_send(&self.stage, "key-service-misconfigured")
             .await?;
         impostor.stop().await?;
         print::line("  Nothing was sent.");
@@ -123,14 +153,14 @@ impl Story {
             guesses::all_numbers(DAILY_CEILING.into())
         ));
 
-        print::line("\n  The polyclinic's next test waits as well:");
-        let now = self.stage.clock.now();
-        fso::add_one_more(&self.fso_server, today(now));
+        print::line("\n  The polyclinic's test waits for them as well:");
         self.fso
-            .fail_at_a_key_service(&self.stage, "key-service-ceiling")
+            .fail_to_send(&self.stage, "key-service-ceiling")
             .await?;
         let midnight = self.stage.operators()?.begin_next_day();
-        print::line(format!("\n  Midnight, {midnight}: the ceiling is lifted."));
+        print::line(format!(
+            "\n  Midnight, {midnight}: the ceilings of key services and issuer are lifted."
+        ));
         self.send_to_registry(1).await
     }
 
@@ -166,31 +196,15 @@ impl Story {
     /// What the key services have seen, as their audit logs tell.
     pub(super) async fn audit_logs(&mut self) -> Result<(), String> {
         self.chapters.begin(
-            "What each key service saw, as its audit log tells: how many random points, and \
-             nothing else",
+            "What key services and token issuer saw, as their audit logs tell: how many random \
+             points, and nothing else",
         );
         let operators = self.stage.operators()?;
         operators.stop().await?;
         let first = operators.first.seen()?;
         let second = operators.second.seen()?;
-        let row = |name: &str, seen: &Seen| {
-            [
-                name.to_owned(),
-                seen.requests.to_string(),
-                seen.elements.to_string(),
-                seen.refused.to_string(),
-            ]
-        };
         let rows = [row("first", &first), row("second", &second)];
-        print::table(
-            [
-                "key service",
-                "requests",
-                "random points",
-                "refused for the ceiling",
-            ],
-            &rows,
-        );
+        print::table(COLUMNS, &rows);
         print::line(format!(
             "  Each of these requests has {} points, whether it is about one person or about \
              {0}, and a person who is\n  asked about twice is another random point. The first \
@@ -198,9 +212,20 @@ impl Story {
             SIZES[0]
         ));
         print::line(format!(
-            "\n  The newest line of the first log:\n  {}",
+            "\n  The newest line of the first log:\n  {}\n",
             first.newest
         ));
+        let of_clinics = operators.issuer.seen()?;
+        let rows: Vec<_> = of_clinics
+            .iter()
+            .map(|(clinic, seen)| row(clinic, seen))
+            .collect();
+        let [_, requests, _, refused] = COLUMNS;
+        print::table(["clinic", requests, "tokens", refused], &rows);
+        print::line(
+            "  This the token issuer saw in two days: which clinic had how many tokens, and not \
+             which batch each was spent for.",
+        );
         let is_smallest = |seen: &Seen| seen.elements == seen.requests * SIZES[0] as u64;
         if !is_smallest(&first) || !is_smallest(&second) || first.elements <= second.elements {
             return Err("the key services were asked otherwise".to_owned());

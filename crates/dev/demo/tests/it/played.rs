@@ -78,12 +78,18 @@ fn strong_mode_tells_the_same_story_and_nobody_beyond_the_clinics_learns_who_it_
         "key-service-away",
         "key-service-misconfigured",
         "key-service-ceiling",
+        "token-ceiling",
     ] {
         assert!(told_strong.contains(code), "{code}: {told_strong}");
         assert!(!told_plain.contains(code), "{code}: {told_plain}");
     }
     for told in [
         "taken out of their outer seal",
+        "With it comes a one-use token",
+        "2 clinics are alive today",
+        "tokens were given; then: the token issuer 127.0.0.1:",
+        "1 applied, 2 refused for their token, and counted",
+        "the ceilings of key services and issuer are lifted",
         "each of them stated by the FSB clinic",
         "a person with a forged vaccination, with the SNILS: invalid (revoked)",
         "names multiplied by the factor",
@@ -101,6 +107,7 @@ fn strong_mode_tells_the_same_story_and_nobody_beyond_the_clinics_learns_who_it_
         "key-service-1",
         "key-service-2",
         "key-service-impostor",
+        "token-issuer",
         "clinics-queues",
         "relay",
         "registry",

@@ -167,7 +167,8 @@ pub(crate) struct Relayed {
     seen: HashSet<Vec<u8>>,
     slots: usize,
     mixer: Arc<Mixer>,
-    clock: Arc<ManualClock>,
+    /// Clock of the relay.
+    pub(crate) clock: Arc<ManualClock>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -303,7 +304,8 @@ pub(crate) struct Passed {
     pub(crate) inner: Vec<Inner>,
 }
 
-fn secret(path: &Path, text: &str) {
+/// Writes a file that the programs take for a secret.
+pub(crate) fn secret(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }

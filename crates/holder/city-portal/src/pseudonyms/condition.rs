@@ -100,14 +100,14 @@ mod tests {
 
     fn away(clause: &str) -> KeyServiceFault {
         KeyServiceFault::Client(KeyClientError::Retry {
-            service: "keys.example".to_owned(),
+            service: "the key service keys.example".to_owned(),
             clause: clause.to_owned(),
         })
     }
 
     fn ceiling(seconds: u64) -> KeyServiceFault {
         KeyServiceFault::Client(KeyClientError::Ceiling {
-            service: "keys.example".to_owned(),
+            service: "the key service keys.example".to_owned(),
             retry_after: Duration::from_secs(seconds),
         })
     }

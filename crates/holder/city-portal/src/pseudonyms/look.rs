@@ -28,7 +28,7 @@ pub(super) fn fault(
     (state.left_today() < needed).then(|| {
         let retry_after = until_midnight(now);
         KeyClientError::Ceiling {
-            service,
+            service: format!("the key service {service}"),
             retry_after,
         }
         .into()

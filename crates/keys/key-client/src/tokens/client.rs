@@ -10,6 +10,7 @@ use super::look::{self, TokenIssuerState};
 use super::pinned_key::PinnedTokenKey;
 use crate::connection::Connection;
 use crate::error::{KeyClientError, KeyConfigMistake};
+use crate::peer::PeerKind;
 use crate::refusal;
 use crate::service::on_a_thread;
 
@@ -44,7 +45,12 @@ impl TokenClient {
         config.check()?;
         let day = config.day.as_ref();
         Ok(Self {
-            connection: Connection::new(&config.label(), &config.connection(), base)?,
+            connection: Connection::new(
+                PeerKind::TokenIssuer,
+                &config.label(),
+                &config.connection(),
+                base,
+            )?,
             batch: PinnedTokenKey::new("batch", &config.batch),
             day: day.map(|pinned| PinnedTokenKey::new("day", pinned)),
         })
@@ -53,7 +59,7 @@ impl TokenClient {
     /// Host of the issuer, with its port where the configuration names one.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.connection.name
+        &self.connection.peer.host
     }
 
     /// Returns whether tokens of days are configured.
@@ -122,7 +128,7 @@ impl TokenClient {
         let body = self.connection.keys().await?;
         let pinned: Vec<PinnedTokenKey> =
             [Some(self.batch), self.day].into_iter().flatten().collect();
-        look::read(&body, &pinned).ok_or_else(|| refusal::no_list(self.issuer()))
+        look::read(&body, &pinned).ok_or_else(|| refusal::no_list(&self.connection.peer))
     }
 
     async fn finalize(
@@ -145,9 +151,9 @@ impl TokenClient {
             } = pinned;
             refusal::misconfigured(
                 format!(
-                    "the answer of the token issuer {} was not computed under the public key that \
-                     is pinned for {setting} (key {key})",
-                    self.issuer()
+                    "the answer of {} was not computed under the public key that is pinned for \
+                     {setting} (key {key})",
+                    self.connection.peer
                 ),
                 format!(
                     "compare with its operator by voice: the pinned key has the fingerprint {}; \
@@ -161,7 +167,7 @@ impl TokenClient {
     fn unknown_key(&self, pinned: &PinnedTokenKey) -> KeyClientError {
         let PinnedTokenKey { setting, key, .. } = pinned;
         refusal::misconfigured(
-            format!("the token issuer {} has no key number {key}", self.issuer()),
+            format!("{} has no key number {key}", self.connection.peer),
             format!(
                 "correct {setting} of [tokens], or ask the issuer's operator which numbers it \
                  serves"

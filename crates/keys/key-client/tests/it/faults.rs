@@ -14,7 +14,7 @@ async fn misconfigured(behaviour: Behaviour) -> (String, String) {
 async fn retried(behaviour: Behaviour) -> String {
     match answer_of(behaviour).await {
         Err(KeyClientError::Retry { service, clause }) => {
-            assert!(service.starts_with("127.0.0.1:"));
+            assert!(service.starts_with("the key service 127.0.0.1:"));
             clause
         }
         other => panic!("{other:?}"),
@@ -101,7 +101,7 @@ async fn a_service_that_is_away_may_be_tried_again() {
     double.port = port;
     let services = client(&[&double]);
     let error = services.evaluate(blinding(), 1).await.unwrap_err();
-    let service = format!("127.0.0.1:{port}");
+    let service = format!("the key service 127.0.0.1:{port}");
     let clause = "refuses connections".to_owned();
     assert_eq!(error, KeyClientError::Retry { service, clause });
 }

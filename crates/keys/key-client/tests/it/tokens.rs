@@ -84,6 +84,10 @@ async fn refusals_keep_their_meaning() {
     );
     double.then(Behaviour::problem(503, "busy"));
     let error = client.batch_tokens(1).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with("the token issuer 127.0.0.1:"),
+        "{error}"
+    );
     assert!(matches!(error, KeyClientError::Retry { .. }), "{error}");
     double.then(Behaviour::problem(404, "unknown-key"));
     let error = client.batch_tokens(1).await.unwrap_err().to_string();
@@ -92,6 +96,12 @@ async fn refusals_keep_their_meaning() {
         "{error}"
     );
     assert!(!error.contains(NOT_TO_QUOTE));
+    double.then(Behaviour::problem(418, "teapot"));
+    let error = client.batch_tokens(1).await.unwrap_err().to_string();
+    assert!(
+        error.contains("must lead to a token issuer") && !error.contains("key service"),
+        "{error}"
+    );
     double.then(Behaviour::Close);
     let error = client.batch_tokens(1).await.unwrap_err();
     assert!(matches!(error, KeyClientError::Retry { .. }), "{error}");

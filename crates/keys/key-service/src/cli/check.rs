@@ -10,7 +10,7 @@ use program::{CheckLayout, Failure, Findings};
 use telemetry::{Disk, DiskState};
 
 use super::config_file::LoadedConfig;
-use crate::{Keys, open_door};
+use crate::{ClientConfig, Keys, open_door};
 
 pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
     let mut found = Findings::new(CheckLayout::Rows);
@@ -32,11 +32,20 @@ fn check_keys(loaded: &LoadedConfig, found: &mut Findings) {
         }
         Err(error) => found.failed("keys", error.into()),
     }
+    let counted = if loaded.config.token_keys.is_empty() {
+        "elements"
+    } else {
+        "tokens of batches"
+    };
     for client in &loaded.config.clients {
-        let elements = client.daily_ceiling;
+        let ClientConfig {
+            name,
+            daily_ceiling,
+            ..
+        } = client;
         found.good(
             "clients",
-            format!("{}: {elements} elements a day", client.name),
+            format!("{name}: {daily_ceiling} {counted} a day"),
         );
     }
 }

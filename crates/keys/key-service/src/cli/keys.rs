@@ -1,6 +1,6 @@
 //! `key-service keys`: shows the keys in use, makes a key.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use oprf::{ServiceKey, TokenKey};
@@ -70,17 +70,22 @@ pub(super) struct FreshKey {
 impl FreshKey {
     /// Makes a key of pseudonyms.
     pub(super) fn of_pseudonyms() -> Self {
-        let key = ServiceKey::generate();
+        Self::from(&ServiceKey::generate())
+    }
+
+    /// Makes a key of tokens.
+    pub(super) fn of_tokens() -> Self {
+        let key = TokenKey::generate();
         Self {
             text: key.to_text(),
             public_key: key.public_key().to_string(),
             fingerprint: key.public_key().fingerprint(),
         }
     }
+}
 
-    /// Makes a key of tokens.
-    pub(super) fn of_tokens() -> Self {
-        let key = TokenKey::generate();
+impl From<&ServiceKey> for FreshKey {
+    fn from(key: &ServiceKey) -> Self {
         Self {
             text: key.to_text(),
             public_key: key.public_key().to_string(),
@@ -100,11 +105,22 @@ pub(super) fn new(arguments: &NewArguments) -> Result<(), Failure> {
         Some(_) => FreshKey::of_tokens(),
     };
     files::write_secret(out, &key.text)?;
+    print_entry(out, *number, *tokens, &key);
+    Ok(())
+}
+
+/// Prints the entry of the configuration of a key that was written, and its public key.
+pub(super) fn print_entry(
+    out: &Path,
+    number: u16,
+    token_use: Option<TokenUseName>,
+    key: &FreshKey,
+) {
     print_line(format!(
         "wrote {} (mode 0600); back it up. For the configuration of the service:",
         out.display()
     ));
-    let table = if tokens.is_some() {
+    let table = if token_use.is_some() {
         "[[token_keys]]"
     } else {
         "[[keys]]"
@@ -115,8 +131,8 @@ pub(super) fn new(arguments: &NewArguments) -> Result<(), Failure> {
         "key = {{ file = {} }}",
         quoted(&out.to_string_lossy())
     ));
-    if let Some(token_use) = tokens {
-        let token_use = oprf::TokenUse::from(*token_use);
+    if let Some(token_use) = token_use {
+        let token_use = oprf::TokenUse::from(token_use);
         print_line(format!("use = \"{token_use}\""));
     }
     print_line(format!(
@@ -124,5 +140,4 @@ pub(super) fn new(arguments: &NewArguments) -> Result<(), Failure> {
         key.public_key
     ));
     print_line(format!("# fingerprint: {}", key.fingerprint));
-    Ok(())
 }

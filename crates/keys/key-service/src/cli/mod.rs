@@ -52,6 +52,9 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Work out the factor from an old key to a new one, which the city's registry takes to rotate.
     Rotate(rotate::RotateArguments),
+    /// Write the key that takes another service's factor back: a refresh of shares, in which every
+    /// pseudonym stays as it is.
+    Refresh(rotate::RefreshArguments),
     /// Check the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -76,6 +79,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Keys(keys::KeysCommand::Show) => keys::show(&open()?),
         Command::Keys(keys::KeysCommand::New(new)) => keys::new(&new),
         Command::Rotate(rotate) => rotate::rotate(&rotate),
+        Command::Refresh(refresh) => rotate::refresh(&refresh),
         Command::Audit(command) => audit(&command, || {
             let loaded = open()?;
             Ok(Some(loaded.base.join(&loaded.config.service.audit)))

@@ -87,6 +87,9 @@ pub struct KeyConfig {
     pub number: u16,
     /// Place of the private key, `cgok1:…`.
     pub key: SecretSource,
+    /// Setting of `[[token_keys]]`: a mistake here, which is told with the place to write it.
+    #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
+    pub token_use: Option<String>,
 }
 
 /// Entry of `[[token_keys]]`: a key of a token issuer and the number that requests name it by.
@@ -179,6 +182,12 @@ impl Config {
                 "there are [[keys]] and [[token_keys]], and a service has keys of one kind",
                 "write [[keys]] for a service of pseudonyms, or [[token_keys]] for an issuer of \
                  tokens; for both, run two services on two machines",
+            );
+        }
+        if let Some(key) = self.keys.iter().find(|key| key.token_use.is_some()) {
+            return mistake(
+                format!("key {} of [[keys]] has the setting use", key.number),
+                "keys of pseudonyms have no use; a key of a token issuer stands in [[token_keys]]",
             );
         }
         let numbers = self.keys.iter().map(|key| key.number);

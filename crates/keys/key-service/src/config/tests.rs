@@ -66,6 +66,7 @@ fn keys_have_numbers_of_their_own_and_are_few() {
         let key = |number: &u16| KeyConfig {
             number: *number,
             key: SecretSource::Env("KEY".into()),
+            token_use: None,
         };
         config.keys = numbers.iter().map(key).collect();
         said(&config)

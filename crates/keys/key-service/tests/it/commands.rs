@@ -169,6 +169,46 @@ fn the_factor_of_a_rotation_leads_from_the_old_key_to_the_new() {
     assert_eq!(run(folder.path(), &same).0, Some(2));
 }
 
+#[test]
+fn a_refreshed_key_takes_the_factor_of_the_others_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let key = |name: &str| ServiceKey::from_text(&secret(&path(name))).unwrap();
+    for name in ["of-one.key", "of-two.key", "new-of-one.key"] {
+        let new = ["keys", "new", "--number", "1", "--out", name];
+        run(folder.path(), &new);
+    }
+    let keys = ["--old", "of-one.key", "--new", "new-of-one.key"];
+    let rotate = [&["rotate", "--out", "factor"][..], &keys].concat();
+    let (_, told, _) = run(folder.path(), &rotate);
+    assert!(told.contains("for a refresh of shares"), "{told}");
+    let refresh = |old, factor, out| {
+        let places = ["--old", old, "--factor", factor, "--out", out];
+        run(
+            folder.path(),
+            &[&["refresh", "--number", "2"][..], &places].concat(),
+        )
+    };
+    let (code, told, _) = refresh("of-two.key", "factor", "new-of-two.key");
+    let public = key("new-of-two.key").public_key();
+    assert_eq!((code, mode(&path("new-of-two.key"))), (Some(0), 0o600));
+    for said in ["number = 2", &public.to_string(), &public.fingerprint()] {
+        assert!(told.contains(said), "{told}");
+    }
+    // What one service's key grew by, the other's has shrunk by.
+    let grown = key("new-of-one.key").factor_from(&key("of-one.key"));
+    let shrunk = key("of-two.key").factor_from(&key("new-of-two.key"));
+    assert_eq!(
+        grown.to_text().expose_secret(),
+        shrunk.to_text().expose_secret()
+    );
+
+    let (code, _, err) = refresh("of-two.key", "of-one.key", "another.key");
+    assert!(code == Some(78) && err.contains("cgof1:"), "{err}");
+    let (code, _, err) = refresh("of-two.key", "factor", "new-of-two.key");
+    assert!(code == Some(78) && err.contains("exists already"), "{err}");
+}
+
 #[tokio::test]
 async fn the_audit_log_is_checked_beside_a_running_service_and_against_a_kept_head() {
     let installed = Installed::new();
@@ -218,7 +258,7 @@ fn help_names_every_command_and_exit_code() {
     let (code, help, _) = run(folder.path(), &["--help"]);
     assert_eq!(code, Some(0));
     for word in [
-        "init", "check", "run", "keys", "rotate", "audit", CONFIG, "65", "78",
+        "init", "check", "run", "keys", "rotate", "refresh", "audit", CONFIG, "65", "78",
     ] {
         assert!(help.contains(word), "{word}: {help}");
     }

@@ -177,6 +177,10 @@ fn init_makes_an_issuer_that_can_be_checked_as_it_stands() {
         report.contains("1 (batch)") && report.contains("2 (day)"),
         "{report}"
     );
+    assert!(
+        report.contains("gateway-1: 4096 tokens of batches a day"),
+        "{report}"
+    );
     let (code, shown, _) = run(&new, &["--config", "token-issuer.toml", "keys", "show"]);
     assert_eq!(code, Some(0));
     let pinned = printed.lines().filter_map(|line| line.split(": ").nth(1));
@@ -222,4 +226,11 @@ fn keys_of_the_two_kinds_do_not_mix() {
     let (code, report) = check(&format!("{text}\n{pasted}"));
     assert_eq!(code, Some(78), "{report}");
     assert!(report.contains("keys of one kind"), "{report}");
+    let (code, report) = check(&text.replace("[[token_keys]]", "[[keys]]"));
+    assert_eq!(code, Some(78), "{report}");
+    assert!(
+        report.contains("key 1 of [[keys]] has the setting use")
+            && report.contains("stands in [[token_keys]]"),
+        "{report}"
+    );
 }

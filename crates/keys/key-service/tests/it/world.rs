@@ -70,6 +70,7 @@ impl World {
         let key = |number: u16| KeyConfig {
             number,
             key: SecretSource::File(format!("key-{number}.key").into()),
+            token_use: None,
         };
         let tls: TlsConfig = authority.write_server(folder.path());
         let config = Config {

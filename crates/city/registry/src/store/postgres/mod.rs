@@ -56,7 +56,7 @@ pub(super) use options::plain_warning;
 /// Number of events from which a group may be written without a look for its records.
 const BLIND_EVENTS: usize = 1000;
 
-const MIGRATIONS: [MigrationFile; 12] = [
+const MIGRATIONS: [MigrationFile; 13] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/postgres/0001_init.sql"),
@@ -106,6 +106,10 @@ const MIGRATIONS: [MigrationFile; 12] = [
     MigrationFile {
         name: "tokens",
         sql: include_str!("../../../../../../migrations/registry/postgres/0012_tokens.sql"),
+    },
+    MigrationFile {
+        name: "deleted",
+        sql: include_str!("../../../../../../migrations/registry/postgres/0013_deleted.sql"),
     },
 ];
 

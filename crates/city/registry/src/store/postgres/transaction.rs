@@ -122,8 +122,14 @@ impl StoreTransaction for PostgresTransaction<'_> {
         self.insert_facts(PUT_FACTS, facts).await
     }
 
-    async fn purge_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
-        let purge = sqlx::query(purge_facts!("= ANY($1)")).bind(records);
+    async fn purge_facts(
+        &mut self,
+        records: &[StoredRecord],
+        is_deletion: bool,
+    ) -> Result<u64, Error> {
+        let purge = sqlx::query(purge_facts!("= ANY($1)"))
+            .bind(records)
+            .bind(is_deletion);
         let done = purge.execute(&mut *self.transaction).await?;
         Ok(done.rows_affected())
     }

@@ -208,14 +208,15 @@ pub(super) fn multiply(
     rekeying: &Rekeying,
     names: &[(NameValue, Scheme)],
 ) -> Result<Vec<(NameValue, NameValue)>, Error> {
-    let one = |(value, scheme): &(NameValue, Scheme)| {
-        let rekeyed = rekeying.value(*scheme, *value);
-        Ok((*value, rekeyed.ok_or_else(|| undecodable("element"))?))
+    let work = &|part: &[(NameValue, Scheme)]| {
+        let rekeyed = rekeying.values(part);
+        let rekeyed = rekeyed.ok_or_else(|| undecodable("element"))?;
+        let values = part.iter().map(|(value, _)| *value);
+        Ok::<_, Error>(values.zip(rekeyed).collect::<Vec<_>>())
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let share = names.len().div_ceil(cores).max(1);
     std::thread::scope(|scope| {
-        let work = |part: &'_ [_]| part.iter().map(one).collect::<Result<Vec<_>, Error>>();
         let running: Vec<_> = names
             .chunks(share)
             .map(|part| scope.spawn(move || work(part)))

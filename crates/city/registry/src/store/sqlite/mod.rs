@@ -61,7 +61,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(200);
 /// Number of connections that only read.
 const READERS: u32 = 4;
 
-const MIGRATIONS: [MigrationFile; 11] = [
+const MIGRATIONS: [MigrationFile; 12] = [
     MigrationFile {
         name: "init",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0001_init.sql"),
@@ -105,6 +105,10 @@ const MIGRATIONS: [MigrationFile; 11] = [
     MigrationFile {
         name: "tokens",
         sql: include_str!("../../../../../../migrations/registry/sqlite/0011_tokens.sql"),
+    },
+    MigrationFile {
+        name: "deleted",
+        sql: include_str!("../../../../../../migrations/registry/sqlite/0012_deleted.sql"),
     },
 ];
 

@@ -60,8 +60,16 @@ impl StoreTransaction for SqliteTransaction {
         self.write(PUT_FACTS, fact_list(facts)).await
     }
 
-    async fn purge_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
-        self.write(PURGE_FACTS, hex_list(records)).await
+    async fn purge_facts(
+        &mut self,
+        records: &[StoredRecord],
+        is_deletion: bool,
+    ) -> Result<u64, Error> {
+        let purge = sqlx::query(PURGE_FACTS)
+            .bind(hex_list(records))
+            .bind(is_deletion);
+        let purged = purge.execute(&mut *self.0).await?;
+        Ok(purged.rows_affected())
     }
 
     async fn permit_facts(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {

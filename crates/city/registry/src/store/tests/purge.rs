@@ -44,6 +44,8 @@ async fn purge_undoes(
     let again = store.purge(&list, false, now(), |_| ()).await.unwrap();
     let records: BTreeSet<[u8; 32]> = list.iter().map(|one| one.record).collect();
     assert_eq!(again.already_purged, records.len());
+    let stats = store.stats().await.unwrap();
+    assert_eq!(stats.purged.values().sum::<u64>(), records.len() as u64);
 }
 
 /// The forger's records are others than the honest ones', of whomever they are.

@@ -47,18 +47,28 @@ impl PseudonymKeys {
             let keyed = CitizenPseudonyms::new(&self.ring.shared(), self.suite, policy());
             return Some(keyed.of(stated(number)).unwrap()[0]);
         }
-        let citizen = CitizenBlinding::new(policy()).of(stated(number)).unwrap();
-        let mut blinding: Blinding = citizen.blind().unwrap();
-        for (place, service) in self.services.iter().enumerate() {
-            if !may_ask(place) {
-                return None;
-            }
-            let request = Request::parse(&blinding.request(1)).unwrap();
-            let answer = service.evaluate(&request);
-            blinding.accept(&answer, 1, &service.public_key()).unwrap();
-        }
-        Some(citizen.pseudonyms(1, &blinding.unblind())[0])
+        let all = (0..self.services.len()).all(may_ask);
+        all.then(|| evaluated(number, &self.services))
     }
+
+    /// Pseudonyms of a number where another key stands in for either key service, and for both.
+    pub(super) fn with_another_key(&self, number: u32, key: &ServiceKey) -> [Pseudonym; 3] {
+        let [first, second] = &self.services;
+        let all = [[key, second], [first, key], [key, key]];
+        all.map(|keys| evaluated(number, keys))
+    }
+}
+
+/// Pseudonym of a number under these keys, one after the other.
+fn evaluated<'a>(number: u32, keys: impl IntoIterator<Item = &'a ServiceKey>) -> Pseudonym {
+    let citizen = CitizenBlinding::new(policy()).of(stated(number)).unwrap();
+    let mut blinding: Blinding = citizen.blind().unwrap();
+    for key in keys {
+        let request = Request::parse(&blinding.request(1)).unwrap();
+        let answer = key.evaluate(&request);
+        blinding.accept(&answer, 1, &key.public_key()).unwrap();
+    }
+    citizen.pseudonyms(1, &blinding.unblind())[0]
 }
 
 /// An invented SNILS above 001-001-998 with the right control number.

@@ -8,20 +8,32 @@ use std::sync::Arc;
 use broker::{DirectoryConfig, QueueConfig};
 use clock::ManualClock;
 use contract::wire::encode;
-use contract::{PrivateKey, RecordDigest, SealedBatch, Suite, batch_id_of_whole};
+use contract::{
+    Event, PrivateKey, Pseudonym, RecordDigest, SealedBatch, SealedTokens, Suite, batch_id_of_whole,
+};
 use escrow::AuditorKey;
 use hostile::classifier::{Row, rows};
 use hostile::people::fact;
 use hostile::{Clinic, DATABASE, now};
+use oprf::Token;
 use registry::{
     ConsumeConfig, EscrowConfig, Keys, Reader, Registry, SecondLayerKey, SqliteConfig, StoreConfig,
+    TokenKeys,
 };
 
+use super::issuer::{Issued, Issuer};
 use super::keys::{PseudonymKeys, persons};
+use super::refused::{Refusal, refusals};
+use super::tokens::{SpentToken, spent_tokens};
 use crate::relayed::{Brokers, Inner, Passed, Relayed};
 
 /// Batches of a slot, half of them of each clinic.
 const SLOT_BATCHES: usize = 20;
+
+/// Epoch of pseudonyms that no registry has open, so that their events are refused.
+const CLOSED_EPOCH: u16 = 9;
+/// Beginning of the numbers of records whose events are refused.
+const REFUSED: u32 = 1_000_000;
 
 /// Everything that a city's parts hold.
 pub(crate) struct Loot {
@@ -33,11 +45,26 @@ pub(crate) struct Loot {
     /// The registry's keys: of the seal, and of the second layer.
     pub(super) private: PrivateKey,
     pub(super) second_layer: SecondLayerKey,
-    /// Rows of the registry's database.
+    /// Everything that the token issuer leaves.
+    pub(super) issuer: Issued,
+    /// Rows of the registry's database: facts, tokens that were spent, events that were refused.
     pub(super) rows: Vec<Row>,
-    /// Truth: place of the account that sent a record, and the record's digest.
-    pub(super) stated: Vec<(usize, RecordDigest)>,
+    pub(super) spent: Vec<SpentToken>,
+    pub(super) refusals: Vec<Refusal>,
+    /// Truth about each batch, and about the tokens of the accounts' day.
+    pub(super) sent: Vec<Sent>,
+    pub(super) day_nonces: Vec<[u8; 32]>,
     folder: tempfile::TempDir,
+}
+
+/// Truth about a batch. It states one record, and another one that the registry refuses.
+pub(super) struct Sent {
+    /// Place of the account.
+    pub(super) account: usize,
+    pub(super) record: RecordDigest,
+    pub(super) refused: RecordDigest,
+    /// Nonce of its token.
+    pub(super) nonce: [u8; 32],
 }
 
 impl Loot {
@@ -49,17 +76,36 @@ impl Loot {
         let place = folder.path().join("relay");
         let relay = Relayed::start(brokers, &place, &accounts, SLOT_BATCHES, &auditor);
         let mut relay = relay.await;
-        let mut city = City::open(folder.path(), &auditor).await;
+        let place = folder.path().join("issuer");
+        let mut issuer = Issuer::start(place, &accounts, &relay.clock).await;
+        let mut city = City::open(folder.path(), &auditor, issuer.verifying()).await;
         let mut clinics = [Clinic::new(1), Clinic::new(2)];
-        let mut stated = Vec::new();
+        // Each gateway's token of the day goes with its first batch.
+        let mut days = Vec::new();
+        for account in 0..accounts.len() {
+            days.push(issuer.day_token(account).await);
+        }
+        let mut sent: Vec<Sent> = Vec::new();
         let numbers: Vec<u32> = persons().collect();
         for numbers in numbers.chunks(SLOT_BATCHES) {
             for (place, number) in numbers.iter().enumerate() {
                 let name = keys.pseudonym(*number, |_| true).unwrap();
                 let account = place % 2;
-                let event = clinics[account].state(*number, &[name], fact(*number));
-                stated.push((account, event.record));
-                let sealed = city.private.public().seal(&encode(&[event])).unwrap();
+                let events = batch(&mut clinics[account], *number, name);
+                let token = issuer.batch_token(account).await;
+                let is_first = sent.iter().all(|sent| sent.account != account);
+                let tokens = SealedTokens {
+                    batch: token.to_bytes(),
+                    day: is_first.then(|| days[account].to_bytes()),
+                };
+                sent.push(Sent {
+                    account,
+                    record: events[0].record,
+                    refused: events[1].record,
+                    nonce: token.nonce(),
+                });
+                let key = city.private.public();
+                let sealed = key.seal_with_tokens(&encode(&events), &tokens).unwrap();
                 relay.send(account, sealed.0).await;
             }
             let before = relay.inner.len();
@@ -67,15 +113,19 @@ impl Loot {
             city.take(&relay.inner[before..]).await;
         }
         city.registry.close().await;
-        let rows = rows(&folder.path().join("registry").join(DATABASE)).await;
+        let database = folder.path().join("registry").join(DATABASE);
         Self {
             keys,
             accounts,
             passed: relay.end().await,
             private: city.private,
             second_layer: city.second_layer,
-            rows: rows.unwrap(),
-            stated,
+            issuer: issuer.end().await,
+            rows: rows(&database).await.unwrap(),
+            spent: spent_tokens(&database).await,
+            refusals: refusals(&database).await,
+            sent,
+            day_nonces: days.iter().map(Token::nonce).collect(),
             folder,
         }
     }
@@ -105,6 +155,18 @@ impl Loot {
     }
 }
 
+/// Events of a batch: one that is stored, and one that is refused.
+fn batch(clinic: &mut Clinic, number: u32, name: Pseudonym) -> [Event; 2] {
+    let closed = Pseudonym {
+        epoch: CLOSED_EPOCH,
+        ..name
+    };
+    [
+        clinic.state(number, &[name], fact(number)),
+        clinic.state(REFUSED + number, &[closed], fact(number)),
+    ]
+}
+
 /// Bytes of all files of a folder.
 pub(super) fn files(folder: &Path) -> Vec<Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap();
@@ -122,7 +184,7 @@ struct City {
 }
 
 impl City {
-    async fn open(folder: &Path, auditor: &AuditorKey) -> Self {
+    async fn open(folder: &Path, auditor: &AuditorKey, tokens: TokenKeys) -> Self {
         let base = folder.join("registry");
         fs::create_dir(&base).unwrap();
         let private = PrivateKey::generate();
@@ -139,6 +201,7 @@ impl City {
         };
         let mut reader = Reader::open(&store, keys, &base).await.unwrap();
         reader.lay_down(&escrow, &store, &base).unwrap();
+        reader.verify_by(tokens);
         let queue = QueueConfig::Directory(DirectoryConfig::at("queue"));
         // A slot is one transaction, also where the machine is slow to claim its files.
         let settings = ConsumeConfig {
@@ -166,6 +229,6 @@ impl City {
         }
         let drained = self.registry.drain().await.unwrap();
         assert_eq!(drained.1, 0, "no dead letters");
-        assert_eq!(drained.0.refused, 0);
+        assert_eq!(drained.0.refused, messages.len(), "one of each batch");
     }
 }

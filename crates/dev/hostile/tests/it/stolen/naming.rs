@@ -13,6 +13,7 @@ use super::keys::{CEILING, NUMBERS, persons};
 use super::loot::{Loot, files};
 use super::part::{Part, Stolen, all_sets, least_sets, listed};
 use super::table::is_in_the_docs;
+use super::tokens::as_service_key;
 use crate::recorded::recorded;
 
 /// Extent to which a set of parts names persons.
@@ -87,6 +88,34 @@ struct Form {
     value: [u8; 32],
 }
 
+/// Forms of values, as bytes and as hexadecimal digits, by their beginnings.
+type Patterns = HashMap<[u8; 8], Vec<Form>>;
+
+fn patterns(values: impl Iterator<Item = [u8; 32]>) -> Patterns {
+    let mut patterns = Patterns::new();
+    for value in values {
+        let digits: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+        for bytes in [value.to_vec(), digits.into_bytes()] {
+            let start = *bytes.first_chunk().unwrap();
+            let forms = patterns.entry(start).or_default();
+            forms.push(Form { bytes, value });
+        }
+    }
+    patterns
+}
+
+/// Values whose forms stand in these bytes.
+fn found(blob: &[u8], patterns: &Patterns) -> HashSet<[u8; 32]> {
+    let mut found = HashSet::new();
+    for at in 0..blob.len().saturating_sub(7) {
+        let start: &[u8; 8] = blob[at..].first_chunk().unwrap();
+        let forms = patterns.get(start).into_iter().flatten();
+        let forms = forms.filter(|form| blob[at..].starts_with(&form.bytes));
+        found.extend(forms.map(|form| form.value));
+    }
+    found
+}
+
 /// What a set of parts reads and computes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Reach {
@@ -115,6 +144,8 @@ impl<'a> Hoards<'a> {
         hoards.add(Some(Part::RegistryMessages), inner.collect(), None);
         hoards.add(Some(Part::RegistryDatabase), loot.database(), None);
         hoards.add(Some(Part::RelayDisk), loot.relay_disk(), None);
+        let issuer = loot.issuer.left.iter().flat_map(|left| left.all().cloned());
+        hoards.add(Some(Part::TokenIssuer), issuer.collect(), None);
         for (part, folder) in [
             (Part::RelayEscrow, loot.relay_escrow()),
             (Part::RegistryEscrow, loot.registry_escrow()),
@@ -176,27 +207,13 @@ impl<'a> Hoards<'a> {
         }
     }
 
-    /// Looks for the values of all persons in all hoards, as bytes and as hexadecimal digits.
+    /// Looks for the values of all persons in all hoards.
     fn search(&mut self) {
         let values = (0..NUMBERS).map(|number| self.values(number, [true; 2]).unwrap());
-        let values: Vec<[u8; 32]> = values.flat_map(|it| [it.plain, it.second]).collect();
-        let mut patterns: HashMap<[u8; 8], Vec<Form>> = HashMap::new();
-        for value in values {
-            let digits: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-            for bytes in [value.to_vec(), digits.into_bytes()] {
-                let start = *bytes.first_chunk().unwrap();
-                let forms = patterns.entry(start).or_default();
-                forms.push(Form { bytes, value });
-            }
-        }
+        let patterns = patterns(values.flat_map(|it| [it.plain, it.second]));
         for hoard in &mut self.all {
             for blob in &hoard.blobs {
-                for at in 0..blob.len().saturating_sub(7) {
-                    let start: &[u8; 8] = blob[at..].first_chunk().unwrap();
-                    let forms = patterns.get(start).into_iter().flatten();
-                    let found = forms.filter(|form| blob[at..].starts_with(&form.bytes));
-                    hoard.found.extend(found.map(|form| form.value));
-                }
+                hoard.found.extend(found(blob, &patterns));
             }
         }
     }
@@ -292,7 +309,9 @@ fn bytes_of(entry: &Entry) -> Vec<u8> {
 }
 
 fn add_rows(out: &mut String, suite: &str, hoards: &Hoards<'_>) {
-    let least = least_sets(&Part::ALL, Names::Nobody, |stolen| hoards.names(stolen));
+    let least = least_sets(&Part::ALL, Names::Nobody, Names::Everybody, |stolen| {
+        hoards.names(stolen)
+    });
     for (stolen, names) in least {
         let names = match names {
             Names::Nobody => "nobody",
@@ -323,4 +342,31 @@ fn the_sets_of_parts_that_name_persons_are_those_of_the_docs() {
         let names = strong.names(&stolen);
         assert_eq!(names == Names::Everybody, expected, "{stolen:?}");
     }
+}
+
+/// The issuer's keys are of the same kind of number as those of the key services, and of no use in
+/// their place.
+#[test]
+fn the_token_issuers_keys_stand_in_for_no_key_service() {
+    let loot = &recorded().strong;
+    let hoards = Hoards::new(loot);
+    let values = |name: &Pseudonym| {
+        let second = loot.second_layer.apply(name).unwrap();
+        [name.value, second.value]
+    };
+    let numbers = || persons().take(4);
+    let names = numbers().map(|number| loot.keys.pseudonym(number, |_| true).unwrap());
+    let names = patterns(names.flat_map(|name| values(&name)));
+    let issuer = &loot.issuer.keys;
+    let stand_ins = numbers().flat_map(|number| {
+        let keys = [&issuer.batch, &issuer.day].map(as_service_key);
+        keys.map(|key| loot.keys.with_another_key(number, &key))
+    });
+    let stand_ins = patterns(stand_ins.flatten().flat_map(|name| values(&name)));
+    let mut of_services = HashSet::new();
+    for blob in hoards.all.iter().flat_map(|hoard| &hoard.blobs) {
+        assert_eq!(found(blob, &stand_ins), HashSet::new());
+        of_services.extend(found(blob, &names));
+    }
+    assert_eq!(of_services.len(), 2 * numbers().count());
 }

@@ -18,11 +18,12 @@ pub(super) enum Part {
     Portal,
     KeyService1,
     KeyService2,
+    TokenIssuer,
 }
 
 impl Part {
     /// All parts.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::ClinicsMessages,
         Self::RelayKey,
         Self::RelayDisk,
@@ -36,10 +37,11 @@ impl Part {
         Self::Portal,
         Self::KeyService1,
         Self::KeyService2,
+        Self::TokenIssuer,
     ];
 
     /// Those that may know of a sender's batch.
-    pub(super) const OF_SENDERS: [Self; 8] = [
+    pub(super) const OF_SENDERS: [Self; 9] = [
         Self::ClinicsMessages,
         Self::RelayKey,
         Self::RelayEscrow,
@@ -48,6 +50,7 @@ impl Part {
         Self::RegistryKeys,
         Self::RegistryEscrow,
         Self::AuditorKey,
+        Self::TokenIssuer,
     ];
 
     /// Words of the table.
@@ -66,6 +69,7 @@ impl Part {
             Self::Portal => "portal",
             Self::KeyService1 => "key service 1",
             Self::KeyService2 => "key service 2",
+            Self::TokenIssuer => "token issuer",
         }
     }
 }
@@ -82,20 +86,26 @@ pub(super) fn all_sets(parts: &[Part]) -> impl Iterator<Item = Stolen> {
     })
 }
 
-/// The least sets: those that reach something, or more than every smaller set in them does.
+/// The least sets: those that reach something, or more than every smaller set in them does. A set
+/// that holds one which reaches `all` is not tried: more than that is not to be had.
 pub(super) fn least_sets<T: Copy + Ord>(
     parts: &[Part],
     nothing: T,
+    all: T,
     reached: impl Fn(&Stolen) -> T,
 ) -> Vec<(Stolen, T)> {
     let mut sets: Vec<Stolen> = all_sets(parts).collect();
     sets.sort_by_key(|stolen| (stolen.len(), stolen.clone()));
     let mut least: Vec<(Stolen, T)> = Vec::new();
     for stolen in sets {
-        let reached = reached(&stolen);
         let smaller = least.iter().filter(|(other, _)| other.is_subset(&stolen));
         let before = smaller.map(|(_, before)| *before).max();
-        if reached > before.unwrap_or(nothing) {
+        let before = before.unwrap_or(nothing);
+        if before == all {
+            continue;
+        }
+        let reached = reached(&stolen);
+        if reached > before {
             least.push((stolen, reached));
         }
     }
