@@ -86,36 +86,43 @@ struct Taken {
     home: Arc<dyn BatchTokens>,
 }
 
+impl Taken {
+    fn new(tokens: SealedTokens, home: &Arc<dyn BatchTokens>) -> Self {
+        Self {
+            tokens,
+            home: Arc::clone(home),
+        }
+    }
+}
+
 impl TokensInHand {
     /// Takes the tokens of one batch, where batches carry any.
     pub(crate) fn take(from: Option<&Arc<dyn BatchTokens>>) -> Result<Self, NoToken> {
-        let taken = match from {
-            None => None,
-            Some(home) => Some(Taken {
-                tokens: home.take()?,
-                home: Arc::clone(home),
-            }),
-        };
-        Ok(Self {
-            taken,
-            leaves: AtomicBool::new(false),
-        })
+        match from {
+            None => Ok(Self::holding(None)),
+            Some(home) => home
+                .take()
+                .map(|tokens| Self::holding(Some(Taken::new(tokens, home)))),
+        }
     }
 
     /// Takes the token of a batch without an event, where batches carry any; `None` where there is
     /// none to spare.
     pub(crate) fn take_spare(from: Option<&Arc<dyn BatchTokens>>) -> Option<Self> {
-        let taken = match from {
-            None => None,
-            Some(home) => Some(Taken {
-                tokens: home.take_spare()?,
-                home: Arc::clone(home),
-            }),
-        };
-        Some(Self {
+        match from {
+            None => Some(Self::holding(None)),
+            Some(home) => {
+                let taken = home.take_spare();
+                taken.map(|tokens| Self::holding(Some(Taken::new(tokens, home))))
+            }
+        }
+    }
+
+    const fn holding(taken: Option<Taken>) -> Self {
+        Self {
             taken,
             leaves: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Seals a batch with the tokens, where batches carry any.

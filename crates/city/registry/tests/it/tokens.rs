@@ -56,6 +56,14 @@ fn written(path: &Path, key: &TokenKey) -> SecretSource {
     SecretSource::File(path.to_owned())
 }
 
+/// Registry that takes no batch without a token of these keys.
+async fn world_that_requires(issuer: &TokenKey, days: &TokenKey) -> World {
+    let keys = token_keys(issuer, days, true);
+    let mut world = World::set_up(|reader| reader.verify_by(keys)).await;
+    world.answers().await;
+    world
+}
+
 fn with(batch: [u8; TOKEN_BYTES]) -> SealedTokens {
     SealedTokens { batch, day: None }
 }
@@ -93,9 +101,7 @@ fn is_refused(told: &[Receipt], sent: &(SealedBatch, AnswerKey)) -> bool {
 async fn a_compromised_clinic_gets_no_more_batches_applied_than_it_has_tokens() {
     let issuer = TokenKey::generate();
     let days = TokenKey::generate();
-    let mut world =
-        World::set_up(|reader| reader.verify_by(token_keys(&issuer, &days, true))).await;
-    world.answers().await;
+    let mut world = world_that_requires(&issuer, &days).await;
     let stolen = &issue(&issuer, TokenUse::Batch)[..3];
     let honest = issue(&issuer, TokenUse::Batch);
     let day = issue(&days, TokenUse::Day)[0];
@@ -155,9 +161,7 @@ async fn a_compromised_clinic_gets_no_more_batches_applied_than_it_has_tokens() 
 async fn a_batch_without_an_event_spends_its_token_too() {
     let issuer = TokenKey::generate();
     let days = TokenKey::generate();
-    let mut world =
-        World::set_up(|reader| reader.verify_by(token_keys(&issuer, &days, true))).await;
-    world.answers().await;
+    let mut world = world_that_requires(&issuer, &days).await;
     let tokens = issue(&issuer, TokenUse::Batch);
     let empty = wire::encode(&[]);
     let dummy = world.send_with_tokens(&empty, &with(tokens[0])).await;
@@ -208,9 +212,7 @@ async fn tokens_of_a_key_that_was_taken_away_change_nothing() {
 async fn a_probe_is_answered_for_a_token_of_its_own_only() {
     let issuer = TokenKey::generate();
     let days = TokenKey::generate();
-    let mut world =
-        World::set_up(|reader| reader.verify_by(token_keys(&issuer, &days, true))).await;
-    world.answers().await;
+    let mut world = world_that_requires(&issuer, &days).await;
     let tokens = issue(&issuer, TokenUse::Batch);
     let probe = encode_probe(&[Probed {
         record: record(1),

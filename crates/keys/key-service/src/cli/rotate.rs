@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
-use oprf::{Factor, ServiceKey};
+use oprf::{Factor, ServiceKey, TextError};
 use program::terminal::{print_line, print_note};
 use program::{Failure, files};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use settings::read_private_file;
 
 use super::keys::{FreshKey, print_entry};
@@ -30,8 +30,8 @@ pub(super) struct RotateArguments {
 }
 
 pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
-    let old = read_key(&arguments.old)?;
-    let new = read_key(&arguments.new)?;
+    let old = read_secret(&arguments.old, ServiceKey::from_text)?;
+    let new = read_secret(&arguments.new, ServiceKey::from_text)?;
     if old.public_key() == new.public_key() {
         return Err(Failure::Usage(
             "--old and --new hold the same key; make a new one with key-service keys new".into(),
@@ -78,11 +78,8 @@ pub(super) struct RefreshArguments {
 
 /// Writes the key that takes another service's factor back.
 pub(super) fn refresh(arguments: &RefreshArguments) -> Result<(), Failure> {
-    let path = &arguments.factor;
-    let text = read_private_file(path).map_err(Failure::change)?;
-    let factor = Factor::from_text(&text)
-        .map_err(|error| Failure::Change(format!("{}: {error}", path.display())))?;
-    let key = read_key(&arguments.old)?.divided_by(&factor);
+    let factor = read_secret(&arguments.factor, Factor::from_text)?;
+    let key = read_secret(&arguments.old, ServiceKey::from_text)?.divided_by(&factor);
     let out = &arguments.out;
     files::write_secret(out, &key.to_text())?;
     print_entry(out, arguments.number, None, &FreshKey::from(&key));
@@ -93,8 +90,11 @@ pub(super) fn refresh(arguments: &RefreshArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_key(path: &Path) -> Result<ServiceKey, Failure> {
+/// Reads a file of this program's own user, in the text form that `parse` takes.
+fn read_secret<T>(
+    path: &Path,
+    parse: impl FnOnce(&SecretString) -> Result<T, TextError>,
+) -> Result<T, Failure> {
     let text = read_private_file(path).map_err(Failure::change)?;
-    ServiceKey::from_text(&text)
-        .map_err(|error| Failure::Change(format!("{}: {error}", path.display())))
+    parse(&text).map_err(|error| Failure::Change(format!("{}: {error}", path.display())))
 }
