@@ -69,7 +69,7 @@ fn note(run: &FeedRun<'_>, settled: &SettledCorrections) {
             event = "older-versions-withdrawn",
             withdrawn,
             "rows that were sent before cannot be sent as they are now; their older versions are \
-             withdrawn until they are mended: clinic-gateway dead-letters list"
+             withdrawn until they can be: clinic-gateway dead-letters list, clinic-gateway withheld"
         );
     }
     if newly_held > 0 {

@@ -3,21 +3,25 @@
 
 use std::time::Duration;
 
-use broker::QueueState;
+use broker::{BrokerError, QueueState};
 use outbox::{BeaconOccasion, OutboxError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
 use crate::publish::{Published, publish_once};
-use crate::receipts::{ReceiptCounts, ReceiptReceiver};
+use crate::receipts::{ReceiptCounts, ReceiptReceiver, ReceiptsError};
 use crate::tokens::STEP;
 
 /// Longest time for which the queue may take nothing before it is given up.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Longest wait of the first batch for the subscription to receipts.
+/// Shortest patience of the first batch with the subscription to receipts, where the queue can be
+/// reached.
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Length of one look whether the subscription is up.
+const SUBSCRIBE_LOOK: Duration = Duration::from_millis(100);
 
 /// Length of one look for receipts.
 const RECEIPTS_LOOK: Duration = Duration::from_millis(500);
@@ -38,8 +42,6 @@ pub(crate) struct DeliveryReport {
 /// Progress of the command. Publishing outlasts the work, and receiving outlasts publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
-    /// The subscription to receipts is not up yet.
-    Subscribing,
     /// The work goes on.
     Working,
     /// The work is done; its last batches are published.
@@ -60,15 +62,26 @@ pub(crate) async fn deliver_during<T>(
     wait_receipts: Duration,
     work: impl Future<Output = T>,
 ) -> Result<(T, DeliveryReport), OutboxError> {
-    let (phase, phases) = watch::channel(Phase::Subscribing);
+    let (phase, phases) = watch::channel(Phase::Working);
+    let (subscribed, subscription) = watch::channel(false);
     let working = async {
         let done = work.await;
         phase.send_modify(|phase| *phase = (*phase).max(Phase::Publishing));
         done
     };
     let publishing = async {
-        wait_for_subscription(&mut phases.clone()).await;
-        let publisher = ForegroundPublisher::new(gateway, wait_receipts);
+        let mut wait = SubscriptionWait {
+            gateway,
+            phases: phases.clone(),
+            subscription,
+            patience: SUBSCRIBE_PATIENCE.max(gateway.queue.longest_return()),
+        };
+        let away_for = tokio::select! {
+            away_for = wait.wait() => away_for?,
+            () = stop.cancelled() => Duration::ZERO,
+        };
+        let mut publisher = ForegroundPublisher::new(gateway, wait_receipts);
+        publisher.away_for = away_for;
         let published = publisher.publish_all(&mut phases.clone(), stop).await;
         if published.is_err() {
             // Nobody empties the outbox any more: work that waits for space would wait for ever.
@@ -78,7 +91,7 @@ pub(crate) async fn deliver_during<T>(
         published
     };
     gateway.backpressure.set_publishing_ended(false);
-    let receiving = receive_receipts(gateway, &phase, stop, wait_receipts);
+    let receiving = receive_receipts(gateway, &phase, &subscribed, stop, wait_receipts);
     let filling = fetch_tokens_of_dummies(gateway, phase.subscribe());
     let (done, published, receipts, ()) = tokio::join!(working, publishing, receiving, filling);
     let mut delivery = published?;
@@ -86,11 +99,49 @@ pub(crate) async fn deliver_during<T>(
     Ok((done, delivery))
 }
 
-/// Resolves when receipts can arrive, or could not for long enough.
-async fn wait_for_subscription(phases: &mut watch::Receiver<Phase>) {
-    let subscribed = phases.wait_for(|phase| *phase > Phase::Subscribing);
-    // The work may be done before the queue has been reached, which ends the wait as well.
-    let _too_long = tokio::time::timeout(SUBSCRIBE_PATIENCE, subscribed).await;
+/// Wait of the first batch for the subscription to receipts: nobody receives the receipt of a batch
+/// that is sent before.
+struct SubscriptionWait<'a> {
+    gateway: &'a Gateway,
+    phases: watch::Receiver<Phase>,
+    /// Shows whether receipts can arrive, or never will.
+    subscription: watch::Receiver<bool>,
+    /// Longest wait while the queue is not known to be away.
+    patience: Duration,
+}
+
+impl SubscriptionWait<'_> {
+    /// Resolves when receipts can arrive or never will, when they could not for longer than the
+    /// patience, when the queue has been away for too long, or when there is nothing to send.
+    /// Returns how long the queue has been away, as it is at the end.
+    async fn wait(&mut self) -> Result<Duration, OutboxError> {
+        self.gateway.publisher.connect();
+        let mut waited = Duration::ZERO;
+        let mut away_for = Duration::ZERO;
+        while waited < self.patience && away_for < QUEUE_PATIENCE {
+            let subscribed = self.subscription.wait_for(|subscribed| *subscribed);
+            let looked = tokio::time::timeout(SUBSCRIBE_LOOK, subscribed).await;
+            if looked.is_ok() {
+                return Ok(Duration::ZERO);
+            }
+            let is_away = self.gateway.publisher.state() == QueueState::Down;
+            waited = if is_away {
+                Duration::ZERO
+            } else {
+                waited + SUBSCRIBE_LOOK
+            };
+            away_for = if is_away {
+                away_for + SUBSCRIBE_LOOK
+            } else {
+                Duration::ZERO
+            };
+            let work_is_done = *self.phases.borrow() >= Phase::Publishing;
+            if work_is_done && self.gateway.outbox.backlog().await?.batches == 0 {
+                break;
+            }
+        }
+        Ok(away_for)
+    }
 }
 
 /// Fetches tokens for dummies, until everything is published. No batch waits for it.
@@ -123,6 +174,8 @@ struct ForegroundPublisher<'a> {
     /// Longest wait for receipts that would make space in a full outbox.
     wait_receipts: Duration,
     delivery: DeliveryReport,
+    /// Time for which the queue had been away when publishing began.
+    away_for: Duration,
     /// Time of the first failure since the last success, counted from the program's start.
     failing_since: Option<Duration>,
     /// Time since which a full outbox has had nothing to publish.
@@ -135,6 +188,7 @@ impl<'a> ForegroundPublisher<'a> {
             gateway,
             wait_receipts,
             delivery: DeliveryReport::default(),
+            away_for: Duration::ZERO,
             failing_since: None,
             idle_since: None,
         }
@@ -203,7 +257,8 @@ impl<'a> ForegroundPublisher<'a> {
         let took_any = published.took_any();
         self.delivery.delivered += published.delivered;
         if published.failed > 0 {
-            self.failing_since.get_or_insert(now);
+            let away_since = now.saturating_sub(std::mem::take(&mut self.away_for));
+            self.failing_since.get_or_insert(away_since);
             self.delivery.queue_error = published.error;
             self.delivery.queue_misconfigured = published.misconfigured;
         } else if took_any {
@@ -252,12 +307,13 @@ impl<'a> ForegroundPublisher<'a> {
 async fn receive_receipts(
     gateway: &Gateway,
     phase: &watch::Sender<Phase>,
+    subscribed: &watch::Sender<bool>,
     stop: &CancellationToken,
     patience: Duration,
 ) -> ReceiptCounts {
     let mut received = ReceiptCounts::default();
     let Some(mut receipts) = subscribe(gateway) else {
-        allow_publishing(phase);
+        subscribed.send_replace(true);
         return received;
     };
     let mut phases = phase.subscribe();
@@ -275,8 +331,8 @@ async fn receive_receipts(
             Ok(()) => receipts.settle(gateway).await,
             Err(error) => Err(error),
         };
-        if receipts.connected() || settled.is_err() {
-            allow_publishing(phase);
+        if receipts.connected() || settled.as_ref().is_err_and(lasts) {
+            subscribed.send_replace(true);
         }
         match settled {
             Ok(settled) => received.add(settled),
@@ -291,7 +347,11 @@ async fn receive_receipts(
         {
             break;
         }
-        look = RECEIPTS_LOOK;
+        look = if *subscribed.borrow() {
+            RECEIPTS_LOOK
+        } else {
+            SUBSCRIBE_LOOK
+        };
     }
     receipts.close().await;
     received
@@ -312,15 +372,9 @@ fn subscribe(gateway: &Gateway) -> Option<ReceiptReceiver> {
     }
 }
 
-/// Lets publishing begin: receipts can arrive, or will not.
-fn allow_publishing(phase: &watch::Sender<Phase>) {
-    phase.send_if_modified(|phase| {
-        let subscribing = *phase == Phase::Subscribing;
-        if subscribing {
-            *phase = Phase::Working;
-        }
-        subscribing
-    });
+/// Returns whether receipts stay away until somebody changes something.
+const fn lasts(error: &ReceiptsError) -> bool {
+    !matches!(error, ReceiptsError::Queue(BrokerError::Retry { .. }))
 }
 
 /// Returns whether batches wait for their receipt; false if the outbox fails, which is reported
@@ -379,10 +433,11 @@ mod tests {
             stop: stop.clone(),
         });
         let gateway = &world.gateway;
-        let (phase, mut phases) = watch::channel(Phase::Subscribing);
+        let (phase, _phases) = watch::channel(Phase::Working);
+        let (subscribed, mut subscription) = watch::channel(false);
         let broadcasting = async {
-            phases
-                .wait_for(|phase| *phase > Phase::Subscribing)
+            subscription
+                .wait_for(|subscribed| *subscribed)
                 .await
                 .expect("it subscribes");
             let broadcast =
@@ -394,7 +449,7 @@ mod tests {
         };
         let both = async {
             tokio::join!(
-                receive_receipts(gateway, &phase, &stop, Duration::ZERO),
+                receive_receipts(gateway, &phase, &subscribed, &stop, Duration::ZERO),
                 broadcasting
             )
             .0
@@ -409,6 +464,45 @@ mod tests {
                 ..ReceiptCounts::default()
             }
         );
+    }
+
+    #[tokio::test]
+    async fn the_first_batch_waits_for_the_subscription_also_after_the_work() {
+        let world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
+        let (phase, phases) = watch::channel(Phase::Working);
+        let (subscribed, subscription) = watch::channel(false);
+        let mut wait = SubscriptionWait {
+            gateway: &world.gateway,
+            phases,
+            subscription,
+            patience: Duration::from_secs(600),
+        };
+        world.pull().await;
+        phase.send_replace(Phase::Publishing);
+        let mut waiting = Box::pin(wait.wait());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        subscribed.send_replace(true);
+        let away_for = within_patience("the wait ends", waiting).await;
+        assert_eq!(away_for.expect("the state is read"), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn nothing_to_send_waits_for_no_subscription_and_patience_has_an_end() {
+        let world = World::new("[outbox]\nbatch_events = 4\n", 0..8).await;
+        let (phase, phases) = watch::channel(Phase::Publishing);
+        let (_subscribed, subscription) = watch::channel(false);
+        let mut wait = SubscriptionWait {
+            gateway: &world.gateway,
+            phases,
+            subscription,
+            patience: Duration::from_secs(600),
+        };
+        let ended = within_patience("nothing is to be sent", wait.wait()).await;
+        ended.expect("the state is read");
+        phase.send_replace(Phase::Working);
+        wait.patience = SUBSCRIBE_LOOK;
+        let ended = within_patience("patience ends", wait.wait()).await;
+        ended.expect("the state is read");
     }
 
     #[cfg(feature = "inject")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use broker::{BrokerError, Publisher, QueueConfig};
 use clock::Clock;
 use connector_kit::{Cursor, Feed, SourceError};
-use contract::{PublicKey, ReceiptVerifier};
+use contract::{PublicKey, ReceiptVerifier, Suite};
 use key_client::{KeyClient, KeyConfigMistake, TokenClient};
 use outbox::{BatchTokens, BeaconOccasion, Outbox, OutboxError, OutboxOptions};
 use pseudonym::{KeyError, KeyRing};
@@ -22,10 +22,14 @@ use crate::outer_seal::PublisherToRelay;
 use crate::own_state::OwnState;
 #[cfg(feature = "cli")]
 use crate::queue_causes::QueueCauses;
-use crate::ring::{CityKeysError, compare_with_city, fingerprints};
+use crate::ring::{
+    CityKeysError, RotationWhileMoving, compare_with_city, fingerprints,
+    refuse_rotation_while_moving,
+};
 use crate::slots::Slots;
 use crate::sources::Source;
 use crate::tokens::Tokens;
+use crate::waits::Waits;
 
 /// The running gateway: everything that a run of a source needs.
 pub struct Gateway {
@@ -37,6 +41,9 @@ pub struct Gateway {
     pub(crate) evaluation: Option<Arc<Evaluation>>,
     /// Tokens of which every sealed batch carries one; `None` where the registry asks for none.
     pub(crate) tokens: Option<Arc<Tokens>>,
+    /// Waits for key services and for the token issuer.
+    #[cfg(feature = "cli")]
+    pub(crate) waits: Arc<Waits>,
     /// Durable state.
     pub outbox: Outbox,
     /// The queue's near end.
@@ -79,6 +86,9 @@ pub enum StartError {
     /// The key ring does not hold the city's keys.
     #[error("keys.ring: {0}")]
     CityKeys(#[from] CityKeysError),
+    /// A key is rotated while the city moves from one suite to another.
+    #[error("{0}")]
+    Rotation(#[from] RotationWhileMoving),
     /// The key services are misconfigured.
     #[error("keys.services: {0}")]
     KeyServices(#[from] KeyConfigMistake),
@@ -121,14 +131,14 @@ pub fn build_sources(
     loaded: &LoadedConfig,
     ring: &KeyRing,
 ) -> Result<Vec<Arc<Source>>, StartError> {
-    let suite = loaded.config.keys.suite.into();
+    let suites = loaded.config.keys.suites();
     let release = loaded.config.release.facts();
     loaded
         .config
         .source
         .iter()
         .map(|(name, config)| {
-            Source::new(name, config, &loaded.base, ring, suite, &release)
+            Source::new(name, config, &loaded.base, ring, suites, &release)
                 .map(Arc::new)
                 .map_err(|error| StartError::Source {
                     name: name.clone(),
@@ -160,20 +170,23 @@ pub(crate) fn refuse_beside_another(loaded: &LoadedConfig) -> Result<(), StartEr
 pub fn read_ring(loaded: &LoadedConfig) -> Result<KeyRing, StartError> {
     let keys = &loaded.config.keys;
     let text = keys.ring.read(&loaded.base)?;
-    Ok(KeyRing::parse_for(&text, keys.suite.into())?)
+    let suite = keys.suites().keyed().unwrap_or(Suite::Voprf);
+    Ok(KeyRing::parse_for(&text, suite)?)
 }
 
 /// Compares the pseudonym keys, the ring's or those of the key services, with the city's.
 ///
 /// # Errors
-/// [`StartError::CityKeys`].
+/// [`StartError::CityKeys`] and [`StartError::Rotation`].
 pub(crate) fn verify_keys(
     loaded: &LoadedConfig,
     ring: &KeyRing,
     services: Option<&KeyClient>,
 ) -> Result<(), StartError> {
     let city = &loaded.config.registry.pseudonym_fingerprints;
-    let keys = fingerprints(ring, loaded.config.keys.suite.into(), services).pseudonym;
+    let suites = loaded.config.keys.suites();
+    refuse_rotation_while_moving(ring, suites, services)?;
+    let keys = fingerprints(ring, suites, services).pseudonym;
     Ok(compare_with_city(keys, city)?)
 }
 
@@ -228,14 +241,19 @@ impl Gateway {
         let config = &loaded.config;
         refuse_beside_another(loaded)?;
         let ring = read_ring(loaded)?;
-        let suite = config.keys.suite.into();
-        let evaluation = key_services(loaded)?.map(|client| Arc::new(Evaluation::new(client)));
+        let suites = config.keys.suites();
+        let waits = Waits::new(Arc::clone(&clock));
+        let evaluation = key_services(loaded)?
+            .map(|client| Arc::new(Evaluation::new(client, Arc::clone(&waits))));
         let services = evaluation.as_ref().map(|evaluation| evaluation.client());
         verify_keys(loaded, &ring, services)?;
-        let fingerprints = fingerprints(&ring, suite, services);
+        let fingerprints = fingerprints(&ring, suites, services);
         let slots = config.release.slots()?;
         let tokens = token_issuer(loaded)?;
-        let tokens = tokens.map(|client| Arc::new(Tokens::new(client, Arc::clone(&clock), slots)));
+        let tokens = tokens.map(|client| {
+            let clock = Arc::clone(&clock);
+            Arc::new(Tokens::new(client, clock, Arc::clone(&waits), slots))
+        });
         let sources = build_sources(loaded, &ring)?;
         let publisher = open_publisher(loaded)?;
         let options = OutboxOptions {
@@ -268,6 +286,8 @@ impl Gateway {
             time_zone: config.time_zone.0,
             evaluation,
             tokens,
+            #[cfg(feature = "cli")]
+            waits,
             outbox,
             publisher,
             sources,

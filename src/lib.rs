@@ -45,6 +45,12 @@ mod testing;
     )
 )]
 pub mod tokens;
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(dead_code, reason = "only the daemon tells waits")
+)]
+mod waits;
+mod withheld;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -15,6 +15,7 @@ use crate::gateway::Gateway;
 use crate::pull::{Counters, FeedFailure, FeedRun, PullError, RunEnd, Trigger, pull_feed};
 use crate::sources::{RunChange, Source};
 use crate::sweep::{FeedSweep, sweep_feed};
+use crate::withheld;
 
 /// Tries after the first one before a command gives a source up and says so.
 const RETRIES: usize = 4;
@@ -273,8 +274,8 @@ async fn pull_and_note(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, Fe
     result
 }
 
-/// Pulls a feed, and settles the corrections that were refused on the way; also after a failure,
-/// for the pages before it are committed.
+/// Pulls a feed, sends what was withheld and is no longer, and settles the corrections that were
+/// refused on the way; also after a failure, for the pages before it are committed.
 async fn pull_and_settle(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, PullError> {
     let generation = run.gateway.outbox.generation();
     let pulled = pull_feed(run, trigger).await;
@@ -282,8 +283,11 @@ async fn pull_and_settle(run: &FeedRun<'_>, trigger: Trigger) -> Result<RunEnd, 
         return pulled;
     }
     let is_whole = trigger == Trigger::Schedule && matches!(pulled, Ok(RunEnd::Complete));
+    // On the heap: hardly any run has something to send here.
+    let sent = Box::pin(withheld::send_due(run)).await;
     let settled = corrections::settle(run, is_whole.then_some(generation)).await;
     let end = pulled?;
+    sent?;
     Ok(settled?.map_or(RunEnd::Stopped, |_| end))
 }
 

@@ -10,7 +10,9 @@ use contract::Suite;
 use futures_util::FutureExt as _;
 use outbox::SweepKind;
 use parking_lot::{Mutex, RwLock};
-use pseudonym::{CodesFile, FactRelease, KeyRing, MAX_BLINDED, Policy, Pseudonymiser, fact_kind};
+use pseudonym::{
+    CodesFile, FactRelease, KeyRing, MAX_BLINDED, Policy, Pseudonymiser, Suites, fact_kind,
+};
 use tokio::sync::{MutexGuard, Notify};
 
 use crate::codes_file::WatchedCodes;
@@ -117,7 +119,7 @@ impl Source {
         config: &SourceConfig,
         folder: &Path,
         ring: &KeyRing,
-        suite: Suite,
+        suites: Suites,
         release: &FactRelease,
     ) -> Result<Self, SourceError> {
         let help = format!(
@@ -142,7 +144,7 @@ impl Source {
                 (Some(Arc::new(watched)), policy, Some(codes))
             }
         };
-        let pseudonymiser = Pseudonymiser::new(ring, suite, name, policy)
+        let pseudonymiser = Pseudonymiser::new(ring, suites, name, policy)
             .map_err(|error| SourceError::misconfigured(error.to_string(), help))?
             .with_release(release.clone());
         let meaning = config.meaning().map_err(|_| {
@@ -153,7 +155,7 @@ impl Source {
             // before there was one are not read again.
             let released = release.meaning_for(fact_kind(feed));
             let released = released.map_or_else(String::new, |text| format!(" release {text}"));
-            ring.settings_digest(&format!("{} {meaning}{released}", suite.as_str()))
+            ring.settings_digest(&format!("{} {meaning}{released}", suites.meaning()))
         });
         let reading = Reading::new(pseudonymiser, &configured, codes.as_ref());
         let sections = config.sections();
@@ -172,7 +174,7 @@ impl Source {
             configured,
             codes_file,
             time_zone: config.time_zone().0,
-            page_records: page_records(config.page_records(), suite),
+            page_records: page_records(config.page_records(), suites.suite),
             schedule: config.schedule.clone(),
             sweep: config.sweep.clone(),
             pace: Pace::new(&config.sweep),

@@ -1,10 +1,11 @@
 //! Classes of facts that leave alike in everything but the person: how many persons stand in them,
 //! and how many records in small ones, where the fact itself may tell whose it is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use contract::Fact;
-use pseudonym::Leaving;
+use draft::Persons;
+use pseudonym::{Leaving, coarser_facts};
 use serde::Serialize;
 
 /// Sizes that records are counted below.
@@ -14,53 +15,9 @@ const SIZES: [u64; 3] = [2, 5, 10];
 #[derive(Debug, Default)]
 pub(super) struct Classes {
     records: u64,
-    persons: Persons,
+    persons: Persons<[u8; 32]>,
     /// Person of each record of a class, by number.
     classes: HashMap<Fact, Vec<usize>>,
-}
-
-/// Persons of the records, by number. Numbers of one person are joined when a record shows that they
-/// are.
-#[derive(Debug, Default)]
-struct Persons {
-    numbers: HashMap<[u8; 32], usize>,
-    /// Another number of the same person, nearer to the one that stands for all; its own in that.
-    nearer: Vec<usize>,
-}
-
-impl Persons {
-    /// Number of the person who has these names, at least one of them.
-    fn number(&mut self, names: &[[u8; 32]]) -> usize {
-        let fresh = self.nearer.len();
-        let known = names.iter().filter_map(|name| self.numbers.get(name));
-        let known: Vec<usize> = known.copied().collect();
-        let number = known.first().map_or(fresh, |known| self.standing(*known));
-        if number == fresh {
-            self.nearer.push(fresh);
-        }
-        for other in known {
-            let other = self.standing(other);
-            self.nearer[other] = number;
-        }
-        for name in names {
-            self.numbers.insert(*name, number);
-        }
-        number
-    }
-
-    /// Number that stands for all numbers of the person of this one.
-    fn standing(&self, mut number: usize) -> usize {
-        while self.nearer[number] != number {
-            number = self.nearer[number];
-        }
-        number
-    }
-
-    /// Number of different persons.
-    fn count(&self, numbers: &[usize]) -> u64 {
-        let persons = numbers.iter().map(|number| self.standing(*number));
-        persons.collect::<BTreeSet<_>>().len() as u64
-    }
 }
 
 /// Figures of the classes; nothing in them names a record or a fact.
@@ -76,6 +33,11 @@ pub(super) struct ClassSummary {
     k: Option<u64>,
     /// Records in classes of fewer persons than a number.
     in_small_classes: [SmallClasses; SIZES.len()],
+    /// Records in classes of fewer persons than the release policy asks for; `None` where it asks for
+    /// none.
+    withheld: Option<SmallClasses>,
+    /// Records among those that would be in large enough classes with a coarser date.
+    coarser: Option<u64>,
 }
 
 /// Records in classes of fewer persons than a number.
@@ -90,15 +52,17 @@ impl Classes {
     pub(super) fn add(&mut self, leaving: Option<Leaving>) {
         self.records += 1;
         if let Some(Leaving { fact, person }) = leaving {
-            let number = self.persons.number(&person);
+            let number = self.persons.add(&person);
             self.classes.entry(fact).or_default().push(number);
         }
     }
 
-    pub(super) fn summary(&self) -> ClassSummary {
+    /// Figures of the classes, under a policy that withholds facts of classes of fewer persons than
+    /// `smallest_class`.
+    pub(super) fn summary(&self, smallest_class: Option<u8>) -> ClassSummary {
         let sizes = self.classes.values().map(|records| Size {
             records: records.len() as u64,
-            persons: self.persons.count(records),
+            persons: self.persons.count_among(records),
         });
         let sizes: Vec<Size> = sizes.collect();
         let below = |most: u64| {
@@ -114,7 +78,51 @@ impl Classes {
                 smaller_than,
                 records: below(smaller_than),
             }),
+            withheld: smallest_class
+                .map(u64::from)
+                .map(|smaller_than| SmallClasses {
+                    smaller_than,
+                    records: below(smaller_than),
+                }),
+            coarser: smallest_class.map(|persons| self.coarser(persons.into())),
         }
+    }
+}
+
+impl Classes {
+    /// Number of records in classes of fewer persons than this that would be in large enough ones
+    /// with a coarser date, the least coarse that is coarse enough.
+    fn coarser(&self, least_persons: u64) -> u64 {
+        let is_large = |records: &Vec<usize>| self.persons.count_among(records) >= least_persons;
+        let small = self
+            .classes
+            .iter()
+            .filter(|(_, records)| !is_large(records));
+        let mut small: Vec<(Vec<Fact>, &Vec<usize>)> = small
+            .map(|(fact, records)| (coarser_facts(fact).collect(), records))
+            .collect();
+        let mut coarser = 0;
+        let most = small.iter().map(|(facts, _)| facts.len()).max();
+        for times in 0..most.unwrap_or(0) {
+            let mut classes: HashMap<Fact, Vec<usize>> = HashMap::new();
+            for (facts, records) in &small {
+                if let Some(fact) = facts.get(times) {
+                    classes.entry(fact.clone()).or_default().extend(*records);
+                }
+            }
+            classes.retain(|_, records| is_large(records));
+            coarser += classes
+                .values()
+                .map(|records| records.len() as u64)
+                .sum::<u64>();
+            let is_in_large = |facts: &Vec<Fact>| {
+                facts
+                    .get(times)
+                    .is_some_and(|fact| classes.contains_key(fact))
+            };
+            small.retain(|(facts, _)| !is_in_large(facts));
+        }
+        coarser
     }
 }
 
@@ -139,10 +147,20 @@ impl ClassSummary {
         let small = self
             .in_small_classes
             .map(|small| format!("{} below {}", small.records, small.smaller_than));
+        let what = match self.withheld {
+            None => format!("{leaving} leave"),
+            Some(withheld) => format!(
+                "{} leave and {} are withheld, since among these records fewer than {} persons are \
+                 in their class, {} of which would be in larger ones with a coarser date",
+                leaving - withheld.records,
+                withheld.records,
+                withheld.smaller_than,
+                self.coarser.unwrap_or(0)
+            ),
+        };
         format!(
-            "of {records} records read {leaving} leave, in {classes} classes of facts that leave \
-             alike; k = {k}, the persons in the class of fewest; records in classes of fewer \
-             persons: {}",
+            "of {records} records read {what}, in {classes} classes of facts that leave alike; k = \
+             {k}, the persons in the class of fewest; records in classes of fewer persons: {}",
             small.join(", ")
         )
     }
@@ -168,7 +186,10 @@ mod tests {
     #[test]
     fn records_are_counted_by_the_persons_of_their_class() {
         let mut classes = Classes::default();
-        assert_eq!(classes.summary().text(), "of 0 records read no fact leaves");
+        assert_eq!(
+            classes.summary(None).text(),
+            "of 0 records read no fact leaves"
+        );
         classes.add(None);
         for (date, records) in [("2021-07-01", 1), ("2021-07-02", 4), ("2021-07", 12)] {
             for person in 0..records {
@@ -176,7 +197,7 @@ mod tests {
             }
         }
         assert_eq!(
-            classes.summary().text(),
+            classes.summary(None).text(),
             "of 18 records read 17 leave, in 3 classes of facts that leave alike; k = 1, the \
              persons in the class of fewest; records in classes of fewer persons: 1 below 2, 5 \
              below 5, 5 below 10"
@@ -190,12 +211,53 @@ mod tests {
             classes.add(test("2021-07", &[1]));
         }
         classes.add(test("2021-07", &[2]));
-        assert_eq!(classes.summary().k, Some(2));
+        assert_eq!(classes.summary(None).k, Some(2));
         // A record that has names of both shows that they are one.
         classes.add(test("2021-08", &[1, 2]));
         classes.add(test("2021-08", &[3]));
-        let summary = classes.summary();
+        let summary = classes.summary(None);
         assert_eq!(summary.k, Some(1));
         assert_eq!(summary.in_small_classes.map(|it| it.records), [21, 23, 23]);
+    }
+
+    #[test]
+    fn what_the_policy_withholds_is_told() {
+        let mut classes = Classes::default();
+        for (date, records) in [("2021-07-01", 4), ("2021-07-02", 5)] {
+            for person in 0..records {
+                classes.add(test(date, &[person]));
+            }
+        }
+        let summary = classes.summary(Some(5));
+        assert_eq!(summary.withheld.map(|it| it.records), Some(4));
+        assert!(
+            summary.text().starts_with(
+                "of 9 records read 5 leave and 4 are withheld, since among these records fewer than 5 \
+                 persons are in their class, 0 of which would be in larger ones with a coarser date,"
+            ),
+            "{}",
+            summary.text()
+        );
+        assert_eq!(classes.summary(None).withheld, None);
+    }
+
+    #[test]
+    fn records_are_counted_that_a_coarser_date_puts_in_large_classes() {
+        let mut classes = Classes::default();
+        for person in 0..5 {
+            classes.add(test(&format!("2021-07-0{}", person + 1), &[person]));
+        }
+        assert_eq!(classes.summary(Some(5)).coarser, Some(5), "a month");
+        assert_eq!(classes.summary(Some(6)).coarser, Some(0));
+        // The sixth is alone in its month, and in what is left of its year.
+        classes.add(test("2021-08-01", &[9]));
+        assert_eq!(classes.summary(Some(5)).coarser, Some(5));
+        assert_eq!(classes.summary(Some(6)).coarser, Some(6), "the year of all");
+        // A class that is large enough as it is lends nobody.
+        for person in 10..15 {
+            classes.add(test("2021-08-02", &[person]));
+        }
+        assert_eq!(classes.summary(Some(5)).coarser, Some(5));
+        assert_eq!(classes.summary(None).coarser, None);
     }
 }

@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use clock::Clock;
-use contract::Suite;
 use outbox::OutboxError;
 use program::Failure;
 use program::audit_log::Counts;
 use program::files::write_secret;
 use program::terminal::{print_json, print_line};
-use pseudonym::{KeyRing, SharedKeys};
+use pseudonym::{KeyRing, SharedKeys, Suite, Suites};
 
 use super::audit::audited;
-use super::keys_text::{print_keys, print_to_compare};
+use super::keys_text::{leaving_text, print_keys, print_to_compare};
 use super::refreshed_keys::refreshed;
 use super::{config_file, outbox_file};
 use crate::gateway::{self, StartError};
@@ -34,8 +33,8 @@ pub(super) enum KeysCommand {
         #[arg(long, conflicts_with = "join")]
         record_only: bool,
     },
-    /// Show epochs and fingerprints of the configured ring, never a key. Equal fingerprints are
-    /// equal keys.
+    /// Show epochs and fingerprints of the configured ring, never a key, and under which suites'
+    /// names facts leave. Equal fingerprints are equal keys.
     Show {
         /// Print JSON.
         #[arg(long)]
@@ -64,7 +63,8 @@ pub(super) enum KeysCommand {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Write a ring without an epoch, at the end of a rotation.
+    /// Write a ring without an epoch, at the end of a rotation; or, once names of key services
+    /// alone leave, without the last one.
     Retire {
         /// The epoch to leave out.
         epoch: u16,
@@ -82,7 +82,8 @@ pub(super) enum KeysCommand {
     },
     /// Go on under the configured ring's pseudonym keys, though facts were sent under others.
     /// Everything is then sent again under other names. For a ring that was wrong until now; a
-    /// rotation needs no such word. The gateway must be stopped.
+    /// rotation needs no such word, nor does a city that moves to another suite by
+    /// `keys.moving_from`. The gateway must be stopped.
     Accept {
         /// Do it; without this, only show what would be done.
         #[arg(long)]
@@ -136,10 +137,7 @@ async fn perform(command: &KeysCommand, config: &Path) -> Result<(), Failure> {
             ..
         } => write_ring(out, &KeyRing::record_only()),
         KeysCommand::New { out, join, .. } => write_ring(out, &new_ring(join.as_deref())?),
-        KeysCommand::Show { json } => {
-            show(&configured(config)?, *json);
-            Ok(())
-        }
+        KeysCommand::Show { json } => show_configured(config, *json),
         KeysCommand::Share { out } => {
             let ring = with_pseudonym_keys(configured(config)?)?;
             write_secret(out, &ring.shared().to_text())?;
@@ -162,7 +160,12 @@ async fn perform(command: &KeysCommand, config: &Path) -> Result<(), Failure> {
             Ok(())
         }
         KeysCommand::Retire { epoch, out } => {
-            let ring = configured(config)?.without_pseudonym_epoch(*epoch);
+            let ring = configured(config)?;
+            let suites = config_file::load_unfinished(config)?.config.keys.suites();
+            let ring = match (suites.keyed(), ring.pseudonym_fingerprints().len()) {
+                (None, 1) => ring.without_last_pseudonym_epoch(*epoch),
+                _ => ring.without_pseudonym_epoch(*epoch),
+            };
             write_ring(out, &ring.map_err(Failure::change)?)?;
             print_line("next: put it in the configured ring's place and restart the gateway");
             Ok(())
@@ -182,15 +185,15 @@ async fn accept(config: &Path, yes: bool) -> Result<(), Failure> {
     let ring = gateway::read_ring(&loaded)?;
     let services = gateway::key_services(&loaded)?;
     gateway::verify_keys(&loaded, &ring, services.as_ref())?;
-    let keys = fingerprints(&ring, loaded.config.keys.suite.into(), services.as_ref());
+    let keys = fingerprints(&ring, loaded.config.keys.suites(), services.as_ref());
     let path = outbox_file::path(&loaded);
     let reader = outbox_file::open(&loaded).await?;
     let compared = reader.compare_keys(&keys).await;
     let generation = reader.status().await.map(|status| status.generation);
     reader.close().await;
     // Of key services no content of a record shows the keys.
-    let by_itself =
-        keys.suite != Suite::Voprf || matches!(compared, Err(OutboxError::OtherSuite { .. }));
+    let is_evaluated = services.is_some();
+    let by_itself = !is_evaluated || matches!(compared, Err(OutboxError::OtherSuite { .. }));
     match compared {
         Ok(()) => {
             print_line("nothing to accept: these are the keys that facts were sent under");
@@ -258,35 +261,62 @@ fn configured(path: &Path) -> Result<KeyRing, Failure> {
     Ok(gateway::read_ring(&config_file::load_unfinished(path)?)?)
 }
 
-fn show(ring: &KeyRing, json: bool) {
-    let epochs = ring.pseudonym_fingerprints();
-    let record = ring.record_fingerprint();
+/// Shows the configured ring, and under which suites' names facts leave.
+fn show_configured(path: &Path, json: bool) -> Result<(), Failure> {
+    let loaded = config_file::load_unfinished(path)?;
+    let ring = gateway::read_ring(&loaded)?;
+    let suites = loaded.config.keys.suites();
     if json {
-        let epochs: Vec<_> = epochs
-            .iter()
-            .map(|(epoch, fingerprint)| {
-                serde_json::json!({ "epoch": epoch, "fingerprint": fingerprint })
-            })
-            .collect();
-        return print_json(
-            &serde_json::json!({ "pseudonym": epochs, "record": { "fingerprint": record } }),
-        );
+        print_json(&ring_json(&ring, suites));
+        return Ok(());
     }
-    for (epoch, fingerprint) in epochs {
+    print_ring(&ring);
+    print_line(leaving_text(suites));
+    // Public keys of the services may be missing yet: what can be compared is printed then.
+    let services = gateway::key_services(&loaded).ok().flatten();
+    let keys = fingerprints(&ring, suites, services.as_ref()).pseudonym;
+    if !keys.is_empty() {
+        print_to_compare(&keys);
+    }
+    Ok(())
+}
+
+fn ring_json(ring: &KeyRing, suites: Suites) -> serde_json::Value {
+    let epochs = ring.pseudonym_fingerprints();
+    let epochs: Vec<_> = epochs
+        .iter()
+        .map(|(epoch, fingerprint)| {
+            serde_json::json!({ "epoch": epoch, "fingerprint": fingerprint })
+        })
+        .collect();
+    serde_json::json!({
+        "pseudonym": epochs,
+        "record": { "fingerprint": ring.record_fingerprint() },
+        "suite": suites.suite.as_str(),
+        "moving_from": suites.moving_from.map(Suite::as_str),
+    })
+}
+
+fn print_ring(ring: &KeyRing) {
+    for (epoch, fingerprint) in ring.pseudonym_fingerprints() {
         print_line(format!(
             "pseudonym key, epoch {epoch}: fingerprint {fingerprint}"
         ));
     }
-    print_line(format!("record key: fingerprint {record}"));
-    if ring.pseudonym_fingerprints().is_empty() {
-        return;
-    }
-    print_to_compare(&ring.pseudonym_fingerprints());
+    print_line(format!(
+        "record key: fingerprint {}",
+        ring.record_fingerprint()
+    ));
 }
 
 fn write_ring(path: &Path, ring: &KeyRing) -> Result<(), Failure> {
     write_secret(path, &ring.to_text())?;
     print_line(format!("wrote {}", path.display()));
-    show(ring, false);
+    print_ring(ring);
+    // Shared keys are of a keyed suite; which one the configuration says.
+    let keys = fingerprints(ring, Suite::Hmac.into(), None).pseudonym;
+    if !keys.is_empty() {
+        print_to_compare(&keys);
+    }
     Ok(())
 }

@@ -30,6 +30,7 @@ mod sweep;
 mod sweep_help;
 mod sync;
 mod unknown;
+mod withheld;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,6 +112,12 @@ enum Command {
     /// List, show, retry and discard what was refused.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
+    /// List the records that the release policy withholds: of fewer persons than it asks for the same
+    /// is known.
+    ///
+    /// Each leaves by itself once persons are enough. The ids are the clinic's own; nothing of it
+    /// leaves.
+    Withheld(withheld::WithheldArguments),
     /// Ask the registry whether it holds what was sent; with --repair, send what differs again.
     Reconcile(reconcile::ReconcileArguments),
     /// Send the batches again at once that the queue has and whose receipts have not come.
@@ -164,6 +171,13 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             .await
         }
         Command::Codes(codes) => codes::codes(&codes, &open()?, clock.as_ref()).await,
+        Command::Withheld(arguments) => {
+            let loaded = open()?;
+            audited(Some("withheld"), &loaded, clock.as_ref(), async |counts| {
+                withheld::withheld(&arguments, &loaded, clock.as_ref(), counts).await
+            })
+            .await
+        }
         Command::Status(status) => status::status(&status, &open()?, clock.as_ref()).await,
         Command::Sync(sync) => {
             let loaded = open()?;

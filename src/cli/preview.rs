@@ -60,6 +60,8 @@ pub(super) struct PreviewedFeed {
     pub values: Values,
     /// Classes of the facts that leave of them.
     pub classes: Classes,
+    /// Least number of persons of a class whose facts leave; `None` where one is enough.
+    pub smallest_class: Option<u8>,
 }
 
 /// Effect of the release policy on one feed.
@@ -69,17 +71,21 @@ struct ReleaseEffect {
     /// Most exact form of its dates that leaves, the source's own policy included.
     dates: &'static str,
     optional_fields: OptionalFields,
+    /// Least number of persons of a class whose facts leave; `None` where one is enough.
+    smallest_class: Option<u8>,
     classes: ClassSummary,
 }
 
 impl ReleaseEffect {
     fn of(pseudonymiser: &Pseudonymiser, feed: Feed, classes: &Classes) -> Self {
         let kind = fact_kind(feed);
+        let smallest_class = pseudonymiser.release().smallest_class(kind);
         Self {
             feed: feed.as_str(),
             dates: precision_word(pseudonymiser.precision(kind)),
             optional_fields: pseudonymiser.release().optional_fields(kind),
-            classes: classes.summary(),
+            smallest_class,
+            classes: classes.summary(smallest_class),
         }
     }
 
@@ -206,6 +212,7 @@ async fn preview_feed(
         records: previewed.collect(),
         values: tally.values(),
         classes,
+        smallest_class: pseudonymiser.release().smallest_class(fact_kind(feed)),
     })
 }
 
@@ -284,7 +291,13 @@ pub(super) fn print_feeds(feeds: &[PreviewedFeed], rule: OnRefusedCorrection) {
     if feeds.iter().any(|previewed| !previewed.records.is_empty()) {
         print_line("Ids are shown so that you find the records here; no id leaves.");
     }
-    for PreviewedFeed { feed, records, .. } in feeds {
+    for PreviewedFeed {
+        feed,
+        records,
+        smallest_class,
+        ..
+    } in feeds
+    {
         if records.is_empty() {
             print_line(format!(
                 "{feed}: nothing is waiting at the source; --from-start shows records that were \
@@ -292,7 +305,7 @@ pub(super) fn print_feeds(feeds: &[PreviewedFeed], rule: OnRefusedCorrection) {
             ));
         }
         for record in records {
-            print_record(record, rule);
+            print_record(record, rule, *smallest_class);
         }
     }
 }
@@ -313,13 +326,13 @@ fn print_values(values: &Values, place: Place<'_>) {
     }
 }
 
-fn print_record(record: &PreviewedRecord, rule: OnRefusedCorrection) {
+fn print_record(record: &PreviewedRecord, rule: OnRefusedCorrection, smallest_class: Option<u8>) {
     let PreviewedRecord { record_id, preview } = record;
     print_line(format!(
         "{} {}: {}",
         preview.kind,
         visible(record_id),
-        verdict_text(&preview.verdict, rule)
+        verdict_text(&preview.verdict, rule, smallest_class)
     ));
     let stays = matches!(preview.verdict, PreviewVerdict::Refused(_));
     for field in &preview.fields {
@@ -339,9 +352,18 @@ fn print_record(record: &PreviewedRecord, rule: OnRefusedCorrection) {
     }
 }
 
-fn verdict_text(verdict: &PreviewVerdict, rule: OnRefusedCorrection) -> String {
+fn verdict_text(
+    verdict: &PreviewVerdict,
+    rule: OnRefusedCorrection,
+    smallest_class: Option<u8>,
+) -> String {
     match verdict {
-        PreviewVerdict::Leaves => "leaves".to_owned(),
+        PreviewVerdict::Leaves => match smallest_class {
+            None => "leaves".to_owned(),
+            Some(persons) => {
+                format!("leaves where facts of {persons} persons say the same, else is withheld")
+            }
+        },
         PreviewVerdict::Withdraws {
             only_if_sent: false,
         } => "is cancelled: its withdrawal leaves".to_owned(),

@@ -85,8 +85,8 @@ fn pinned(path: &Path, loaded: &LoadedConfig, ring: &KeyRing) -> Result<Pinned, 
             path.display()
         ))
     })?;
-    let suite = loaded.config.keys.suite.into();
-    let keys = fingerprints(ring, suite, Some(&services));
+    let suites = loaded.config.keys.suites();
+    let keys = fingerprints(ring, suites, Some(&services));
     Ok(Pinned { services, keys })
 }
 

@@ -171,7 +171,7 @@ fn look(report: &SyncReport) -> Result<(), Failure> {
 }
 
 /// Lists the counters of a pass under their names in JSON.
-fn named_counts(counters: &Counters) -> [(&'static str, u64); 14] {
+fn named_counts(counters: &Counters) -> [(&'static str, u64); 16] {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
         ("read", count(&counters.read)),
@@ -179,11 +179,13 @@ fn named_counts(counters: &Counters) -> [(&'static str, u64); 14] {
         ("corrected", count(&counters.corrected)),
         ("withdrawn", count(&counters.withdrawn)),
         ("withdrawn_unsent", count(&counters.withdrawn_unsent)),
+        ("resent", count(&counters.resent)),
         ("unchanged", count(&counters.unchanged)),
         ("no_fact", count(&counters.no_fact)),
         ("refused", count(&counters.refused)),
         ("refused_again", count(&counters.refused_again)),
         ("parked", count(&counters.parked)),
+        ("withheld", count(&counters.withheld)),
         ("swept", count(&counters.swept)),
         ("out_of_scope", count(&counters.out_of_scope)),
         ("oms_check_digit_warnings", count(&counters.oms_warnings)),

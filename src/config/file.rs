@@ -64,9 +64,24 @@ pub struct KeysConfig {
     /// Computation of pseudonyms; the same in every clinic of a city.
     #[serde(default)]
     pub suite: SuiteName,
+    /// Suite that the city moves from, `hmac` or `hmac-streebog`, beside `suite = "voprf"`: facts
+    /// leave under the names of both, those of this one by the pseudonym key of the ring. Taken out
+    /// once every clinic has it and the portal asks by `voprf`. Changing it sends everything again.
+    pub moving_from: Option<SuiteName>,
     /// Key services that evaluate pseudonyms, asked in this order; the same in every clinic of a
     /// city. For the suite `voprf` alone.
     pub services: Option<KeyServicesConfig>,
+}
+
+impl KeysConfig {
+    /// Suites of the pseudonyms that leave.
+    #[must_use]
+    pub fn suites(&self) -> pseudonym::Suites {
+        pseudonym::Suites {
+            suite: self.suite.into(),
+            moving_from: self.moving_from.map(Into::into),
+        }
+    }
 }
 
 /// The pseudonym suites, as configuration names them.

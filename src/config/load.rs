@@ -111,6 +111,15 @@ fn verify_audit(config: &Config) -> Result<(), Wrong> {
 }
 
 fn verify_keys(keys: &KeysConfig) -> Result<(), Wrong> {
+    if let Some(from) = keys.moving_from
+        && (keys.suite != SuiteName::Voprf || from == SuiteName::Voprf)
+    {
+        return wrong(
+            "keys.moving_from is for a city that moves to key services: from \"hmac\" or \
+             \"hmac-streebog\" to suite = \"voprf\"",
+            "write both as docs/strong.md says, or take moving_from out",
+        );
+    }
     match (keys.suite, keys.services.is_none()) {
         (SuiteName::Voprf, true) => wrong(
             "keys.suite is \"voprf\", and no [[keys.services]] is written",
@@ -236,7 +245,11 @@ fn verify_outbox(outbox: &OutboxConfig) -> Result<(), Wrong> {
 
 fn verify_release(release: &ReleaseConfig) -> Result<(), Wrong> {
     let sizes = release.padded_sizes().map(|_| ());
-    match sizes.and_then(|()| release.slots().map(|_| ())) {
+    let slots = || release.slots().map(|_| ());
+    match sizes
+        .and_then(|()| slots())
+        .and_then(|()| release.check_classes())
+    {
         Ok(()) => Ok(()),
         Err(mistake) => wrong(mistake.to_string(), mistake.help()),
     }

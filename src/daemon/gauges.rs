@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::links::{LinkWatch, queue_state};
 use super::metrics_at_zero::RECONCILE_RESULTS;
+use super::waits::WaitWatch;
 use crate::disks::{self, DiskInUse, DiskStatus};
 use crate::gateway::Gateway;
 
@@ -40,6 +41,7 @@ pub(super) async fn gauge_loop(
 ) {
     let mut gauges = Gauges::default();
     let mut links = LinkWatch::new(watched.connection);
+    let mut waits = WaitWatch::default();
     for look in 0_u32.. {
         let counts = look.is_multiple_of(LOOKS_PER_COUNT);
         if counts {
@@ -49,6 +51,7 @@ pub(super) async fn gauge_loop(
         // Only after a fresh look: a full disk would turn each try into two lines of the log.
         let may_write = counts && gauges.disks.iter().all(|disk| disk.found.takes_writes());
         links.look(&gateway, may_write).await;
+        waits.look(&gateway).await;
         set_state(gateway.publisher.state());
         match not_ready(
             &gauges,
@@ -189,6 +192,7 @@ impl Gauges {
             set_sweep(feed, now);
             set_load(feed);
             set_corrections(feed);
+            set_withheld(feed, now);
             let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
             metrics::gauge!("gateway_pull_consecutive_failures", &labels)
                 .set(f64::from(feed.consecutive_failures));
@@ -364,6 +368,23 @@ fn set_corrections(feed: &FeedStatus) {
         )
         .set(feed.refused_corrections.count(state) as f64);
     }
+}
+
+/// Shows the records that are withheld since facts of too few persons leave alike, and for how long
+/// the oldest of them is.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; the counts fit its 53 bits"
+)]
+fn set_withheld(feed: &FeedStatus, now: DateTime<Utc>) {
+    let labels = [("source", feed.source.clone()), ("feed", feed.feed.clone())];
+    let withheld = &feed.withheld;
+    metrics::gauge!("gateway_withheld_records", &labels).set(withheld.records as f64);
+    metrics::gauge!("gateway_coarsened_records", &labels).set(withheld.coarsened as f64);
+    let age = withheld
+        .oldest_at
+        .map_or(0, |oldest| (now - oldest).num_seconds().max(0));
+    metrics::gauge!("gateway_withheld_oldest_seconds", &labels).set(age as f64);
 }
 
 /// Shows the last comparisons with the registry; an empty `source` stands for all.

@@ -12,16 +12,18 @@ use crate::sources::Source;
 use crate::surprise;
 
 /// Outcomes of records, beside each other or not.
-const RECORD_OUTCOMES: [&str; 14] = [
+const RECORD_OUTCOMES: [&str; 16] = [
     "new",
     "corrected",
     "withdrawn",
     "withdrawn-unsent",
+    "resent",
     "unchanged",
     "no-fact",
     "refused",
     "refused-again",
     "parked",
+    "withheld",
     "swept",
     "older-withdrawn",
     "out-of-scope",

@@ -11,6 +11,7 @@ mod receipts;
 mod requests;
 mod schedule;
 mod tokens;
+mod waits;
 mod worker;
 
 use std::sync::Arc;

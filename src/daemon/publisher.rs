@@ -18,10 +18,16 @@ use crate::publish::{Published, publish_once, publish_probe};
 /// anything that wakes the loop.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Shortest patience with the subscription to receipts.
+const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(15);
+
 /// Time for which batches are held back, while the queue is not known to be away, for the
 /// subscription to receipts: nobody receives the receipt of a batch that is sent before, and the
-/// batch is sent again an hour later.
-const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(15);
+/// batch is sent again only after `resend_after_seconds`. The subscription's connection may come
+/// back later than the publisher's by all that the queue's configuration lets it.
+fn patience(gateway: &Gateway) -> Duration {
+    SUBSCRIBE_PATIENCE.max(gateway.queue.longest_return())
+}
 
 /// Publishes until `stop`. `connected` shows whether receipts can arrive; `None` where they are
 /// off.
@@ -32,7 +38,7 @@ pub(super) async fn publish_loop(
 ) {
     let mut circuit = EndpointCircuit::new(QUEUE_NAME.to_owned(), QUEUE);
     let mut failures = FailureLog::default();
-    let mut subscription = SubscriptionWait::new(connected, SUBSCRIBE_PATIENCE);
+    let mut subscription = SubscriptionWait::new(connected, patience(&gateway));
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -263,6 +269,18 @@ mod tests {
         assert!(futures_util::poll!(&mut waiting).is_pending());
         connected.send_replace(true);
         waiting.await;
+    }
+
+    #[tokio::test]
+    async fn patience_covers_the_longest_pause_of_the_subscription() {
+        let mut world = World::new("", 0..0).await;
+        assert_eq!(patience(&world.gateway), SUBSCRIBE_PATIENCE, "a directory");
+        world.gateway.queue = broker::QueueConfig::Amqp(broker::AmqpConfig {
+            max_backoff_seconds: 120.try_into().expect("not zero"),
+            connect_timeout_seconds: 7.try_into().expect("not zero"),
+            ..broker::AmqpConfig::default()
+        });
+        assert_eq!(patience(&world.gateway), Duration::from_secs(127));
     }
 
     #[tokio::test]

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use connector_kit::Feed;
 use contract::{Epoch, Pseudonym, Subject, Suite};
 use draft::{EvaluationError, Evaluator, LocalName, LocalSubject};
 use futures_util::{StreamExt as _, future::ready, stream};
 use key_client::KeyClient;
+use outbox::FeedName;
 use parking_lot::Mutex;
 use pseudonym::{HeldIdentifiers, MAX_BLINDED};
 use tokio::task::spawn_blocking;
@@ -21,19 +23,26 @@ use tokio::task::spawn_blocking;
 use error::{not_held, told};
 use remembered::Remembered;
 
+use crate::waits::{ServiceKind, WaitGuard, Waits};
+
 /// Requests that are under way at once: while one is evaluated, the next is blinded.
 const REQUESTS_AT_ONCE: usize = 2;
 
 /// Key services of the gateway, with what they answered lately.
 pub(crate) struct Evaluation {
     client: KeyClient,
+    /// Names of the services, as sentences name them.
+    services: String,
+    waits: Arc<Waits>,
     remembered: Mutex<Remembered>,
 }
 
 impl Evaluation {
-    pub(crate) fn new(client: KeyClient) -> Self {
+    pub(crate) fn new(client: KeyClient, waits: Arc<Waits>) -> Self {
         Self {
+            services: client.names(),
             client,
+            waits,
             remembered: Mutex::default(),
         }
     }
@@ -43,10 +52,17 @@ impl Evaluation {
         &self.client
     }
 
-    /// Evaluator of the persons of one page, whose identifiers it holds.
-    pub(crate) fn of_page(self: &Arc<Self>, held: HeldIdentifiers) -> Arc<dyn Evaluator> {
+    /// Evaluator of the persons of one page of the feed, whose identifiers it holds.
+    pub(crate) fn of_page(
+        self: &Arc<Self>,
+        held: HeldIdentifiers,
+        source: &str,
+        feed: Feed,
+    ) -> Arc<dyn Evaluator> {
         Arc::new(PageEvaluator {
             evaluation: Arc::clone(self),
+            source: source.to_owned(),
+            feed,
             held: Arc::new(held),
         })
     }
@@ -55,6 +71,8 @@ impl Evaluation {
 /// Evaluator of the persons of one page.
 struct PageEvaluator {
     evaluation: Arc<Evaluation>,
+    source: String,
+    feed: Feed,
     held: Arc<HeldIdentifiers>,
 }
 
@@ -87,6 +105,7 @@ impl PageEvaluator {
                 }
             }
         }
+        let _waits = (!unknown.is_empty()).then(|| self.begin_wait());
         let chunks = unknown.chunks(MAX_BLINDED).map(<[LocalName]>::to_vec);
         let failed = AtomicBool::new(false);
         // After a failure no further request begins, but those under way are waited for: what they
@@ -112,6 +131,17 @@ impl PageEvaluator {
             }
         }
         failure.map_or(Ok(elements), Err)
+    }
+
+    /// Notes that the page waits for the key services, until the result is dropped.
+    fn begin_wait(&self) -> WaitGuard {
+        let feed = FeedName {
+            source: &self.source,
+            feed: self.feed.as_str(),
+        };
+        let services = self.evaluation.services.clone();
+        let waits = &self.evaluation.waits;
+        waits.begin(ServiceKind::KeyServices, services, feed)
     }
 
     /// Has one blinding's worth of names evaluated by every key service in turn.

@@ -128,7 +128,7 @@ fn count(run: &FeedRun<'_>, committed: &Committed, page: &SealedPage) {
     counters.read.fetch_add(committed.read, Ordering::Relaxed);
     run.count_read(committed.read);
     let outcomes = [
-        ("new", &counters.new, committed.new + committed.resent),
+        ("new", &counters.new, committed.new),
         ("corrected", &counters.corrected, committed.corrected),
         ("withdrawn", &counters.withdrawn, committed.withdrawn),
         (
@@ -136,11 +136,13 @@ fn count(run: &FeedRun<'_>, committed: &Committed, page: &SealedPage) {
             &counters.withdrawn_unsent,
             committed.withdrawn_unsent,
         ),
+        ("resent", &counters.resent, committed.resent),
         ("unchanged", &counters.unchanged, committed.unchanged),
         ("no-fact", &counters.no_fact, committed.no_fact),
         ("refused", &counters.refused, committed.refused_new),
         ("refused-again", &counters.refused_again, refused_again),
         ("parked", &counters.parked, committed.parked),
+        ("withheld", &counters.withheld, committed.withheld),
         ("out-of-scope", &counters.out_of_scope, page.out_of_scope),
         ("oms-check-digit", &counters.oms_warnings, page.oms_warnings),
         ("dose-dropped", &counters.doses_dropped, page.doses_dropped),

@@ -8,8 +8,8 @@ pub struct Counters {
     /// Records fetched by pulls, some of which may not be durable yet.
     pub pulled: AtomicU64,
     /// Records read and made durable, by pulls, and by sweeps and retries that read a row again.
-    /// The sum of `new`, `corrected`, `withdrawn`, `withdrawn_unsent`, `unchanged`, `no_fact`,
-    /// `refused`, `refused_again` and `parked`.
+    /// The sum of `new`, `corrected`, `withdrawn`, `withdrawn_unsent`, `resent`, `unchanged`,
+    /// `no_fact`, `refused`, `refused_again`, `parked` and `withheld`.
     pub read: AtomicU64,
     /// Records sent for the first time.
     pub new: AtomicU64,
@@ -20,6 +20,9 @@ pub struct Counters {
     /// Records whose row says that they are cancelled, and that were never sent from this state:
     /// withdrawn all the same, since a state that was lost may have sent them.
     pub withdrawn_unsent: AtomicU64,
+    /// Records sent again as they were, as far as can be told: the generation rose, or a retry or a
+    /// repair asked for it.
+    pub resent: AtomicU64,
     /// Records that had been sent as they are.
     pub unchanged: AtomicU64,
     /// Records that are no facts: about something else than COVID-19, or not done, such as an
@@ -31,6 +34,8 @@ pub struct Counters {
     pub refused_again: AtomicU64,
     /// Records whose change cannot be sent, since no version is left: dead letters.
     pub parked: AtomicU64,
+    /// Records that stay here as long as facts of too few persons leave alike.
+    pub withheld: AtomicU64,
     /// Records withdrawn because a sweep found no row of theirs; none of `read`.
     pub swept: AtomicU64,
     /// Records about something else than COVID-19, counted elsewhere as well.
@@ -42,7 +47,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Number of records put into batches: new, corrected or taken back.
+    /// Number of records put into batches: new, corrected, taken back, or sent again.
     #[must_use]
     pub fn sent(&self) -> u64 {
         [
@@ -50,6 +55,7 @@ impl Counters {
             &self.corrected,
             &self.withdrawn,
             &self.withdrawn_unsent,
+            &self.resent,
             &self.swept,
         ]
         .map(|count| count.load(Ordering::Relaxed))

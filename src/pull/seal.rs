@@ -104,7 +104,7 @@ pub(crate) async fn seal_page(
             .gateway
             .evaluation
             .as_ref()
-            .map(|evaluation| evaluation.of_page(page.held)),
+            .map(|evaluation| evaluation.of_page(page.held, &run.source.name, run.feed)),
         now: run.gateway.clock.now(),
     };
     Ok(SealedPage {

@@ -81,6 +81,9 @@ pub struct Retried {
 pub enum RetryOutcome {
     /// The row was read and is well now: sent, or nothing was left to send.
     Accepted,
+    /// The row is well now, and the release policy withholds it: too few persons have a fact that says
+    /// the same.
+    Withheld,
     /// The row was refused again, for this reason.
     Refused(String),
     /// The row is no longer at the source; a sweep closes the dead letter.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use connector_kit::Feed;
-use outbox::{DeadLetter, DeadLetterFilter, SweepKind, VERSIONS_EXHAUSTED};
+use contract::RecordDigest;
+use outbox::{DeadLetter, DeadLetterFilter, RecordName, SweepKind, VERSIONS_EXHAUSTED};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -121,10 +122,26 @@ async fn reread(run: &FeedRun<'_>, ids: &[String]) -> Result<Outcomes, PullError
         let outcome = RetryOutcome::Refused(refused.reason.to_owned());
         outcomes.insert(refused.record_id.clone(), outcome);
     }
+    let names = transformed.names.clone();
     let sealed = seal_page(run, transformed, PageOrigin::ById).await?;
     commit_page(run, sealed).await?;
+    note_withheld(run, &names, &mut outcomes).await?;
     corrections::settle(run, None).await?;
     Ok(outcomes)
+}
+
+/// Notes the rows that are well and that the release policy withholds.
+async fn note_withheld(
+    run: &FeedRun<'_>,
+    names: &[RecordName],
+    outcomes: &mut Outcomes,
+) -> Result<(), PullError> {
+    let records: Vec<RecordDigest> = names.iter().map(|name| name.record).collect();
+    let withheld = run.gateway.outbox.withheld_among(&records).await?;
+    for name in names.iter().filter(|name| withheld.contains(&name.record)) {
+        outcomes.insert(name.record_id.clone(), RetryOutcome::Withheld);
+    }
+    Ok(())
 }
 
 /// Lists the outcome of each dead letter; those that only a sweep could reach are looked up again.

@@ -174,9 +174,9 @@ pub(crate) fn succeeds_broken(test: &str, points: &str) {
 fn source_over(loaded: &LoadedConfig, rows: &Arc<Rows>) -> Source {
     let config = &loaded.config.source["mis"];
     let ring = read_ring(loaded).expect("a key ring");
-    let suite = loaded.config.keys.suite.into();
+    let suites = loaded.config.keys.suites();
     let release = loaded.config.release.facts();
-    let source = Source::new("mis", config, &loaded.base, &ring, suite, &release);
+    let source = Source::new("mis", config, &loaded.base, &ring, suites, &release);
     let mut source = source.unwrap_or_else(|error| panic!("{error}"));
     source.connector = Arc::new(RowsConnector(Arc::clone(rows)));
     source

@@ -51,6 +51,8 @@ pub(crate) struct Rows {
     pub unstamped: AtomicBool,
     /// Dose numbers of rows that have another than the first.
     pub doses: Mutex<BTreeMap<u32, u32>>,
+    /// Days of June 2021 of rows that have another than the tenth.
+    pub days: Mutex<BTreeMap<u32, u32>>,
     /// Rows that cannot be sent as they are now.
     pub unsendable: Mutex<BTreeSet<u32>>,
     /// Ids behind which pages of whole rows were asked for, in turn; 0 for the first page.
@@ -114,6 +116,12 @@ impl Rows {
             && self.unsendable.lock().contains(&id)
         {
             *vaccine = vec![Coding::local(UNKNOWN)];
+        }
+        if let ClinicFact::Vaccination { occurred_on, .. } = &mut record.fact
+            && let Some(day) = self.days.lock().get(&id)
+        {
+            let day = chrono::NaiveDate::from_ymd_opt(2021, 6, *day).expect("a day");
+            *occurred_on = Field::Value(ClinicDate::Day(day));
         }
         if let ClinicFact::Vaccination { dose_number, .. } = &mut record.fact
             && let Some(dose) = self.doses.lock().get(&id)

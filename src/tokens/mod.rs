@@ -9,13 +9,14 @@ mod words;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::Clock;
 use contract::SealedTokens;
 use key_client::{DayTokenAnswer, KeyClientError, TokenClient};
-use outbox::{BatchTokens, NoToken};
+use outbox::{BatchTokens, FeedName, NoToken};
 use parking_lot::Mutex;
 
 pub(crate) use day::DayStep;
@@ -25,6 +26,7 @@ pub use step::token_step;
 use words::no_token;
 
 use crate::slots::SlotRules;
+use crate::waits::{ServiceKind, Waits};
 
 /// Time between two steps that fetch tokens ahead.
 pub(crate) const STEP: Duration = Duration::from_mins(1);
@@ -52,8 +54,12 @@ pub(crate) struct Tokens {
     for_dummies: usize,
     /// Ceiling of the day; `None` before the issuer was asked.
     ceiling: Mutex<Option<Ceiling>>,
-    /// Held while tokens are fetched, so that two pages do not fetch for the same lack.
-    fetching: tokio::sync::Mutex<()>,
+    /// Held while tokens are fetched, so that two pages do not fetch for the same lack. Keeps how
+    /// the last fetch failed: whoever waited for it does not wait for another one of its own.
+    fetching: tokio::sync::Mutex<Option<NoToken>>,
+    /// Number of fetches that failed.
+    failures: AtomicU64,
+    waits: Arc<Waits>,
 }
 
 /// The issuer's ceiling, as far as it is known.
@@ -80,6 +86,7 @@ impl Tokens {
     pub(crate) fn new(
         client: TokenClient,
         clock: Arc<dyn Clock>,
+        waits: Arc<Waits>,
         slots: Option<SlotRules>,
     ) -> Self {
         let slots = slots.filter(|slots| slots.dummies);
@@ -90,6 +97,8 @@ impl Tokens {
             for_dummies: slots.map_or(0, dummies_between_steps),
             ceiling: Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
+            failures: AtomicU64::new(0),
+            waits,
         }
     }
 
@@ -100,8 +109,9 @@ impl Tokens {
     /// [`NoToken`]. It is told where a page needs tokens.
     pub(crate) async fn fill_ahead(&self) -> Result<(), NoToken> {
         while self.left() < AHEAD || (self.left() < AHEAD + self.for_dummies && self.has_spare()) {
-            let _fetching = self.fetching.lock().await;
-            self.fetch(SMALL_REQUEST).await?;
+            let mut last_failure = self.fetching.lock().await;
+            self.fetch_and_note(SMALL_REQUEST, &mut last_failure)
+                .await?;
         }
         Ok(())
     }
@@ -177,6 +187,20 @@ impl Tokens {
         }
     }
 
+    /// Asks for tokens, and notes a failure for whoever waits.
+    async fn fetch_and_note(
+        &self,
+        wanted: usize,
+        last_failure: &mut Option<NoToken>,
+    ) -> Result<(), NoToken> {
+        let fetched = self.fetch(wanted).await;
+        *last_failure = fetched.as_ref().err().cloned();
+        if last_failure.is_some() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        fetched
+    }
+
     /// Asks for tokens: for as many as one request has places, if so many are wanted. Where the
     /// larger request is beyond what is left of the ceiling, the smaller one is tried.
     async fn fetch(&self, wanted: usize) -> Result<(), NoToken> {
@@ -210,17 +234,26 @@ impl Tokens {
 
 #[async_trait]
 impl BatchTokens for Tokens {
-    async fn ready(&self, count: usize) -> Result<(), NoToken> {
+    async fn ready(&self, count: usize, feed: Option<FeedName<'_>>) -> Result<(), NoToken> {
         if self.left() >= count {
             return Ok(());
         }
-        let _fetching = self.fetching.lock().await;
+        let issuer = || format!("the token issuer {}", self.client.issuer());
+        let begin = |feed| self.waits.begin(ServiceKind::TokenIssuer, issuer(), feed);
+        let _waits = feed.map(begin);
+        let failures = self.failures.load(Ordering::Relaxed);
+        let mut last_failure = self.fetching.lock().await;
         loop {
             let left = self.left();
             if left >= count {
                 return Ok(());
             }
-            self.fetch(count - left).await?;
+            if self.failures.load(Ordering::Relaxed) != failures
+                && let Some(failure) = last_failure.clone()
+            {
+                return Err(failure);
+            }
+            self.fetch_and_note(count - left, &mut last_failure).await?;
         }
     }
 

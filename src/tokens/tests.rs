@@ -201,8 +201,8 @@ async fn facts_wait_at_the_ceiling_until_the_issuers_next_day() {
     let issuer = Issuer::start(256).await;
     let world = World::new(&issuer.section(), 0..30).await;
     let tokens = tokens(&world);
-    tokens.ready(256).await.expect("the whole ceiling");
-    let refused = tokens.ready(257).await;
+    tokens.ready(256, None).await.expect("the whole ceiling");
+    let refused = tokens.ready(257, None).await;
     assert!(
         matches!(refused, Err(NoToken::Ceiling { .. })),
         "{refused:?}"
@@ -316,7 +316,7 @@ async fn dummies_leave_the_last_quarter_of_a_small_ceiling_to_facts() {
     assert_eq!(tokens.left() + dummies, 256 - 64);
     assert!(tokens.left() >= AHEAD && dummies >= 64, "{dummies}");
     let rest = tokens.left() + 64;
-    tokens.ready(rest).await.expect("facts have the rest");
+    tokens.ready(rest, None).await.expect("facts have the rest");
     // A new day has a new ceiling.
     issuer.clock.set(at("2021-07-01T00:00:00Z"));
     tokens.look().await;

@@ -15,7 +15,7 @@ use crate::cli::{json, told};
 use crate::support::{City, Clinic, Running, directory_queue, registry_command, snils};
 
 /// The clinic's database.
-enum Server {
+pub(crate) enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
 }
@@ -49,7 +49,7 @@ impl Server {
         }
     }
 
-    async fn sql(&self, sql: &str) {
+    pub(crate) async fn sql(&self, sql: &str) {
         match self {
             Self::Postgres(server) => drop(server.psql("mis", sql).await.expect("SQL")),
             Self::MariaDb(server) => drop(server.execute("mis", sql).await.expect("SQL")),
@@ -58,10 +58,10 @@ impl Server {
 }
 
 /// A clinic with doses of persons, and a registry; a directory between them.
-struct World {
-    server: Server,
+pub(crate) struct World {
+    pub(crate) server: Server,
     city: City,
-    clinic: Clinic,
+    pub(crate) clinic: Clinic,
     registry: PathBuf,
 }
 
@@ -113,20 +113,20 @@ impl World {
         }
     }
 
-    async fn postgres(doses: u32, extra: &str) -> Self {
+    pub(crate) async fn postgres(doses: u32, extra: &str) -> Self {
         let server = Postgres::start().await.expect("a clinic's PostgreSQL");
         server.create_database("mis").await.expect("the database");
         Self::new(Server::Postgres(server), doses, extra).await
     }
 
-    async fn mariadb(doses: u32, extra: &str) -> Self {
+    pub(crate) async fn mariadb(doses: u32, extra: &str) -> Self {
         let server = MariaDb::start().await.expect("a clinic's MariaDB");
         server.create_database("mis").await.expect("the database");
         Self::new(Server::MariaDb(server), doses, extra).await
     }
 
     /// Changes doses, with their stamps.
-    async fn change(&self, set: &str, which: &str) {
+    pub(crate) async fn change(&self, set: &str, which: &str) {
         let now = match self.server {
             Server::Postgres(_) => "clock_timestamp()",
             Server::MariaDb(_) => "now(6)",
@@ -143,7 +143,7 @@ impl World {
 
     /// Makes a pass of the gateway, one of the registry, and another that hears the receipts;
     /// returns how many doses the registry asserts.
-    fn settle(&self) -> Value {
+    pub(crate) fn settle(&self) -> Value {
         told(&self.clinic.program(&["sync"]), 0, &[]);
         told(&self.registry(&["run", "--drain"]), 0, &[]);
         told(&self.clinic.program(&["sync"]), 0, &[]);
@@ -177,7 +177,7 @@ impl World {
     }
 
     /// Reconciles while a registry runs; returns what differs, and what is equal.
-    async fn reconcile(&self, arguments: &[&str]) -> [Option<u64>; 2] {
+    pub(crate) async fn reconcile(&self, arguments: &[&str]) -> [Option<u64>; 2] {
         let command = registry_command(&self.registry, &["run"]);
         let log = self.city.folder.path().join("log");
         let mut registry = Running::start(command, &log);
@@ -189,7 +189,7 @@ impl World {
         [differing.into_iter().sum(), count("equal")]
     }
 
-    fn edit(&self, from: &str, to: &str) {
+    pub(crate) fn edit(&self, from: &str, to: &str) {
         let text = fs::read_to_string(self.clinic.config_path()).expect("text");
         assert!(text.contains(from), "{from}");
         fs::write(self.clinic.config_path(), text.replacen(from, to, 1)).expect("it is edited");

@@ -33,6 +33,8 @@ mod keys;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod moving;
+#[cfg(test)]
 mod one_machine;
 #[cfg(test)]
 mod operator;
@@ -54,10 +56,13 @@ mod restored;
 mod settings;
 #[cfg(test)]
 mod shots;
+mod small_classes;
 #[cfg(test)]
 mod strong;
 #[cfg(test)]
 mod strong_outside;
+#[cfg(test)]
+mod strong_tls;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

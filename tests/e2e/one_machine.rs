@@ -16,13 +16,13 @@ use crate::support::{Running, eventually, http_get, program_beside, registry_com
 /// Number of ports that `strong-setup` takes.
 const PORTS: usize = 20;
 /// The example clinics.
-const CLINICS: [&str; 2] = ["clinic-1", "clinic-2"];
+pub(crate) const CLINICS: [&str; 2] = ["clinic-1", "clinic-2"];
 /// Person whom the first example clinic knows, and who has no complete course of doses.
-const PATIENT: &str = "501-377-205 43";
+pub(crate) const PATIENT: &str = "501-377-205 43";
 /// Tokens that a gateway has in hand at the least where nothing leaves.
 const AHEAD: u64 = 32;
 /// Vaccinations that both example clinics have sent at first.
-const AT_FIRST: u64 = 6;
+pub(crate) const AT_FIRST: u64 = 6;
 
 /// Script of the project.
 fn script(name: &str) -> Command {
@@ -31,14 +31,14 @@ fn script(name: &str) -> Command {
 }
 
 /// Folder that `strong-setup` fills.
-struct Trial {
+pub(crate) struct Trial {
     _temporary: tempfile::TempDir,
     folder: PathBuf,
     ports: Vec<u16>,
 }
 
 impl Trial {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder");
         Self {
             folder: temporary.path().join("city"),
@@ -47,7 +47,7 @@ impl Trial {
         }
     }
 
-    fn set_up(&self) -> Command {
+    pub(crate) fn set_up(&self) -> Command {
         let ports: Vec<_> = self.ports.iter().map(u16::to_string).collect();
         let programs = program_beside("city-portal");
         let programs = programs.parent().expect("a folder");
@@ -57,18 +57,37 @@ impl Trial {
         command
     }
 
-    fn run(&self) -> Command {
+    pub(crate) fn run(&self) -> Command {
         let mut command = script("strong-run");
         command.arg(&self.folder);
         command
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Starts the city, and waits until it is ready.
+    pub(crate) async fn start(&self) -> Running {
+        let log = self.folder.with_extension("log");
+        let mut running = Running::start(self.run(), &log);
+        eventually("the city is ready", 300, async || {
+            assert!(running.runs(), "{}", running.log());
+            running.log().contains("ready: ").then_some(())
+        })
+        .await;
+        running
+    }
+
+    /// Enters a vaccination of the patient at the first clinic.
+    pub(crate) fn vaccinate(&self) {
+        let mut entering = Command::new(self.path("clinic-1/vaccinate"));
+        let entered = entering.arg(PATIENT).output().expect("the script starts");
+        told(&entered, 0, &["vaccinated on"]);
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// Port of a program, by the name that `strong-setup` has for it.
-    fn port(&self, name: &str) -> u16 {
+    pub(crate) fn port(&self, name: &str) -> u16 {
         let made = fs::read(self.path("strong.json")).expect("the city was set up");
         let made: Value = serde_json::from_slice(&made).expect("JSON");
         let port = made["ports"][name].as_u64().expect("a port");
@@ -133,7 +152,7 @@ impl Trial {
     }
 
     /// Waits until the registry has so many vaccinations.
-    async fn until_vaccinations(&self, number: u64, running: &mut Running) {
+    pub(crate) async fn until_vaccinations(&self, number: u64, running: &mut Running) {
         let what = format!("{number} vaccinations at the registry");
         eventually(&what, 300, async || {
             assert!(running.runs(), "{}", running.log());
@@ -143,7 +162,7 @@ impl Trial {
     }
 
     /// Answer of the portal to a citizen who asks for the codes of today.
-    fn codes(&self, number: &str) -> Value {
+    pub(crate) fn codes(&self, number: &str) -> Value {
         let port = self.port("portal");
         let body = format!(
             "{{\"document\":\"snils\",\"number\":\"{number}\",\"given_name\":\"Ольга\",\
@@ -176,13 +195,7 @@ async fn two_commands_start_strong_mode_and_a_fact_becomes_a_pass() {
     let again = trial.set_up().output().expect("the script starts");
     told(&again, 1, &["is not empty"]);
 
-    let log = trial.folder.with_extension("log");
-    let mut running = Running::start(trial.run(), &log);
-    eventually("the city is ready", 300, async || {
-        assert!(running.runs(), "{}", running.log());
-        running.log().contains("ready: ").then_some(())
-    })
-    .await;
+    let mut running = trial.start().await;
     let second = trial.run().output().expect("the script starts");
     told(&second, 1, &["another strong-run"]);
 
@@ -190,9 +203,16 @@ async fn two_commands_start_strong_mode_and_a_fact_becomes_a_pass() {
     let at_first = trial.until_spent(&mut running).await;
     trial.shows_tokens();
 
-    let mut entering = Command::new(trial.path("clinic-1/vaccinate"));
-    let entered = entering.arg(PATIENT).output().expect("the script starts");
-    told(&entered, 0, &["vaccinated on"]);
+    trial.vaccinate();
+    for (number, rule) in [
+        ("501-377-205 44", "the check digits"),
+        ("501-377-205", "has 11 digits"),
+    ] {
+        let mut entering = Command::new(trial.path("clinic-1/vaccinate"));
+        let refused = entering.arg(number).output().expect("the script starts");
+        told(&refused, 2, &[rule, "nothing was entered"]);
+        assert!(!words(&refused).contains("377"), "{}", words(&refused));
+    }
     trial.until_vaccinations(AT_FIRST + 1, &mut running).await;
     assert!(trial.until_spent(&mut running).await > at_first);
     let faults = trial.metric("registry", "registry_token_faults_total", "");
@@ -224,4 +244,41 @@ fn what_is_missing_is_said_before_anything_is_made() {
     let mut command = script("strong-run");
     let refused = command.arg(&city).output().expect("the script starts");
     told(&refused, 1, &["make one with scripts/strong-setup"]);
+}
+
+#[test]
+fn a_set_up_that_fails_leaves_nothing_and_says_what_cannot_be_written() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let programs = folder.path().join("programs");
+    fs::create_dir(&programs).expect("a folder");
+    for name in [
+        "key-service",
+        "mix-relay",
+        "clinic-gateway",
+        "city-portal",
+        "auditor",
+    ] {
+        symlink(program_beside(name), programs.join(name)).expect("a link");
+    }
+    let broken = programs.join("city-registry");
+    fs::write(&broken, "#!/bin/sh\necho broken >&2\nexit 1\n").expect("a script");
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o700)).expect("its mode");
+    let set_up = |place: &Path| {
+        let mut command = script("strong-setup");
+        command.arg(place).arg("--programs").arg(&programs);
+        command.output().expect("the script starts")
+    };
+    let city = folder.path().join("city");
+    told(&set_up(&city), 1, &["city-registry", "broken"]);
+    assert!(!city.exists(), "what was made is gone");
+    fs::create_dir(&city).expect("a folder");
+    told(&set_up(&city), 1, &["broken"]);
+    let left = fs::read_dir(&city).expect("a folder that was there stays");
+    assert_eq!(left.count(), 0);
+
+    fs::write(folder.path().join("file"), "").expect("a file");
+    let below = folder.path().join("file").join("city");
+    told(&set_up(&below), 73, &["cannot be written", "name a DIR"]);
 }

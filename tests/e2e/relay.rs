@@ -47,6 +47,8 @@ pub(crate) struct Relayed {
     pub(crate) inside: RabbitMq,
     pub(crate) wires: Wires,
     pub(crate) folder: tempfile::TempDir,
+    /// Port of the relay's metrics and health.
+    pub(crate) listens: u16,
     account: &'static str,
 }
 
@@ -60,22 +62,63 @@ impl Relayed {
             outside,
             inside,
             folder: tempfile::tempdir().expect("a temporary folder"),
+            listens: testbed::ports::free_port(),
             account,
         };
-        let outside = format!(
-            "{OUTSIDE}\nrelay_base\necho {PASSWORD} | relay_account mix-relay\necho {PASSWORD} | \
-             clinic_account {account}\n"
-        );
-        let inside = format!("{INSIDE}\necho {PASSWORD} | gateway_account mix-relay\n");
-        let (outside, inside) = tokio::join!(
-            relayed.outside.shell(&outside),
-            relayed.inside.shell(&inside)
-        );
-        outside.expect("the clinics' broker is set up");
-        inside.expect("the registry's broker is set up");
+        tokio::join!(relayed.set_up_outside(), relayed.set_up_inside());
         relayed.make_keys();
         relayed.configure();
         relayed
+    }
+
+    /// Does at the clinics' broker what its operator does once.
+    pub(crate) async fn set_up_outside(&self) {
+        let account = self.account;
+        let script = format!(
+            "{OUTSIDE}\nrelay_base\necho {PASSWORD} | relay_account mix-relay\necho {PASSWORD} | \
+             clinic_account {account}\n"
+        );
+        let done = self.outside.shell(&script).await;
+        done.expect("the clinics' broker is set up");
+    }
+
+    /// Does at the registry's broker what its operator does once.
+    pub(crate) async fn set_up_inside(&self) {
+        let script = format!("{INSIDE}\necho {PASSWORD} | gateway_account mix-relay\n");
+        let done = self.inside.shell(&script).await;
+        done.expect("the registry's broker is set up");
+    }
+
+    /// Takes the queues away that the relay needs at the clinics' broker, where they are.
+    pub(crate) async fn lose_queues_outside(&self) {
+        let account = self.account;
+        let intake = format!("clinic.relay.{account}.intake");
+        lose_queues(
+            &self.outside,
+            [&intake, &format!("clinic.receipts.{account}")],
+        )
+        .await;
+    }
+
+    /// Takes the queues away that the relay needs at the registry's broker, where they are.
+    pub(crate) async fn lose_queues_inside(&self) {
+        let queues = ["clinic.facts.intake", "clinic.receipts.mix-relay"];
+        lose_queues(&self.inside, queues).await;
+    }
+
+    /// Makes queues again at the clinics' broker, as its operator does.
+    pub(crate) async fn make_queues_outside(&self) {
+        let script = format!("{OUTSIDE}\nclinic_queues {}\n", self.account);
+        let done = self.outside.shell(&script).await;
+        done.expect("the account's queues are made");
+    }
+
+    /// Makes the queue of receipts again at the registry's broker, as its operator does. The registry
+    /// makes its own.
+    pub(crate) async fn make_queues_inside(&self) {
+        let script = format!("{INSIDE}\nreceipts_queue mix-relay\n");
+        let done = self.inside.shell(&script).await;
+        done.expect("the queue of receipts is made");
     }
 
     fn configure(&self) {
@@ -88,8 +131,10 @@ impl Relayed {
         let receipts = "receipts_queue = \"clinic.receipts.mix-relay\"";
         let text = format!(
             "[relay]\nprivate_keys = [{{ file = \"relay.key\" }}]\n[mix]\nslot_seconds = 1\n\
-             maximum_delay_seconds = 1\nminimum_accounts = 1\n[[accounts]]\nname = \"{}\"\n{}{}{}",
+             maximum_delay_seconds = 1\nminimum_accounts = 1\n[[accounts]]\nname = \"{}\"\n\
+             [listen]\naddress = \"127.0.0.1:{}\"\n{}{}{}",
             self.account,
+            self.listens,
             side("outside", self.wires.relay_to_outside.port(), ""),
             side("inside", self.wires.relay_to_inside.port(), receipts),
             self.escrow("relay-escrow")
@@ -124,7 +169,7 @@ impl Relayed {
     }
 
     /// Command of the auditor, in the folder of its key.
-    fn auditor(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn auditor(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program_beside("auditor"));
         command.current_dir(self.folder.path()).args(arguments);
         command
@@ -157,6 +202,13 @@ impl Relayed {
              \"clinic.receipts.{account}\"\n",
             self.wires.gateway_to_outside.port()
         )
+    }
+}
+
+async fn lose_queues(broker: &RabbitMq, queues: [&str; 2]) {
+    for queue in queues {
+        // The registry may not have made its queue yet.
+        let _missing = broker.ctl(&["delete_queue", queue]).await;
     }
 }
 

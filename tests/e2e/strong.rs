@@ -60,7 +60,11 @@ impl KeyService {
         service
     }
 
+    /// Writes a key, also in the place of another one: what the service keeps of its numbers goes,
+    /// since it would refuse to start.
     fn put_key(&self, number: u16, text: &secrecy::SecretString) {
+        let numbers = self.folder.path().join("state/key-numbers.json");
+        fs::remove_file(numbers).ok();
         let path = self.folder.path().join(format!("key-{number}.key"));
         crate::support::secret(&path, text.expose_secret());
     }

@@ -6,15 +6,15 @@ use crate::cli::{World, told};
 use crate::support::{Running, eventually, http_get, program_beside};
 
 /// A token issuer that `key-service init --tokens` has made.
-struct Issuer {
-    folder: tempfile::TempDir,
+pub(crate) struct Issuer {
+    pub(crate) folder: tempfile::TempDir,
     port: u16,
     /// Public keys for batches and for days, as it has printed them.
     public_keys: Vec<String>,
 }
 
 impl Issuer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = testbed::ports::free_port();
         let mut init = Command::new(program_beside("key-service"));
@@ -38,11 +38,11 @@ impl Issuer {
         issuer
     }
 
-    fn config_path(&self) -> std::path::PathBuf {
+    pub(crate) fn config_path(&self) -> std::path::PathBuf {
         self.folder.path().join("token-issuer.toml")
     }
 
-    async fn start(&self) -> Running {
+    pub(crate) async fn start(&self) -> Running {
         let mut command = Command::new(program_beside("key-service"));
         command.arg("--config").arg(self.config_path()).arg("run");
         let mut running = Running::start(command, &self.folder.path().join("log"));
@@ -55,7 +55,7 @@ impl Issuer {
     }
 
     /// Section of the gateway's configuration.
-    fn section(&self) -> String {
+    pub(crate) fn section(&self) -> String {
         let [batch, day] = &self.public_keys[..] else {
             panic!("two keys");
         };

@@ -125,10 +125,11 @@ async fn the_rows_of_a_pass_add_up() {
             "new",
             "corrected",
             "withdrawn_unsent",
+            "resent",
             "unchanged",
             "no_fact",
         ];
-        let rest = ["refused", "refused_again", "parked"];
+        let rest = ["refused", "refused_again", "parked", "withheld"];
         let sum: u64 = whole.into_iter().chain(rest).map(count).sum();
         assert_eq!((count("read"), sum), (40, 40), "{sync}");
         assert_eq!(count("new") + count("withdrawn_unsent"), sent, "{sync}");
@@ -143,6 +144,7 @@ async fn the_rows_of_a_pass_add_up() {
     let rows = &status_json(&plant.clinic)["status"]["feeds"][0]["rows"];
     let expected = serde_json::json!({
         "read": 80, "sent": 32, "unchanged": 32, "no_fact": 6, "refused": 10, "parked": 0,
+        "withheld": 0,
     });
     assert_eq!(*rows, expected);
 }

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::machine;
 use crate::print;
 use crate::processes::config::{ClinicServer, ProgramFolder, Queue};
-use crate::processes::figures::server_seconds;
+use crate::processes::figures::{own_seconds, server_seconds};
 use crate::processes::load;
 use crate::processes::programs::Programs;
 use crate::results::PartResult;
@@ -45,6 +45,13 @@ impl Servers<'_> {
     /// Waits until PostgreSQL and the broker have done what the measurement before left them.
     pub(crate) async fn wait_for_idle_servers(&self) -> Result<(), Error> {
         load::wait_for_idle_servers(&self.postgres, &self.rabbitmq, &*self.clock).await
+    }
+
+    /// Processor time so far of this process and of both servers, in seconds.
+    pub(crate) fn processor_seconds(&self) -> Result<f64, Error> {
+        let postgres = server_seconds("PostgreSQL", self.postgres.process_id())?;
+        let rabbitmq = server_seconds("RabbitMQ", self.rabbitmq.process_id())?;
+        Ok(own_seconds()? + postgres + rabbitmq)
     }
 }
 

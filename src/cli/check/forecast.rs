@@ -1,6 +1,5 @@
 //! Forecast of a first load under the ceilings of the key services.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use clock::Clock;
@@ -11,7 +10,8 @@ use pseudonym::KeyRing;
 use super::section::Section;
 use crate::cli::outbox_file;
 use crate::config::LoadedConfig;
-use crate::gateway;
+use crate::sources::Source;
+use crate::{cursor, gateway};
 
 /// Most records of one feed that are counted.
 const MOST_COUNTED: u64 = 5_000_000;
@@ -22,7 +22,7 @@ const COUNTING: Duration = Duration::from_secs(30);
 /// Records in a page of keys.
 const PAGE_KEYS: u32 = 10_000;
 
-/// Records of feeds that were never read to their end.
+/// Records of feeds that are yet to be read to their end.
 #[derive(Debug, Default)]
 struct Counted {
     records: u64,
@@ -30,8 +30,8 @@ struct Counted {
     more: bool,
 }
 
-/// Says how long a first load takes at a ceiling of so many elements a day; `None` where no feed is
-/// left to be loaded.
+/// Says how long a first load, or one under other settings, takes at a ceiling of so many elements
+/// a day; `None` where no feed is left to be loaded.
 pub(super) async fn section(
     loaded: &LoadedConfig,
     ring: &KeyRing,
@@ -39,11 +39,11 @@ pub(super) async fn section(
     clock: &dyn Clock,
 ) -> Option<Section> {
     let sources = gateway::build_sources(loaded, ring).ok()?;
-    let done = loaded_feeds(loaded).await;
+    let reader = OutboxReader::open(&outbox_file::path(loaded)).await.ok();
     let mut counted = Counted::default();
     for source in sources {
         for feed in source.connector.feeds() {
-            if !done.contains(&(source.name.clone(), feed.as_str().to_owned())) {
+            if !is_loaded(reader.as_ref(), &source, feed).await {
                 counted.add(source.connector.as_ref(), feed, clock).await;
             }
         }
@@ -82,15 +82,24 @@ impl Counted {
     }
 }
 
-/// Source and feed of those that were read to their end.
-async fn loaded_feeds(loaded: &LoadedConfig) -> HashSet<(String, String)> {
-    let Ok(reader) = OutboxReader::open(&outbox_file::path(loaded)).await else {
-        return HashSet::new();
+/// Returns whether the feed was read to its end under the present settings: others have all of it
+/// read again, as where the city moves to another suite.
+async fn is_loaded(reader: Option<&OutboxReader>, source: &Source, feed: Feed) -> bool {
+    let Some(reader) = reader else {
+        return false;
     };
     let status = reader.status().await;
     let feeds = status.map(|status| status.feeds).unwrap_or_default();
-    let whole = feeds.into_iter().filter(|feed| feed.load.is_none());
-    whole.map(|feed| (feed.source, feed.feed)).collect()
+    let is_whole = feeds
+        .iter()
+        .any(|one| one.load.is_none() && one.source == source.name && one.feed == feed.as_str());
+    let stored = reader
+        .cursor(&source.name, feed.as_str())
+        .await
+        .ok()
+        .flatten();
+    let settings = source.settings(feed);
+    is_whole && cursor::read(&settings, stored.as_deref()).is_some()
 }
 
 fn sentence(counted: &Counted, ceiling: u64) -> String {

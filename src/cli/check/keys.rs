@@ -2,13 +2,16 @@
 
 use connector_kit::CheckReport;
 use key_client::KeyClient;
-use pseudonym::KeyRing;
+use pseudonym::{KeyRing, Suites};
 
 use super::ConfiguredServices;
 use super::section::{Section, add_error, add_start_error};
+use crate::cli::keys_text::leaving_text;
 use crate::config::LoadedConfig;
 use crate::gateway::StartError;
-use crate::ring::{compare_with_city, fingerprint_list, fingerprints};
+use crate::ring::{
+    compare_with_city, fingerprint_list, fingerprints, refuse_rotation_while_moving,
+};
 
 pub(super) fn section(
     loaded: &LoadedConfig,
@@ -31,17 +34,25 @@ fn check(
     ring: &KeyRing,
     services: Option<&KeyClient>,
 ) {
+    let suites = loaded.config.keys.suites();
+    report.good(leaving_text(suites));
     if services.is_some() {
-        check_record_only(report, ring);
+        check_record(report, ring, suites);
     }
-    let held = fingerprints(ring, loaded.config.keys.suite.into(), services).pseudonym;
-    for (epoch, fingerprint) in &held {
+    if let Err(error) = refuse_rotation_while_moving(ring, suites, services) {
+        add_error(report, &error);
+    }
+    let held = fingerprints(ring, suites, services).pseudonym;
+    for key in &held {
         report.good(format!(
-            "pseudonym key of epoch {epoch}, fingerprint {fingerprint}"
+            "pseudonym key of suite {}, epoch {}, fingerprint {}",
+            key.suite.as_str(),
+            key.epoch,
+            key.fingerprint
         ));
     }
     let city = &loaded.config.registry.pseudonym_fingerprints;
-    let newest = held.last().map(|(epoch, _)| *epoch);
+    let newest = held.iter().map(|key| key.epoch).max();
     let missing = city.iter().find(|one| Some(one.epoch) > newest);
     if city.is_empty() {
         report.warn(
@@ -66,18 +77,19 @@ fn check(
     }
 }
 
-/// Checks a ring beside key services: pseudonym keys in it are of no use any more, and a danger.
-fn check_record_only(report: &mut CheckReport, ring: &KeyRing) {
+/// Checks a ring beside key services: unless the city moves from them, pseudonym keys in it are of
+/// no use any more, and a danger.
+fn check_record(report: &mut CheckReport, ring: &KeyRing, suites: Suites) {
     report.good(format!(
         "record key, fingerprint {}",
         ring.record_fingerprint()
     ));
-    if !ring.pseudonym_fingerprints().is_empty() {
+    if suites.moving_from.is_none() && !ring.pseudonym_fingerprints().is_empty() {
         report.warn(
             "the key ring still holds pseudonym keys of another suite: whoever steals them can \
              name everybody whose facts the registry keeps under them",
-            "once all clinics of the city have changed to key services, take the lines \
-             `pseudonym …` out of the ring",
+            "take them out with `clinic-gateway keys retire`, unless this clinic is to go back to \
+             moving_from; none of their names leave",
         );
     }
 }

@@ -36,9 +36,9 @@ pub(super) async fn section(
     let mut report = CheckReport::default();
     let exists = match OutboxReader::open(&path).await {
         Ok(reader) => {
-            let suite = loaded.config.keys.suite.into();
+            let suites = loaded.config.keys.suites();
             if let (Some(ring), Ok(services)) = (ring, services) {
-                let keys = fingerprints(ring, suite, services.as_ref());
+                let keys = fingerprints(ring, suites, services.as_ref());
                 compare_keys(&mut report, &reader, &keys).await;
             }
             look_at_status(&mut report, &reader, loaded).await;

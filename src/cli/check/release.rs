@@ -22,6 +22,7 @@ pub(super) async fn section(loaded: &LoadedConfig, ring: Option<&KeyRing>) -> Se
     for kind in FactKind::ALL {
         report.good(kind_text(&facts, kind));
     }
+    tell_classes(&mut report, &facts);
     if facts.test != DatePrecision::Day {
         report.warn(
             "dates of tests do not leave to the day: hardly any pass can be made from a test",
@@ -74,6 +75,34 @@ fn kind_text(facts: &FactRelease, kind: FactKind) -> String {
         precision_word(facts.precision(kind)),
         fields_text(&facts.optional_fields(kind))
     )
+}
+
+/// Says which facts are withheld because they say what facts of few others say, and what that costs.
+fn tell_classes(report: &mut CheckReport, facts: &FactRelease) {
+    for kind in FactKind::ALL {
+        let Some(persons) = facts.smallest_class(kind) else {
+            continue;
+        };
+        report.good(format!(
+            "{}: facts that leave alike are withheld as long as they are of fewer than {persons} \
+             persons{}; `clinic-gateway preview SOURCE --release 10000` counts how many, \
+             `clinic-gateway withheld` lists them",
+            kind.as_str(),
+            facts
+                .coarsen_after_days(kind)
+                .map_or_else(String::new, |days| format!(
+                    ", and leave with a coarser date after {days} days if that makes them so many"
+                ))
+        ));
+    }
+    if facts.smallest_class(FactKind::Test).is_some() {
+        report.warn(
+            "tests are withheld by day, test and result: what waits three days for its class gives \
+             no pass any more",
+            "take smallest_class out of [release.test], unless many persons are tested here each \
+             day",
+        );
+    }
 }
 
 /// Says what dummies cost, and what the sizes of batches tell all the same.

@@ -10,7 +10,7 @@ use super::section::{Section, add_start_error};
 /// Elements of the larger request: with fewer left a page of new facts has to wait.
 const LEAST_LEFT: u64 = MAX_BLINDED as u64;
 
-/// What was found of the key services.
+/// Findings on the key services.
 pub(super) struct Checked {
     pub(super) section: Section,
     /// Least daily ceiling of all services, in elements; `None` unless all answered.
@@ -75,6 +75,15 @@ fn tell_state(report: &mut CheckReport, service: &str, state: &ServiceState) {
             PinnedKeyState::Missing => report.error(
                 format!("{service} has no {key}"),
                 "ask its operator, and write the number and public key told as public_keys",
+            ),
+            PinnedKeyState::OfTokens { key_use } => report.error(
+                format!(
+                    "{service} is a token issuer: its key {} is for tokens ({key_use}), and \
+                     pseudonyms need a key service's",
+                    look.key
+                ),
+                "write the key service's url and its keys into [[keys.services]]; a token issuer's \
+                 belong into [tokens]",
             ),
             PinnedKeyState::Differs { theirs } => report.error(
                 format!(

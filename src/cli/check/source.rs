@@ -19,9 +19,9 @@ pub(super) async fn section(
     clock: Option<&dyn Clock>,
 ) -> Section {
     let mut report = CheckReport::default();
-    let suite = loaded.config.keys.suite.into();
+    let suites = loaded.config.keys.suites();
     let release = loaded.config.release.facts();
-    let source = Source::new(name, config, &loaded.base, ring, suite, &release);
+    let source = Source::new(name, config, &loaded.base, ring, suites, &release);
     match &source {
         Ok(source) => {
             match clock {

@@ -1,7 +1,7 @@
 //! Check of the token issuer: it answers, has the pinned keys, and its ceiling is told.
 
 use connector_kit::CheckReport;
-use key_client::{KeyClientError, TokenClient, TokenIssuerState};
+use key_client::{DifferingKey, KeyClientError, TokenClient, TokenIssuerState};
 
 use super::section::{Section, add_start_error};
 use crate::cli::slots_text::DummiesCost;
@@ -52,14 +52,8 @@ async fn tell(report: &mut CheckReport, client: &TokenClient, dummies: u64) {
 
 fn tell_state(report: &mut CheckReport, client: &TokenClient, state: &TokenIssuerState) {
     let issuer = client.issuer();
-    for setting in &state.differing {
-        report.error(
-            format!(
-                "{issuer} has not the key that {setting} of [tokens] pins, or not for this use"
-            ),
-            "compare number, use and fingerprint with its operator over a second channel \
-             (`key-service keys show`)",
-        );
+    for differing in &state.differing {
+        report.error(difference_text(issuer, differing), DIFFERENCE_HELP);
     }
     if state.differing.is_empty() {
         report.good(format!("{issuer} has the keys as they are pinned"));
@@ -86,6 +80,33 @@ fn tell_state(report: &mut CheckReport, client: &TokenClient, state: &TokenIssue
         });
     }
 }
+
+/// Sentence on a pinned key that the issuer has not, or has for another use.
+fn difference_text(issuer: &str, differing: &DifferingKey) -> String {
+    let DifferingKey {
+        setting,
+        key,
+        theirs,
+    } = differing;
+    match theirs {
+        None => format!("{issuer} has no key {key}, which {setting} of [tokens] pins"),
+        Some("pseudonyms") => format!(
+            "{issuer} is a key service of pseudonyms: its key {key}, which {setting} of [tokens] \
+             pins, issues no tokens"
+        ),
+        Some(theirs) if theirs != setting => format!(
+            "key {key} of {issuer} is for use = \"{theirs}\", and {setting} of [tokens] pins it"
+        ),
+        Some(_) => {
+            format!("{issuer} has another key {key} than the one that {setting} of [tokens] pins")
+        }
+    }
+}
+
+/// Next step for every difference between pinned keys and the issuer's.
+const DIFFERENCE_HELP: &str = "write into batch and day of [tokens] the numbers and public keys \
+                               that the issuer's operator reads out of `key-service keys show`, use \
+                               for use; keys of key services belong into [[keys.services]]";
 
 /// Warns of a ceiling that dummies would use up but for what is left to facts.
 fn tell_dummies(report: &mut CheckReport, state: &TokenIssuerState, dummies: u64) {
@@ -158,10 +179,17 @@ mod tests {
         );
         assert!(good[1].1.contains("4096") && good[1].1.contains("16 of them are left"));
         state.used_today += 1;
-        state.differing.push("day");
+        state.differing.push(DifferingKey {
+            setting: "day",
+            key: 2,
+            theirs: Some("batch"),
+        });
         let bad = told(&state);
         assert!(
-            bad[0].0 == Level::Error && bad[0].1.contains("day of [tokens]"),
+            bad[0].0 == Level::Error
+                && bad[0]
+                    .1
+                    .contains("is for use = \"batch\", and day of [tokens]"),
             "{bad:?}"
         );
         assert!(bad[1].0 == Level::Warning, "{bad:?}");

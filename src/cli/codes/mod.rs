@@ -68,9 +68,9 @@ pub(super) async fn codes(
     require_source(loaded, name)?;
     let ring = gateway::read_ring(loaded)?;
     let config = &loaded.config.source[name];
-    let suite = loaded.config.keys.suite.into();
+    let suites = loaded.config.keys.suites();
     let release = loaded.config.release.facts();
-    let source = Source::new(name, config, &loaded.base, &ring, suite, &release);
+    let source = Source::new(name, config, &loaded.base, &ring, suites, &release);
     let source = source.map_err(|error| StartError::Source {
         name: name.clone(),
         error,

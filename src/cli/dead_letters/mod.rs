@@ -263,7 +263,12 @@ async fn retry(
 fn retry_outcome(letters: &[Retried], more: u64, unlisted: u64) -> Result<(), Failure> {
     let open = letters
         .iter()
-        .filter(|letter| letter.outcome != RetryOutcome::Accepted)
+        .filter(|letter| {
+            !matches!(
+                letter.outcome,
+                RetryOutcome::Accepted | RetryOutcome::Withheld
+            )
+        })
         .count();
     let listed = letters.len();
     let unseen = more + unlisted;

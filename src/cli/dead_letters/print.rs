@@ -195,6 +195,11 @@ fn print_outcomes(retried: &[Retried]) {
 fn outcome_text(outcome: &RetryOutcome) -> String {
     match outcome {
         RetryOutcome::Accepted => "is well now: sent, or there was nothing left to send".to_owned(),
+        RetryOutcome::Withheld => {
+            "is well now, and withheld: too few persons have a fact that says the same; \
+             clinic-gateway withheld"
+                .to_owned()
+        }
         RetryOutcome::Refused(reason) => format!("refused again: {reason}"),
         RetryOutcome::Gone => {
             "is no longer at the source; the next sweep closes the letter".to_owned()

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use connector_kit::{ClinicRecord, Feed, KeysRequest, PageRequest, SourceError};
 use program::Failure;
 use program::terminal::print_line;
-use pseudonym::KeyRing;
+use pseudonym::{KeyRing, fact_kind};
 
 use crate::cli::classes::Classes;
 use crate::cli::preview::{PreviewedFeed, PreviewedRecord, print_feeds};
@@ -31,10 +31,10 @@ pub(super) async fn show(
         .source
         .get(name)
         .ok_or_else(|| Failure::Change(format!("the file has no [source.{name}]")))?;
-    let suite = loaded.config.keys.suite.into();
+    let suites = loaded.config.keys.suites();
     let release = loaded.config.release.facts();
-    let source =
-        Source::new(name, section, &loaded.base, ring, suite, &release).map_err(Failure::change)?;
+    let source = Source::new(name, section, &loaded.base, ring, suites, &release)
+        .map_err(Failure::change)?;
     let today = now.with_timezone(&source.time_zone).date_naive();
     let mut counts = Vec::new();
     for feed in source.connector.feeds() {
@@ -56,6 +56,7 @@ pub(super) async fn show(
                         // The maps that are written name them.
                         values: Values::default(),
                         classes: Classes::default(),
+                        smallest_class: release.smallest_class(fact_kind(feed)),
                     }],
                     source.on_refused_correction,
                 );

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use outbox::{FeedStatus, OutboxError, OutboxReader, Owner, Report, Status};
+use outbox::{FeedStatus, OutboxError, OutboxReader, Owner, Report, ServiceWait, Status};
+use pseudonym::{Suite, Suites};
 use serde::Serialize;
 use telemetry::Disk;
 
@@ -37,6 +38,12 @@ pub(super) struct Context {
     pub(super) removed_feeds: Vec<RemovedFeed>,
     /// Sources that were never pulled.
     pub(super) never_pulled: Vec<String>,
+    #[serde(skip)]
+    pub(super) suites: Suites,
+    /// Suite of the names that facts leave under.
+    pub(super) suite: &'static str,
+    /// Suite that the city moves from, whose names leave beside those; `None` where it does not.
+    pub(super) moving_from: Option<&'static str>,
     /// True if batches are settled by receipts.
     pub(super) receipts: bool,
     /// Slots in which batches leave; `None` where they leave at once.
@@ -100,6 +107,17 @@ impl Context {
         !removed.any(|it| it.source == feed.source && it.feed == feed.feed)
     }
 
+    /// Waits of the feed for services; none where no daemon is there to wait.
+    pub(super) fn waits_of<'a>(
+        &self,
+        status: &'a Status,
+        feed: &'a FeedStatus,
+    ) -> impl Iterator<Item = &'a ServiceWait> + use<'a> {
+        let runs = self.daemon_runs();
+        let waits = status.waits.iter();
+        waits.filter(move |wait| runs && wait.source == feed.source && wait.feed == feed.feed)
+    }
+
     /// True if the daemon holds the outbox.
     pub(super) fn daemon_runs(&self) -> bool {
         self.daemon
@@ -144,6 +162,9 @@ impl Context {
                 .filter(|name| !was_pulled(name))
                 .cloned()
                 .collect(),
+            suites: config.keys.suites(),
+            suite: config.keys.suites().suite.as_str(),
+            moving_from: config.keys.suites().moving_from.map(Suite::as_str),
             receipts: config.registry.receipts == ReceiptsMode::Required,
             // A mistake in them is refused with the file.
             slots: config

@@ -27,7 +27,10 @@ fn text(feed: &FeedStatus, unconfirmed: u64) -> Option<String> {
     let source = &feed.source;
     let older = |count| counted(count, "older version is", "older versions are");
     let notes = [
-        (withdrawn, withdrawn_text(&older(withdrawn), unconfirmed)),
+        (
+            withdrawn,
+            withdrawn_text(&older(withdrawn), feed.withheld.records > 0, unconfirmed),
+        ),
         (
             waiting,
             format!(
@@ -64,8 +67,13 @@ fn text(feed: &FeedStatus, unconfirmed: u64) -> Option<String> {
 }
 
 /// A withdrawal counts once the registry has it, which this program knows of its batch only.
-fn withdrawn_text(older: &str, unconfirmed: u64) -> String {
-    let text = format!("{older} withdrawn at the registry until the rows are mended");
+fn withdrawn_text(older: &str, some_are_withheld: bool, unconfirmed: u64) -> String {
+    let or_leave = if some_are_withheld {
+        ", or are withheld no longer"
+    } else {
+        ""
+    };
+    let text = format!("{older} withdrawn at the registry until the rows are mended{or_leave}");
     if unconfirmed == 0 {
         return text;
     }
@@ -96,12 +104,12 @@ mod tests {
 
     #[test]
     fn a_withdrawal_that_the_registry_has_not_confirmed_is_told_as_such() {
-        let told = withdrawn_text("1 older version is", 0);
+        let told = withdrawn_text("1 older version is", false, 0);
         assert_eq!(
             told,
             "1 older version is withdrawn at the registry until the rows are mended"
         );
-        let told = withdrawn_text("1 older version is", 2);
+        let told = withdrawn_text("1 older version is", false, 2);
         assert!(
             told.ends_with("but for withdrawals in the 2 batches that it has not confirmed yet"),
             "{told}"

@@ -1,11 +1,11 @@
 //! Table of the feeds, and lines on what became of their rows.
 
 use chrono::{DateTime, Utc};
-use outbox::{DeadLetterCount, FeedStatus, Status, UnfinishedLoad};
+use outbox::{DeadLetterCount, FeedStatus, ServiceWait, Status, UnfinishedLoad, WithheldCount};
 use program::terminal::{counted, print_line, print_table, visible};
 
 use super::context::Context;
-use crate::cli::age::ago;
+use crate::cli::age::{ago, since};
 
 /// Prints a table with a row for each feed, and below it what there is to say of single ones.
 pub(super) fn print_feeds(status: &Status, context: &Context, now: DateTime<Utc>) {
@@ -18,7 +18,7 @@ pub(super) fn print_feeds(status: &Status, context: &Context, now: DateTime<Utc>
                 feed.source.clone(),
                 feed.feed.clone(),
                 if is_configured {
-                    state_text(feed)
+                    state_text(feed, context.waits_of(status, feed).next().is_some())
                 } else {
                     "not configured".to_owned()
                 },
@@ -47,11 +47,16 @@ pub(super) fn print_feeds(status: &Status, context: &Context, now: DateTime<Utc>
         ],
         &rows,
     );
+    if context.daemon_runs() {
+        let waits = status.waits.iter().map(|wait| wait_text(wait, now));
+        waits.for_each(print_line);
+    }
     let configured = |feed: &&FeedStatus| context.is_configured(feed);
-    status.feeds.iter().filter(configured).for_each(print_feed);
+    let configured = status.feeds.iter().filter(configured);
+    configured.for_each(|feed| print_feed(feed, now));
 }
 
-fn print_feed(feed: &FeedStatus) {
+fn print_feed(feed: &FeedStatus, now: DateTime<Utc>) {
     let FeedStatus {
         source,
         feed: name,
@@ -72,10 +77,63 @@ fn print_feed(feed: &FeedStatus) {
     if rows.read > 0 {
         print_line(format!(
             "rows: {source} {name}: {} read: {} sent, {} unchanged, {} no facts, {} refused, {} \
-             parked",
-            rows.read, rows.sent, rows.unchanged, rows.no_fact, rows.refused, rows.parked
+             parked, {} withheld",
+            rows.read,
+            rows.sent,
+            rows.unchanged,
+            rows.no_fact,
+            rows.refused,
+            rows.parked,
+            rows.withheld
         ));
     }
+    if let Some(text) = withheld_text(feed, now) {
+        print_line(text);
+    }
+}
+
+/// Line on records that are withheld, and on those that have left with a coarser date; `None` where
+/// there are neither.
+fn withheld_text(feed: &FeedStatus, now: DateTime<Utc>) -> Option<String> {
+    let WithheldCount {
+        records,
+        due,
+        coarsened,
+        oldest_at,
+    } = feed.withheld;
+    let oldest = since(now, oldest_at.unwrap_or(now));
+    let waiting = records - due;
+    let notes = [
+        (
+            waiting,
+            format!(
+                "{} until more persons have a fact that says the same",
+                counted(waiting, "record waits", "records wait")
+            ),
+        ),
+        (
+            due,
+            format!(
+                "{} at the end of the next run",
+                counted(due, "record leaves", "records leave")
+            ),
+        ),
+        (
+            records,
+            format!("the oldest for {}; clinic-gateway withheld", oldest),
+        ),
+        (
+            coarsened,
+            format!(
+                "{} with a coarser date",
+                counted(coarsened, "record has left", "records have left")
+            ),
+        ),
+    ];
+    let notes = notes.into_iter().filter(|(count, _)| *count > 0);
+    let notes: Vec<String> = notes.map(|(_, note)| note).collect();
+    let FeedStatus { source, feed, .. } = feed;
+    (!notes.is_empty()).then(|| format!("withheld: {source} {feed}: {}", notes.join("; ")))
 }
 
 /// Line on a load that has not reached its end.
@@ -89,7 +147,33 @@ fn load_text(load: UnfinishedLoad) -> String {
     format!("{which}: {rows} read, not finished")
 }
 
-fn state_text(feed: &FeedStatus) -> String {
+/// Line on a page that waits for a service.
+fn wait_text(wait: &ServiceWait, now: DateTime<Utc>) -> String {
+    let ServiceWait {
+        source,
+        feed,
+        service,
+        since: begun,
+    } = wait;
+    let long = begun.map(|at| format!(" for {}", since(now, at)));
+    format!(
+        "waits: {source} {feed}: waits for {}{}: no answer yet; feeds of this source whose turn \
+         comes later wait behind it",
+        visible(service),
+        long.unwrap_or_default()
+    )
+}
+
+fn state_text(feed: &FeedStatus, waits: bool) -> String {
+    if waits {
+        return match &feed.last_error {
+            Some(code) => format!(
+                "waits after {code} ({} in a row)",
+                feed.consecutive_failures
+            ),
+            None => "waits".to_owned(),
+        };
+    }
     match (&feed.last_error, feed.load) {
         (Some(code), _) if reads_again(feed) => {
             format!(
@@ -123,6 +207,20 @@ fn refused_count(status: &Status, source: &str, feed: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_names_feed_and_service_and_says_since_when() {
+        let wait = ServiceWait {
+            source: "mis".into(),
+            feed: "tests".into(),
+            service: "the token issuer issuer.example".into(),
+            since: DateTime::from_timestamp(1_625_140_800, 0),
+        };
+        let now = DateTime::from_timestamp(1_625_140_812, 0).expect("a moment");
+        let text = wait_text(&wait, now);
+        let expected = "waits: mis tests: waits for the token issuer issuer.example for 12 s";
+        assert!(text.starts_with(expected), "{text}");
+    }
 
     #[test]
     fn an_unfinished_load_says_how_far_it_came() {

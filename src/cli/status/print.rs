@@ -8,6 +8,7 @@ use super::context::Context;
 use super::waiting::{self, parked_text, raise_text};
 use crate::cli::age::ago;
 use crate::cli::dead_letter_text::{older_version_word, record_text};
+use crate::cli::keys_text::leaving_text;
 use crate::cli::removed::{self, Told};
 use crate::cli::slots_text::{forecast_text, rules_text};
 use crate::surprise;
@@ -145,6 +146,9 @@ fn unreadable_help(reason: &str) -> &'static str {
 }
 
 pub(super) fn print_context(status: &Status, context: &Context, now: DateTime<Utc>) {
+    if context.suites.moving_from.is_some() {
+        print_line(leaving_text(context.suites));
+    }
     if context.paused {
         print_line("paused: outbox full; pulling goes on when batches have left or been answered");
     }

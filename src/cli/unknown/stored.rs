@@ -146,7 +146,7 @@ impl Stored {
 fn pseudonymiser(loaded: &LoadedConfig, ring: &KeyRing, source: &str) -> Option<Pseudonymiser> {
     let config = loaded.config.source.get(source)?;
     let policy = Policy::new(&config.policy).ok()?;
-    Pseudonymiser::new(ring, loaded.config.keys.suite.into(), source, policy).ok()
+    Pseudonymiser::new(ring, loaded.config.keys.suites(), source, policy).ok()
 }
 
 /// Values that the configuration maps by now, though rows are still refused for them.

@@ -340,9 +340,12 @@ fn log_counts(source: &Source, counters: &Counters) {
     let corrected = count(&counters.corrected);
     let withdrawn = count(&counters.withdrawn) + count(&counters.swept);
     let withdrawn_unsent = count(&counters.withdrawn_unsent);
+    let resent = count(&counters.resent);
     let refused = count(&counters.refused);
     let parked = count(&counters.parked);
-    if new + corrected + withdrawn + withdrawn_unsent + refused + parked > 0 {
+    let withheld = count(&counters.withheld);
+    let sent = new + corrected + withdrawn + withdrawn_unsent + resent;
+    if sent + refused + parked + withheld > 0 {
         tracing::info!(
             event = "pulled",
             source = %source.name,
@@ -351,8 +354,10 @@ fn log_counts(source: &Source, counters: &Counters) {
             corrected,
             withdrawn,
             withdrawn_unsent,
+            resent,
             refused,
             parked,
+            withheld,
             "a source was pulled"
         );
     }

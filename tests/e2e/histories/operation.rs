@@ -46,10 +46,18 @@ pub(super) enum Operation {
     Network(Network),
     /// The broker is killed and started again.
     KillBroker,
-    /// One of two key services, by its place, is in this condition from now on.
-    KeyService(usize, Condition),
+    /// One of two key services, by its place, or the token issuer, is in this condition from now on.
+    Service(usize, Condition),
     /// The relay is in this condition from now on.
     Relay(Condition),
+    /// One of the two brokers is in this condition from now on.
+    Broker(Side, Condition),
+    /// One of the two brokers is killed, and comes back on an empty disk; its operator sets it up.
+    Empty(Side),
+    /// One of the two brokers loses the queues that the relay needs; its operator makes them again.
+    LoseQueues(Side),
+    /// A way to one of the two brokers is cut, or silent, or slow, or whole again.
+    Wire(Wire, Network),
     /// PostgreSQL, with both the clinic's and the registry's databases, is killed and started
     /// again.
     KillPostgres,
@@ -78,7 +86,34 @@ pub(super) enum Condition {
     Whole,
 }
 
-/// The way between gateway and broker.
+/// Broker of strong mode, by the side of the relay that it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The clinics' broker.
+    Outside,
+    /// The registry's broker.
+    Inside,
+}
+
+/// Way between a program and a broker of strong mode.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wire {
+    GatewayToOutside,
+    RelayToOutside,
+    RelayToInside,
+    RegistryToInside,
+}
+
+impl Wire {
+    pub(super) const ALL: [Self; 4] = [
+        Self::GatewayToOutside,
+        Self::RelayToOutside,
+        Self::RelayToInside,
+        Self::RegistryToInside,
+    ];
+}
+
+/// A way between a program and a broker.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Network {
     Cut,
@@ -155,7 +190,7 @@ pub(super) fn large() -> BoxedStrategy<Vec<Operation>> {
     proptest::collection::vec(one, 5..25).boxed()
 }
 
-/// Histories of strong mode: two key services, and the relay between two brokers.
+/// Histories of strong mode: two key services, a token issuer, and the relay between two brokers.
 pub(super) fn strong() -> BoxedStrategy<Vec<Operation>> {
     let condition = || {
         prop_oneof![
@@ -164,13 +199,55 @@ pub(super) fn strong() -> BoxedStrategy<Vec<Operation>> {
             3 => Just(Condition::Whole),
         ]
     };
-    let services = (0..2_usize, condition());
+    let services = (0..3_usize, condition());
+    let side = || proptest::sample::select(&[Side::Outside, Side::Inside][..]);
     let programs = prop_oneof![
-        1 => services.prop_map(|(place, condition)| Operation::KeyService(place, condition)),
-        1 => condition().prop_map(Operation::Relay),
+        3 => services.prop_map(|(place, condition)| Operation::Service(place, condition)),
+        2 => condition().prop_map(Operation::Relay),
+        4 => (side(), condition()).prop_map(|(side, condition)| Operation::Broker(side, condition)),
+        1 => side().prop_map(Operation::Empty),
+        1 => side().prop_map(Operation::LoseQueues),
     ];
-    let network = proptest::sample::select(&[Network::Cut, Network::Whole, Network::Whole][..]);
-    let network = network.prop_map(Operation::Network);
-    let one = prop_oneof![6 => changes(), 8 => work(), 2 => state(), 5 => programs, 1 => network];
+    let wire = proptest::sample::select(&Wire::ALL[..]);
+    let network = prop_oneof![
+        2 => Just(Network::Cut),
+        1 => Just(Network::Stalled),
+        1 => Just(Network::Slow),
+        4 => Just(Network::Whole)
+    ];
+    let wires = (wire, network).prop_map(|(wire, network)| Operation::Wire(wire, network));
+    let one = prop_oneof![6 => changes(), 8 => work(), 2 => state(), 5 => programs, 2 => wires];
     proptest::collection::vec(one, 15..30).boxed()
+}
+
+/// What happens to both brokers in every run of the tests, whatever is generated: each is killed,
+/// silent, emptied, without its queues and cut off while batches are on their way there and receipts back.
+pub(super) fn of_brokers() -> Vec<Operation> {
+    let mut all = Vec::new();
+    for side in [Side::Inside, Side::Outside] {
+        let wire = match side {
+            Side::Inside => Wire::RelayToInside,
+            Side::Outside => Wire::RelayToOutside,
+        };
+        for event in [
+            Operation::Broker(side, Condition::Killed),
+            Operation::Broker(side, Condition::Paused),
+            Operation::Empty(side),
+            Operation::LoseQueues(side),
+            Operation::Wire(wire, Network::Cut),
+        ] {
+            all.extend([
+                Operation::Insert(9),
+                Operation::Sync(u16::MAX),
+                Operation::Registry(1500),
+                event,
+                Operation::Correct(1),
+                Operation::Insert(5),
+                Operation::Sync(u16::MAX),
+                Operation::Broker(side, Condition::Whole),
+                Operation::Wire(wire, Network::Whole),
+            ]);
+        }
+    }
+    all
 }

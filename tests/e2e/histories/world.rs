@@ -16,7 +16,7 @@ use testbed::postgres::Postgres;
 use testbed::proxy::TcpProxy;
 use testbed::rabbitmq::RabbitMq;
 
-use super::operation::{Condition, Network, Operation};
+use super::operation::{Network, Operation};
 use super::site::{Kind, Site, Stamp};
 use super::strong::Strong;
 use crate::support::{City, Clinic, amqp_address, copy_files, directory_queue, eventually, let_go};
@@ -115,7 +115,7 @@ impl World {
         let city = City::new();
         let sqlite = || "[store.sqlite]\npath = \"registry.db\"\n".to_owned();
         let (gateway_queue, registry_queue, store_toml) = match (&servers.broker, &servers.strong) {
-            (_, Some(strong)) => (strong.gateway_queue(), strong.registry_queue(), sqlite()),
+            (_, Some(strong)) => (strong.gateway_queue(), strong.registry_sections(), sqlite()),
             (Some((broker, proxy)), None) => {
                 let names = format!(
                     "exchange = \"{schema}\"\nqueue = \"{schema}.intake\"\ndead_letters \
@@ -144,7 +144,7 @@ impl World {
         let site = Site::new(kind, &servers.postgres, schema.clone()).await;
         let path = city.configure(
             &store_toml,
-            &format!("{registry_queue}[consume]\nmax_wait_ms = 100\n"),
+            &format!("{registry_queue}\n[consume]\nmax_wait_ms = 100\n"),
         );
         let registry_config: Config =
             settings::load(&path).expect("the registry's configuration is one");
@@ -255,16 +255,14 @@ impl World {
             }
             Operation::Network(network) => set_network(servers, *network),
             Operation::KillBroker => self.kill_broker(servers).await,
-            Operation::KeyService(place, condition) => {
+            Operation::Service(..)
+            | Operation::Relay(_)
+            | Operation::Broker(..)
+            | Operation::Empty(_)
+            | Operation::LoseQueues(_)
+            | Operation::Wire(..) => {
                 if let Some(strong) = &mut servers.strong {
-                    self.tally.kills += u64::from(matches!(condition, Condition::Killed));
-                    strong.set_service(*place, *condition).await;
-                }
-            }
-            Operation::Relay(condition) => {
-                if let Some(strong) = &mut servers.strong {
-                    self.tally.kills += u64::from(matches!(condition, Condition::Killed));
-                    strong.set_relay(*condition);
+                    self.tally.kills += u64::from(strong.apply(operation).await);
                 }
             }
             Operation::KillPostgres => {
@@ -516,15 +514,19 @@ impl World {
 }
 
 pub(super) fn set_network(servers: &Servers, network: Network) {
-    let strong = servers.strong.as_ref();
-    let strong = strong.map(|strong| &strong.relayed.wires.gateway_to_outside);
-    let broker = servers.broker.as_ref().map(|(_, proxy)| proxy);
-    let Some(proxy) = strong.or(broker) else {
-        return;
-    };
+    if let Some((_, proxy)) = &servers.broker {
+        set_line(proxy, network);
+    }
+}
+
+/// Cuts a way, makes it silent or slow, or mends it.
+pub(super) fn set_line(proxy: &TcpProxy, network: Network) {
     match network {
         Network::Cut => proxy.cut(),
-        Network::Stalled => proxy.stall(),
+        Network::Stalled => {
+            proxy.restore();
+            proxy.stall();
+        }
         Network::Slow => {
             proxy.restore();
             proxy.delay(50);

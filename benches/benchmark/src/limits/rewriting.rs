@@ -48,7 +48,9 @@ pub(crate) async fn in_sqlite(file: &Path, clock: &dyn Clock) -> Result<Duration
     let options = SqliteConnectOptions::new()
         .filename(file)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
+        .synchronous(SqliteSynchronous::Full)
+        // As many pages in memory as the change has.
+        .pragma("cache_size", "-65536");
     let connection = SqliteConnection::connect_with(&options).await;
     let mut connection = connection.map_err(Error::Sqlite)?;
     let started = clock.elapsed();

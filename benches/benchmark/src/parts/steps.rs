@@ -377,6 +377,7 @@ fn expect_nothing_sent(summary: &Value) -> Result<(), Error> {
         "new",
         "corrected",
         "withdrawn",
+        "resent",
         "refused",
         "batches_delivered",
     ] {

@@ -8,6 +8,7 @@ use crate::machine;
 use crate::parts::pairs;
 use crate::parts::table::{ColumnRow, columns};
 use crate::processes::config::{ClinicServer, KeyServiceAddress};
+use crate::processes::figures::own_seconds;
 use crate::processes::key_service::{KeyService, KeyServiceUse};
 use crate::results::{Figures, PartResult, Samples, name, single};
 use crate::session::BenchSession;
@@ -109,8 +110,12 @@ async fn bare(session: &BenchSession<'_>, way: &Way, result: &mut PartResult) {
     result
         .step(persons, &what, async |figures| {
             session.wait_for_idle_servers().await?;
+            let of = name::of_way(way.name, name::BARE);
+            let before = own_seconds()?;
             let took = evaluation::evaluate_all(persons, way.services, &*session.clock)?;
-            figures.push_rate(&name::of_way(way.name, name::BARE), persons, took);
+            let seconds = own_seconds()? - before;
+            figures.push_rate(&of, persons, took);
+            figures.push_each(&name::processor(&of), persons, seconds * 1e6);
             Ok(())
         })
         .await;
@@ -218,15 +223,21 @@ impl Column<'_> {
         self.of(name::GATEWAY).over(&self.of(name::BARE))
     }
 
-    /// Records of a first load by a second of processor time, of the gateway and all key services.
-    fn by_processor_time(&self) -> Samples {
+    /// Processor time a record of a first load, of the gateway and all key services, in
+    /// microseconds.
+    fn processor_time(&self) -> Samples {
         let gateway = self.of(&name::processor(name::GATEWAY));
-        let both = if self.way.services == 0 {
-            gateway
-        } else {
-            gateway.plus(&self.of(&name::services_processor(name::GATEWAY)))
-        };
-        both.times(1e-6).inverse()
+        if self.way.services == 0 {
+            return gateway;
+        }
+        gateway.plus(&self.of(&name::services_processor(name::GATEWAY)))
+    }
+
+    /// Ratio of the bare calls' processor time to that of a first load: of the persons of a second
+    /// of processor time.
+    fn of_bare_by_processor_time(&self) -> Samples {
+        let bare = self.of(&name::processor(name::BARE));
+        bare.over(&self.processor_time())
     }
 
     /// Ratio of the first load to that of the suite `hmac`.
@@ -240,10 +251,10 @@ fn note(figures: &Figures, result: &mut PartResult) {
     let measured: Vec<Column<'_>> = WAYS.iter().map(|way| Column { way, figures }).collect();
     let least = measured
         .iter()
-        .map(|column| column.of_bare().median())
+        .map(|column| column.of_bare_by_processor_time().median())
         .fold(f64::NAN, f64::min);
     result.single.push(single::LOAD_OF_BARE, least);
-    let rows: [ColumnRow<Column<'_>>; 14] = [
+    let rows: [ColumnRow<Column<'_>>; 16] = [
         ("pairs", |of| of.of(name::GATEWAY).len().to_string()),
         ("bare calls on all processors, persons/s", |of| {
             of.of(name::BARE).to_string()
@@ -256,11 +267,17 @@ fn note(figures: &Figures, result: &mut PartResult) {
             let each = 1.0 / machine::processors();
             of.of(name::GATEWAY).times(each).to_string()
         }),
+        ("bare calls' processor time at both ends, µs/person", |of| {
+            of.of(&name::processor(name::BARE)).to_string()
+        }),
         (
-            "… by the processor time of gateway and key services, records/s and processor",
-            |of| of.by_processor_time().to_string(),
+            "**processor time of gateway and key services, µs/record**",
+            |of| of.processor_time().to_string(),
         ),
-        ("… **/ bare calls**", |of| of.of_bare().to_string()),
+        ("… **bare calls' / it**", |of| {
+            of.of_bare_by_processor_time().to_string()
+        }),
+        ("… rate / bare calls' rate", |of| of.of_bare().to_string()),
         ("… / `hmac`", |of| of.of_hmac().to_string()),
         ("… peak memory, MiB", |of| {
             of.of(&name::peak(name::GATEWAY)).to_string()
@@ -326,11 +343,15 @@ mod tests {
     #[test]
     fn the_worst_of_both_numbers_of_services_is_judged() {
         let mut figures = Figures::default();
-        for (way, bare, gateway) in [("voprf-1", 100.0, 90.0), ("voprf-2", 60.0, 45.0)] {
-            figures.push(&name::of_way(way, name::BARE), bare);
-            figures.push(&name::of_way(way, name::GATEWAY), gateway);
+        for (way, bare, gateway) in [("voprf-1", 90.0, 60.0), ("voprf-2", 150.0, 160.0)] {
+            let of = |figure: &str| name::of_way(way, figure);
+            figures.push(&of(name::BARE), 1e6 / bare);
+            figures.push(&of(&name::processor(name::BARE)), bare);
+            figures.push(&of(name::GATEWAY), 5000.0);
+            figures.push(&of(&name::processor(name::GATEWAY)), gateway);
+            figures.push(&of(&name::services_processor(name::GATEWAY)), 40.0);
         }
-        figures.push(&name::of_way(HMAC, name::GATEWAY), 180.0);
+        figures.push(&name::of_way(HMAC, name::GATEWAY), 20_000.0);
         let began_at = DateTime::from_timestamp(1, 0).unwrap();
         let mut result = PartResult::new(Part::Suites, began_at, Vec::new());
         note(&figures, &mut result);
@@ -339,8 +360,8 @@ mod tests {
             let mut rows = result.table.rows.iter();
             rows.find(|row| row[0] == begins).unwrap()[1..].to_vec()
         };
-        assert_eq!(row("… **/ bare calls**"), ["–", "–", "0.900", "0.750"]);
-        assert_eq!(row("… / `hmac`"), ["1.00", "–", "0.500", "0.250"]);
+        assert_eq!(row("… **bare calls' / it**"), ["–", "–", "0.900", "0.750"]);
+        assert_eq!(row("… / `hmac`"), ["1.00", "–", "0.250", "0.250"]);
     }
 
     #[test]
@@ -352,14 +373,14 @@ mod tests {
         figures.push(&of("voprf-1", &gateway), 100.0);
         let services = name::services_processor(name::GATEWAY);
         figures.push(&of("voprf-1", &services), 150.0);
-        let rate = |way| {
+        let time = |way| {
             let column = Column {
                 way,
                 figures: &figures,
             };
-            column.by_processor_time().median().round()
+            column.processor_time().median()
         };
-        assert_eq!(rate(&WAYS[0]), 50_000.0);
-        assert_eq!(rate(&WAYS[2]), 4000.0);
+        assert_eq!(time(&WAYS[0]), 20.0);
+        assert_eq!(time(&WAYS[2]), 250.0);
     }
 }

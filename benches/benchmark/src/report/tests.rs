@@ -124,7 +124,7 @@ fn a_load_in_the_suite_voprf_is_judged_by_the_bare_calls() {
         suites.single.push(single::LOAD_OF_BARE, ratio);
         tables(&[suites])
     };
-    let begins = "`voprf`: first load ≥ 80 %";
+    let begins = "`voprf`: persons of a first load";
     let least = page(0.8);
     assert!(goal(&least, begins).ends_with("| 80.0 % | yes |"));
     assert!(least.contains("## A clinic in each pseudonym suite"));

@@ -167,8 +167,13 @@ a SNILS, so that no name is
   In the second clinic every person has three records, as many records apart as there are \
   persons: the gateway asks once for what it
   remembers. Elements are what `GET /v1/keys` counts, with the fill of requests.
-  A load has the program's start, the reading and
-  the outbox in it; of a small clinic they take a larger share.
+  The limit is on processor time: that of the bare calls at both ends, divided by that of the \
+  gateway and all key services
+  together, each of as many persons. A load has the program's start, HTTP, the fill, the reading \
+  and the outbox in it, but not
+  what PostgreSQL and the broker take, nor any wait. The gateway verifies a proof by one sum over \
+  all elements of a request,
+  which the crate does not, so it can take less than the bare calls.
 - **The mix relay.** Its own code in the benchmark's process, between two virtual hosts of \
 one broker: four accounts with a
   durable quorum queue each, filled before the clock starts, and the registry's queue. Slots \
@@ -182,7 +187,9 @@ one broker: four accounts with a
   mandatory, 64 waiting for their confirm, each acknowledged once it is confirmed; it passes \
   bytes on as they come.
   The bound is that of a bare loop that takes the seals off, too: small
-  batches miss the limit for it.
+  batches miss the limit for it. Processor time is that of this process and the broker, with \
+  connecting and the look that
+  all has arrived.
 - **One-use tokens.** In the suite `hmac`, the fastest, which tokens slow down most. *Drafts \
 → sealed and durable*: the
   gateway's own libraries in the benchmark's process compare, encode, seal and commit the \
@@ -202,10 +209,13 @@ every time on a fresh copy of one
   bare statements are one for each
   of five tables, in one transaction: they give every row that the change rewrites other \
   values of the same length, which the
-  database makes up. The renaming has to be one transaction after all multiplications; so the \
+  database makes up, in SQLite with as many pages in memory as the change has.
+  The renaming has to be one transaction after all multiplications; so the \
   bound is that of a change which
   takes no more than bare multiplications and then bare statements.
-  The database alone puts the limit out of reach.
+  The database alone puts the limit out of reach. Processor time is that of this process, of \
+  PostgreSQL and of the broker,
+  which is idle.
 - **Eligibility, read by key.** In turn, one after the other on one connection each, and every \
 person once: what the portal
   answers whether somebody is entitled, from the pseudonyms to the answer, and `SELECT subject_id \

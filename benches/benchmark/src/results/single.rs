@@ -34,9 +34,9 @@ pub(crate) const UNCHANGED_ROWS: &str = "unchanged-rows";
 pub(crate) const LOAD_OF_PAGES: &str = "load-of-pages";
 /// The same on a server that somebody else made.
 pub(crate) const LOAD_OF_SERVER_PAGES: &str = "load-of-server-pages";
-/// Least ratio, among the numbers of key services, of the first load in the suite `voprf` to the
-/// bare calls of blind evaluation.
-pub(crate) const LOAD_OF_BARE: &str = "load-of-bare";
+/// Least ratio, among the numbers of key services, of the bare calls' processor time a person to
+/// that of a first load in the suite `voprf`, of gateway and key services together.
+pub(crate) const LOAD_OF_BARE: &str = "load-of-bare-by-processor-time";
 /// Least ratio, among the sizes of batches, of the mix relay to a bare loop that consumes and
 /// publishes.
 pub(crate) const RELAY_OF_BARE: &str = "relay-of-bare";

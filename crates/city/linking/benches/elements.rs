@@ -14,7 +14,7 @@ use contract::{
     BatchId, Body, ContentDigest, Event, Fact, OwnerToken, PartialDate, Pseudonym, RecordDigest,
     Scheme, Subject, Suite, TestCode, TestResult, Version,
 };
-use linking::{Acceptance, OpenBatch, SecondLayerKey};
+use linking::{Acceptance, OpenBatch, OpenEpoch, SecondLayerKey};
 use oprf::{Element, Factor};
 
 /// Events that each way is measured over.
@@ -102,7 +102,7 @@ fn events(elements: &[Element], suite: Suite) -> Vec<Event> {
 fn intake(clock: &dyn Clock, key: &SecondLayerKey, events: Vec<Event>) -> Duration {
     let acceptance = Acceptance {
         key,
-        open_epochs: &[1],
+        open_epochs: &[OpenEpoch::of_every_suite(1)],
         now: DateTime::<Utc>::UNIX_EPOCH + Duration::from_secs(1_625_000_000),
     };
     let decoded = events.into_iter().map(Ok).collect();

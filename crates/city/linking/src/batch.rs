@@ -4,10 +4,11 @@
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use contract::wire::Refused;
 use contract::{
-    BatchId, Body, Epoch, Event, Fact, FactKind, RecordDigest, RefusalReason, Subject, Version,
+    BatchId, Body, Event, Fact, FactKind, RecordDigest, RefusalReason, Subject, Version,
 };
 use escrow::BatchName;
 
+use crate::open_epoch::OpenEpoch;
 use crate::persons::NameSetId;
 use crate::second_layer::{CityPseudonym, SecondLayerKey, StoredOwner, StoredRecord};
 use crate::tokens::BatchTokens;
@@ -53,7 +54,7 @@ pub struct Acceptance<'a> {
     /// Key of the second layer.
     pub key: &'a SecondLayerKey,
     /// Key epochs whose pseudonyms are accepted.
-    pub open_epochs: &'a [Epoch],
+    pub open_epochs: &'a [OpenEpoch],
     /// Present time.
     pub now: DateTime<Utc>,
 }
@@ -269,9 +270,9 @@ fn accept(
     })
 }
 
-fn is_of_open_epochs(subject: &Subject, open_epochs: &[Epoch]) -> bool {
-    let mut epochs = subject.pseudonyms().iter().map(|name| name.epoch);
-    epochs.all(|epoch| open_epochs.contains(&epoch))
+fn is_of_open_epochs(subject: &Subject, open: &[OpenEpoch]) -> bool {
+    let mut names = subject.pseudonyms().iter();
+    names.all(|name| OpenEpoch::is_open(open, name))
 }
 
 /// Later one of a fact's dates, each at its first possible day.
@@ -292,7 +293,9 @@ fn latest_date(fact: &Fact) -> NaiveDate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{ContentDigest, OwnerToken, PartialDate, Pseudonym, Scheme, Suite, Vaccine};
+    use contract::{
+        ContentDigest, Epoch, OwnerToken, PartialDate, Pseudonym, Scheme, Suite, Vaccine,
+    };
 
     fn pseudonym(scheme: Scheme, epoch: Epoch) -> Pseudonym {
         Pseudonym {
@@ -330,7 +333,7 @@ mod tests {
     fn open(event: Event) -> OpenBatch {
         let acceptance = Acceptance {
             key: &SecondLayerKey::generate(),
-            open_epochs: &[1, 2],
+            open_epochs: &[1, 2].map(OpenEpoch::of_every_suite),
             now: "2021-06-30T23:00:00Z".parse().unwrap(),
         };
         OpenBatch::new(BatchId([3; 16]), vec![Ok(event)], acceptance)

@@ -7,6 +7,7 @@
 mod batch;
 mod choose;
 mod elements;
+mod open_epoch;
 mod outcome;
 mod persons;
 mod rekeying;
@@ -19,6 +20,7 @@ pub type SubjectId = i64;
 pub use batch::{Acceptance, Assertion, EventRefusal, IncomingEvent, OpenBatch, RecordName};
 pub use choose::{Chosen, SetChange, StoredVersion, choose, version_from_column};
 pub use elements::has_fitting_value;
+pub use open_epoch::OpenEpoch;
 pub use outcome::GroupOutcome;
 pub use persons::{
     Component, Contest, ContestKind, Decision, LinkRules, MAX_COMPONENT_NAMES, MAX_COMPONENT_SETS,

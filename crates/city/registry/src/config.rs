@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use audit::{AuditConfig, AuditMistake, OtherFolder};
 use broker::QueueConfig;
-use contract::Epoch;
-use linking::LinkRules;
+use contract::{Epoch, Suite};
+use linking::{LinkRules, OpenEpoch};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::SecretSource;
 use telemetry::{ListenConfig, LogConfig};
 
@@ -225,10 +225,15 @@ pub struct KeysConfig {
     /// unanswered.
     #[serde(default)]
     pub receipt_key: Option<SecretSource>,
-    /// Epochs of the clinics' pseudonym keys that are open, one or two. An event that names another
-    /// one is refused, and waits at its clinic as a dead letter.
-    #[serde(default = "first_epoch", deserialize_with = "open_epochs")]
-    pub pseudonym_epochs: Vec<Epoch>,
+    /// Epochs of the pseudonym keys that are open, one or two of each suite: `1` for every suite,
+    /// or `"voprf:1"` for one. An event that names another one is refused, and waits at its clinic
+    /// as a dead letter.
+    #[serde(
+        default = "first_epoch",
+        deserialize_with = "open_epochs",
+        serialize_with = "written_epochs"
+    )]
+    pub pseudonym_epochs: Vec<OpenEpoch>,
     /// Changes of the key services' keys that stored names of suite `voprf` follow, or are to
     /// follow, by `city-registry rekey`; each until its `from_epoch` is closed.
     #[serde(default)]
@@ -262,29 +267,65 @@ pub struct RekeyedServiceConfig {
 /// Number of the first pseudonym key of a city.
 pub(crate) const FIRST_EPOCH: Epoch = 1;
 
-/// Largest number of epochs that may be open: the present key's and the next one's.
+/// Largest number of epochs of one suite that may be open: the present key's and the next one's.
 const MAX_OPEN_EPOCHS: usize = 2;
 
-fn first_epoch() -> Vec<Epoch> {
-    vec![FIRST_EPOCH]
+fn first_epoch() -> Vec<OpenEpoch> {
+    vec![OpenEpoch::of_every_suite(FIRST_EPOCH)]
 }
 
-/// Reads the open epochs: one or two different ones, from 1.
-fn open_epochs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Epoch>, D::Error> {
-    let epochs = Vec::<Epoch>::deserialize(deserializer)?;
-    let mut sorted = epochs.clone();
-    sorted.sort_unstable();
-    sorted.dedup();
-    let fits = (1..=MAX_OPEN_EPOCHS).contains(&epochs.len())
-        && sorted.len() == epochs.len()
-        && !sorted.contains(&0);
-    if fits {
-        Ok(epochs)
-    } else {
-        Err(D::Error::custom(
-            "write one epoch, or two different ones while keys are rotated, such as [1] or [1, 2]",
-        ))
+/// Epoch as configuration writes it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenEpoch {
+    OfEverySuite(Epoch),
+    OfOneSuite(String),
+}
+
+impl WrittenEpoch {
+    fn open(self) -> Option<OpenEpoch> {
+        let open = match self {
+            Self::OfEverySuite(epoch) => OpenEpoch::of_every_suite(epoch),
+            Self::OfOneSuite(text) => {
+                let (suite, epoch) = text.split_once(':')?;
+                OpenEpoch {
+                    suite: Some(suite.parse().ok()?),
+                    epoch: epoch.parse().ok()?,
+                }
+            }
+        };
+        (open.epoch > 0).then_some(open)
     }
+}
+
+/// Reads the open epochs: from 1, no key twice, and one or two keys of a suite.
+fn open_epochs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OpenEpoch>, D::Error> {
+    let written = Vec::<WrittenEpoch>::deserialize(deserializer)?;
+    let open: Option<Vec<OpenEpoch>> = written.into_iter().map(WrittenEpoch::open).collect();
+    let fits = |open: &Vec<OpenEpoch>| {
+        let of_suite = |suite| open.iter().filter(move |one| one.is_of(suite));
+        let is_within = |suite| {
+            let mut epochs: Vec<Epoch> = of_suite(suite).map(|one| one.epoch).collect();
+            let number = epochs.len();
+            epochs.sort_unstable();
+            epochs.dedup();
+            number <= MAX_OPEN_EPOCHS && epochs.len() == number
+        };
+        !open.is_empty() && Suite::ALL.into_iter().all(is_within)
+    };
+    open.filter(fits).ok_or_else(|| {
+        D::Error::custom(
+            "write one epoch, or two different ones while keys are rotated, such as [1] or [1, 2]; \
+             of one suite alone as \"voprf:1\"",
+        )
+    })
+}
+
+fn written_epochs<S: Serializer>(open: &[OpenEpoch], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(open.iter().map(|one| match one.suite {
+        None => WrittenEpoch::OfEverySuite(one.epoch),
+        Some(suite) => WrittenEpoch::OfOneSuite(format!("{}:{}", suite.as_str(), one.epoch)),
+    }))
 }
 
 /// `[consume]`: how batches are taken from the queue.
@@ -434,12 +475,33 @@ mod tests {
                 },
             )
         };
-        assert_eq!(with("[keys]\n").unwrap(), (vec![1], 1));
+        let every = |epoch| OpenEpoch::of_every_suite(epoch);
+        assert_eq!(with("[keys]\n").unwrap(), (vec![every(1)], 1));
         assert_eq!(
             with("[keys]\npseudonym_epochs = [7, 2]\n").unwrap().0,
-            [7, 2]
+            [every(7), every(2)]
         );
-        for bad in ["[]", "[0]", "[1, 1]", "[1, 2, 3]", "[65536]"] {
+        let line = "[keys]\npseudonym_epochs = [\"hmac:1\", \"voprf:1\", \"voprf:2\"]\n";
+        let of = |suite, epoch| OpenEpoch {
+            suite: Some(suite),
+            epoch,
+        };
+        assert_eq!(
+            with(line).unwrap().0,
+            [of(Suite::Hmac, 1), of(Suite::Voprf, 1), of(Suite::Voprf, 2)]
+        );
+        for bad in [
+            "[]",
+            "[0]",
+            "[1, 1]",
+            "[1, 2, 3]",
+            "[65536]",
+            "[1, \"voprf:1\"]",
+            "[1, 2, \"voprf:3\"]",
+            "[\"voprf:0\"]",
+            "[\"voprf\"]",
+            "[\"other:1\"]",
+        ] {
             let line = format!("[keys]\npseudonym_epochs = {bad}\n");
             assert!(with(&line).is_err(), "{bad}");
         }

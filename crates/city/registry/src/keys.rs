@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use contract::{Epoch, PrivateKey, ReceiptSigner};
-use linking::{Acceptance, Rekeying, SecondLayerKey};
+use linking::{Acceptance, OpenEpoch, Rekeying, SecondLayerKey};
 use oprf::{Factor, PublicKey};
 use secrecy::SecretString;
 use settings::{SecretError, SecretSource};
@@ -19,7 +19,7 @@ pub struct Keys {
     previous: Vec<PrivateKey>,
     pub(crate) second_layer: SecondLayerKey,
     receipt: Option<ReceiptSigner>,
-    open_epochs: Vec<Epoch>,
+    open_epochs: Vec<OpenEpoch>,
     /// Changes of the key services' keys, those of earlier epochs first.
     pub(crate) rekeyings: Arc<[Arc<Rekeying>]>,
 }
@@ -67,7 +67,7 @@ impl Keys {
             previous,
             second_layer,
             receipt: None,
-            open_epochs: vec![FIRST_EPOCH],
+            open_epochs: vec![OpenEpoch::of_every_suite(FIRST_EPOCH)],
             rekeyings: Arc::new([]),
         }
     }
@@ -85,15 +85,15 @@ impl Keys {
 
     /// Sets the epochs of the clinics' keys whose pseudonyms are accepted; without it the first.
     #[must_use]
-    pub fn with_open_epochs(self, open_epochs: Vec<Epoch>) -> Self {
+    pub fn with_open_epochs<E: Into<OpenEpoch>>(self, open: impl IntoIterator<Item = E>) -> Self {
         Self {
-            open_epochs,
+            open_epochs: open.into_iter().map(Into::into).collect(),
             ..self
         }
     }
 
     /// Epochs of the clinics' keys that are open.
-    pub(crate) fn open_epochs(&self) -> &[Epoch] {
+    pub(crate) fn open_epochs(&self) -> &[OpenEpoch] {
         &self.open_epochs
     }
 

@@ -9,6 +9,7 @@
 //! record ids of refused rows with a code.
 
 mod batches;
+mod classes;
 mod corrections;
 mod dead_letters;
 mod feeds;
@@ -28,6 +29,7 @@ pub use batches::{
     Backlog, BeaconOccasion, DeliveryOutcome, LeaseToken, Leased, Settled, SettledVerdicts,
     Settlement,
 };
+pub use classes::{DueRecord, WithheldCount, WithheldRecord};
 pub use corrections::{HeldCorrections, OlderVersion, RefusedCorrections};
 pub use dead_letters::{
     DATE_FUTURE, DeadLetter, DeadLetterFilter, FOREIGN_VERSION, Origin, PERSON_HIDDEN,
@@ -36,8 +38,8 @@ pub use dead_letters::{
 };
 pub use feeds::{CODES_FILE, ChangeNotice, RunOutcome, SOURCE_ENDLESS};
 pub use file::{
-    KeyFingerprints, NO_FOLDER_HELP, OutboxError, Owner, accept_pseudonym_keys, accept_state,
-    owner, refresh_pseudonym_keys,
+    KeyFingerprint, KeyFingerprints, NO_FOLDER_HELP, OutboxError, Owner, accept_pseudonym_keys,
+    accept_state, owner, refresh_pseudonym_keys,
 };
 pub use limits::{
     BEACON_PAUSE_MS, CORRECTIONS_WINDOW_MS, LOST_STATE_MS, MAX_BEACON_RAISES, MAX_BEACON_STEP,
@@ -46,8 +48,8 @@ pub use limits::{
 };
 pub use operator::{
     DeadLetterCount, FeedStatus, LastSweep, Link, OutboxReader, PublisherStatus, RaiseWaits,
-    RejectedReceipts, RepairPlan, Report, Request, RequestQueue, RetryPlan, RowCounts, Status,
-    Surprise, SweepStatus, UnfinishedLoad,
+    RejectedReceipts, RepairPlan, Report, Request, RequestQueue, RetryPlan, RowCounts, ServiceWait,
+    Status, Surprise, SweepStatus, UnfinishedLoad,
 };
 pub use options::OutboxOptions;
 pub use outbox::Outbox;
@@ -57,5 +59,5 @@ pub use sweep::{
     CorrectionRule, MissingRecord, RemovedFeed, SeenKeys, SettledCorrections, ShownMissing, Sweep,
     SweepEnd, SweepKind, SweepLimits, SweepLookUp, SweepStep,
 };
-pub use tokens::{BatchTokens, NoToken};
+pub use tokens::{BatchTokens, FeedName, NoToken};
 pub use values::{PERSONS_TO_SHOW, Persons, RefusedValue, UnknownValueCount, UnknownValueRow};

@@ -50,14 +50,24 @@ impl NoToken {
     }
 }
 
+/// Name of a feed of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedName<'a> {
+    /// Name of the source.
+    pub source: &'a str,
+    /// Name of the feed.
+    pub feed: &'a str,
+}
+
 /// Tokens in hand, of which every sealed batch takes one.
 #[async_trait]
 pub trait BatchTokens: fmt::Debug + Send + Sync {
-    /// Sees to it that there are so many tokens, if need be by asking the issuer.
+    /// Sees to it that there are so many tokens, if need be by asking the issuer. `feed` is the one
+    /// whose page waits for them; `None` for what belongs to no feed.
     ///
     /// # Errors
     /// [`NoToken`].
-    async fn ready(&self, count: usize) -> Result<(), NoToken>;
+    async fn ready(&self, count: usize, feed: Option<FeedName<'_>>) -> Result<(), NoToken>;
 
     /// Takes the tokens of one batch.
     ///
@@ -178,7 +188,7 @@ mod tests {
 
     #[async_trait]
     impl BatchTokens for Purse {
-        async fn ready(&self, count: usize) -> Result<(), NoToken> {
+        async fn ready(&self, count: usize, _: Option<FeedName<'_>>) -> Result<(), NoToken> {
             let enough = self.0.lock().len() >= count;
             enough
                 .then_some(())

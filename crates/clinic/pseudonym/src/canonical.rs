@@ -1,7 +1,7 @@
 //! The canonical bytes of an asserted fact, from which its content digest is made. Never changes: a
 //! changed byte would announce every record of every clinic again.
 
-use contract::{Epoch, Fact, PartialDate, Precision, Scheme, Subject, Suite};
+use contract::{Epoch, Fact, PartialDate, Precision, Pseudonym, Scheme, Subject, Suite};
 use draft::LocalSubject;
 
 /// Room for the longest body: a fact (at most 64 bytes) and [`Subject::MAX`] pseudonyms of at most
@@ -29,17 +29,30 @@ impl Canonical {
 
     /// The bytes of a fact and a person whose pseudonyms key services evaluate: they rest on local
     /// names, under the key epoch 0, so that a rotation of the services' keys changes no content.
-    pub(crate) fn of_local(person: &LocalSubject, fact: &Fact) -> Self {
+    /// Pseudonyms of the suite that a city moves from follow, so that their coming and going does.
+    pub(crate) fn of_local(person: &LocalSubject, beside: Option<&Subject>, fact: &Fact) -> Self {
         let mut out = Self {
             bytes: [0; MAX_BYTES],
             len: 0,
         };
         out.push(b"A");
         out.fact(fact);
-        out.count(person.names().len());
+        let beside = beside.map_or(&[][..], Subject::pseudonyms);
+        out.count(person.names().len() + beside.len());
         for name in person.names() {
             out.name(name.scheme, Suite::Voprf, 0, &name.value);
         }
+        out.names(beside);
+        out
+    }
+
+    /// The bytes of a fact without its person.
+    pub(crate) fn of_fact(fact: &Fact) -> Self {
+        let mut out = Self {
+            bytes: [0; MAX_BYTES],
+            len: 0,
+        };
+        out.fact(fact);
         out
     }
 
@@ -112,8 +125,11 @@ impl Canonical {
     /// Writes the number of pseudonyms in one byte; then, for each in its order, scheme, suite,
     /// epoch and value.
     fn subject(&mut self, subject: &Subject) {
-        let pseudonyms = subject.pseudonyms();
-        self.count(pseudonyms.len());
+        self.count(subject.pseudonyms().len());
+        self.names(subject.pseudonyms());
+    }
+
+    fn names(&mut self, pseudonyms: &[Pseudonym]) {
         for pseudonym in pseudonyms {
             self.name(
                 pseudonym.scheme,
@@ -139,7 +155,7 @@ impl Canonical {
 
 #[cfg(test)]
 mod tests {
-    use contract::{Pseudonym, TestCode, TestResult, Vaccine};
+    use contract::{TestCode, TestResult, Vaccine};
     use draft::LocalName;
 
     use super::*;
@@ -210,10 +226,27 @@ mod tests {
             value: [0xab; 32],
         };
         let person = LocalSubject::new(vec![name], 1).unwrap();
-        let local = hex::encode(Canonical::of_local(&person, &fact).as_bytes());
+        let local = hex::encode(Canonical::of_local(&person, None, &fact).as_bytes());
         let pseudonym = format!("04{}0102", hex::encode("hmac"));
         let local_name = format!("05{}0000", hex::encode("voprf"));
         assert_eq!(local, hex_of(&fact).replace(&pseudonym, &local_name));
+
+        // While a city moves, pseudonyms of the suite that it leaves follow the local names.
+        let beside = Subject::new(vec![Pseudonym {
+            scheme: Scheme::Snils,
+            suite: Suite::Hmac,
+            epoch: 0x0102,
+            value: [0xcd; 32],
+        }]);
+        let both = Canonical::of_local(&person, beside.as_ref(), &fact);
+        let scheme = format!("05{}", hex::encode("snils"));
+        let one = format!("01{scheme}");
+        let two = format!("02{scheme}");
+        let other = format!("{scheme}{pseudonym}{}", "cd".repeat(32));
+        assert_eq!(
+            hex::encode(both.as_bytes()),
+            local.replacen(&one, &two, 1) + &other
+        );
     }
 
     #[test]

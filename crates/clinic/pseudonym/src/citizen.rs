@@ -1,7 +1,7 @@
 //! Pseudonyms of a citizen who states identifiers at the portal: the same ones that clinics make.
 
 use connector_kit::{Identifier, IdentifierKind, Person};
-use contract::{Epoch, Pseudonym, Suite};
+use contract::{Epoch, Pseudonym, Subject, Suite};
 use draft::LocalSubject;
 use oprf::{Blinding, Element};
 use secrecy::SecretString;
@@ -49,7 +49,7 @@ impl CitizenPseudonyms {
         match names(&self.keys, &self.policy.identifiers, stated, held)? {
             PersonNames::Ready(subject) => Ok(subject.pseudonyms().to_vec()),
             // Not reached: shared keys are never of the suite whose names are local.
-            PersonNames::Local(_) => Ok(Vec::new()),
+            PersonNames::Local { .. } => Ok(Vec::new()),
         }
     }
 }
@@ -76,6 +76,16 @@ impl CitizenBlinding {
         }
     }
 
+    /// The same, with the pseudonyms of the suite that the city moves from beside those that are
+    /// evaluated.
+    #[must_use]
+    pub fn beside(self, keys: &SharedKeys, suite: Suite) -> Self {
+        Self {
+            keys: self.keys.beside(PseudonymKeys::of_keys(keys.keys(), suite)),
+            ..self
+        }
+    }
+
     /// Holds a person's identifiers, all that were stated, until they are evaluated.
     ///
     /// # Errors
@@ -83,7 +93,11 @@ impl CitizenBlinding {
     pub fn of(&self, stated: Vec<StatedIdentifier>) -> Result<HeldCitizen, RejectionReason> {
         let mut held = HeldIdentifiers::default();
         match names(&self.keys, &self.policy.identifiers, stated, &mut held)? {
-            PersonNames::Local(person) => Ok(HeldCitizen { person, held }),
+            PersonNames::Local { person, beside } => Ok(HeldCitizen {
+                person,
+                beside,
+                held,
+            }),
             // Not reached: the names of these keys are local.
             PersonNames::Ready(_) => Err(RejectionReason::IdentifierMissing),
         }
@@ -94,6 +108,7 @@ impl CitizenBlinding {
 #[derive(Debug)]
 pub struct HeldCitizen {
     person: LocalSubject,
+    beside: Option<Subject>,
     held: HeldIdentifiers,
 }
 
@@ -102,6 +117,12 @@ impl HeldCitizen {
     #[must_use]
     pub fn blind(&self) -> Option<Blinding> {
         self.held.blind(self.person.names())
+    }
+
+    /// Pseudonyms that are known without key services: those of the suite that the city moves from.
+    #[must_use]
+    pub fn known(&self) -> &[Pseudonym] {
+        self.beside.as_ref().map_or(&[], Subject::pseudonyms)
     }
 
     /// Pseudonyms of a key epoch, of the elements that key services made of a blinding.
@@ -190,7 +211,7 @@ mod tests {
             }],
             unreadable: false,
         };
-        let clinic = PseudonymKeys::new(&ring, Suite::Hmac);
+        let clinic = PseudonymKeys::new(&ring, Suite::Hmac.into());
         let rules = policy();
         let held = &mut HeldIdentifiers::default();
         let Ok((PersonNames::Ready(subject), _)) =
@@ -226,11 +247,11 @@ mod tests {
             ],
             unreadable: false,
         };
-        let clinic = PseudonymKeys::new(&KeyRing::record_only(), Suite::Voprf);
+        let clinic = PseudonymKeys::new(&KeyRing::record_only(), Suite::Voprf.into());
         let mut held = HeldIdentifiers::default();
         let rules = policy();
         let read = clinic.subject(&person, &rules.identifiers, &mut held);
-        let Ok((PersonNames::Local(local), _)) = read else {
+        let Ok((PersonNames::Local { person: local, .. }, _)) = read else {
             panic!("the numbers are right");
         };
         let of_clinic = evaluated(held.blind(local.names()).expect("both are held"));

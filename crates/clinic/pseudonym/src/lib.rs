@@ -8,6 +8,7 @@
 mod apply;
 mod canonical;
 mod citizen;
+mod class;
 mod codes;
 mod codes_file;
 mod config;
@@ -28,6 +29,7 @@ mod rejection;
 mod release;
 mod settings;
 mod subject;
+mod suites;
 mod unknown;
 
 pub use apply::{
@@ -35,6 +37,7 @@ pub use apply::{
     fact_kind,
 };
 pub use citizen::{CitizenBlinding, CitizenPseudonyms, HeldCitizen, StatedIdentifier};
+pub use class::coarser_facts;
 pub use codes::literal_key;
 pub use codes_file::{CodesFile, CodesFileError, MAX_CODES_FILE_BYTES};
 pub use config::{
@@ -48,8 +51,12 @@ pub use keys::{KeyError, KeyFault, KeyRing, MAX_OPEN_EPOCHS, SharedKeys};
 pub use policy::{Policy, PolicyError};
 pub use preview::{FieldPreview, Preview, PreviewVerdict, Treatment};
 pub use rejection::{Rejection, RejectionReason};
-pub use release::{FactRelease, KindRelease, OptionalFields, RecoveryField, VaccinationField};
+pub use release::{
+    CoarsenAfterDays, FactRelease, KindRelease, OptionalFields, RecoveryField, SmallestClasses,
+    VaccinationField,
+};
 pub use subject::Warnings;
+pub use suites::Suites;
 pub use unknown::{
     MAX_VALUE_CHARS, RecordSecrets, SeenValue, UnknownValue, ValueDigest, ValuePerson, ValueTable,
 };

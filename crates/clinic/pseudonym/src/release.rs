@@ -67,6 +67,30 @@ pub struct KindRelease<F: Ord> {
     pub fields: BTreeSet<F>,
 }
 
+/// Least numbers of persons of the classes of facts that leave alike, by kind of fact; `None` where
+/// a class may be of one person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SmallestClasses {
+    /// Classes of vaccinations.
+    pub vaccination: Option<u8>,
+    /// Classes of tests.
+    pub test: Option<u8>,
+    /// Classes of recoveries.
+    pub recovery: Option<u8>,
+}
+
+/// Days after which facts of classes that stay small leave with coarser dates, by kind of fact;
+/// `None` where they go on waiting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CoarsenAfterDays {
+    /// Days for vaccinations.
+    pub vaccination: Option<u16>,
+    /// Days for tests.
+    pub test: Option<u16>,
+    /// Days for recoveries.
+    pub recovery: Option<u16>,
+}
+
 /// Release policy of facts. A source's own `policy.dates` may make its dates coarser, never finer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FactRelease {
@@ -76,6 +100,11 @@ pub struct FactRelease {
     pub test: DatePrecision,
     /// Recoveries.
     pub recovery: KindRelease<RecoveryField>,
+    /// Least numbers of persons of a class: facts of smaller ones are withheld.
+    pub smallest_classes: SmallestClasses,
+    /// Days after which what is withheld leaves with a coarser date. They decide nothing of a fact
+    /// that is not withheld, so that a change of them reads nothing again.
+    pub coarsen_after_days: CoarsenAfterDays,
 }
 
 /// Everything leaves, and dates to the day.
@@ -91,6 +120,8 @@ impl Default for FactRelease {
                 dates: DatePrecision::Day,
                 fields: RecoveryField::ALL.into(),
             },
+            smallest_classes: SmallestClasses::default(),
+            coarsen_after_days: CoarsenAfterDays::default(),
         }
     }
 }
@@ -149,6 +180,27 @@ impl FactRelease {
         }
     }
 
+    /// Least number of persons of a class of this kind of fact; `None` where one is enough.
+    #[must_use]
+    pub const fn smallest_class(&self, kind: FactKind) -> Option<u8> {
+        match kind {
+            FactKind::Vaccination => self.smallest_classes.vaccination,
+            FactKind::Test => self.smallest_classes.test,
+            FactKind::Recovery => self.smallest_classes.recovery,
+        }
+    }
+
+    /// Days after which facts of this kind, of classes that stay small, leave with coarser dates;
+    /// `None` where they go on waiting.
+    #[must_use]
+    pub const fn coarsen_after_days(&self, kind: FactKind) -> Option<u16> {
+        match kind {
+            FactKind::Vaccination => self.coarsen_after_days.vaccination,
+            FactKind::Test => self.coarsen_after_days.test,
+            FactKind::Recovery => self.coarsen_after_days.recovery,
+        }
+    }
+
     /// Text of everything that decides what leaves of this kind of fact; `None` where everything
     /// leaves.
     #[must_use]
@@ -158,7 +210,13 @@ impl FactRelease {
         let leave = self.optional_fields(kind).leave;
         let is_all = precision == everything.precision(kind)
             && leave == everything.optional_fields(kind).leave;
-        (!is_all).then(|| format!("{precision:?} {}", leave.join(" ")))
+        let class = self
+            .smallest_class(kind)
+            .map(|persons| format!(" class {persons}"));
+        (!is_all || class.is_some()).then(|| {
+            let class = class.unwrap_or_default();
+            format!("{precision:?} {}{class}", leave.join(" "))
+        })
     }
 
     pub(crate) fn releases_dose(&self, field: VaccinationField) -> bool {
@@ -258,6 +316,7 @@ mod tests {
                 dates: DatePrecision::Month,
                 fields: BTreeSet::new(),
             },
+            ..FactRelease::default()
         };
         let released =
             facts("2021-07-04", true, Some("2021-06-20")).map(|it| release.released(&it));
@@ -265,6 +324,22 @@ mod tests {
         // What is coarser already stays as it is.
         let coarse = facts("2021", true, None).map(|fact| release.released(&fact));
         assert_eq!(coarse, facts("2021", false, None));
+    }
+
+    #[test]
+    fn a_smallest_class_is_part_of_what_decides_and_of_nothing_else() {
+        let mut release = FactRelease::default();
+        release.smallest_classes.test = Some(5);
+        let everything = FactRelease::default();
+        for kind in [FactKind::Vaccination, FactKind::Recovery] {
+            assert_eq!(release.meaning_for(kind), everything.meaning_for(kind));
+        }
+        let of_five = release.meaning_for(FactKind::Test);
+        assert_eq!(of_five.as_deref(), Some("Day  class 5"));
+        assert_eq!(everything.meaning_for(FactKind::Test), None);
+        release.test = DatePrecision::Month;
+        let coarse = release.meaning_for(FactKind::Test);
+        assert_eq!(coarse.as_deref(), Some("Month  class 5"));
     }
 
     #[test]

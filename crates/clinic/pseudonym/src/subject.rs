@@ -12,6 +12,7 @@ use crate::identifier::{
 use crate::keys::{KeyRing, MAX_OPEN_EPOCHS};
 use crate::mac::Keyed;
 use crate::rejection::RejectionReason;
+use crate::suites::Suites;
 
 /// Begins every keyed input of a local name.
 const LOCAL_DOMAIN: &str = "clinic-gateway/local-name/v1";
@@ -43,6 +44,8 @@ struct Reading {
     pseudonyms: Vec<Pseudonym>,
     /// Inputs of the local names among `pseudonyms`, in the same order.
     inputs: Vec<BlindInput>,
+    /// Pseudonyms of the same identifiers in the suite that the city moves from.
+    beside: Vec<Pseudonym>,
     warnings: Warnings,
     /// Fault of a SNILS.
     wrong_snils: Option<IdentifierFault>,
@@ -89,7 +92,11 @@ pub(crate) enum PersonNames {
     /// Pseudonyms.
     Ready(Subject),
     /// Local names, whose identifiers are held until key services have evaluated them.
-    Local(LocalSubject),
+    Local {
+        person: LocalSubject,
+        /// Pseudonyms of the same identifiers in the suite that the city moves from.
+        beside: Option<Subject>,
+    },
 }
 
 impl PersonNames {
@@ -97,7 +104,7 @@ impl PersonNames {
     pub(crate) fn values(&self) -> Vec<[u8; 32]> {
         match self {
             Self::Ready(subject) => subject.pseudonyms().iter().map(|it| it.value).collect(),
-            Self::Local(person) => person.names().iter().map(|it| it.value).collect(),
+            Self::Local { person, .. } => person.names().iter().map(|it| it.value).collect(),
         }
     }
 }
@@ -109,13 +116,27 @@ pub(crate) struct PseudonymKeys {
     /// Most names that one person may have.
     most: usize,
     epochs: Vec<(Epoch, [Keyed; Scheme::ALL.len()])>,
+    /// Keys of the suite that the city moves from, whose names leave beside those of `suite`.
+    beside: Option<Box<Self>>,
 }
 
 impl PseudonymKeys {
-    pub(crate) fn new(ring: &KeyRing, suite: Suite) -> Self {
-        match suite {
-            Suite::Hmac | Suite::HmacStreebog => Self::of_keys(ring.pseudonym_keys(), suite),
-            Suite::Voprf => Self::local(ring.record_key()),
+    pub(crate) fn new(ring: &KeyRing, suites: Suites) -> Self {
+        let keyed = suites
+            .keyed()
+            .map(|suite| Self::of_keys(ring.pseudonym_keys(), suite));
+        match (suites.suite, keyed) {
+            (Suite::Voprf, Some(keyed)) => Self::local(ring.record_key()).beside(keyed),
+            (_, Some(keyed)) => keyed,
+            (_, None) => Self::local(ring.record_key()),
+        }
+    }
+
+    /// The same keys of local names, with the names of another suite beside them.
+    pub(crate) fn beside(self, keyed: Self) -> Self {
+        Self {
+            beside: Some(Box::new(keyed)),
+            ..self
         }
     }
 
@@ -130,6 +151,7 @@ impl PseudonymKeys {
             suite: Suite::Voprf,
             most: MAX_LOCAL_NAMES,
             epochs: vec![(NO_EPOCH, states)],
+            beside: None,
         }
     }
 
@@ -156,6 +178,7 @@ impl PseudonymKeys {
             suite,
             most: Subject::MAX,
             epochs,
+            beside: None,
         }
     }
 
@@ -175,6 +198,17 @@ impl PseudonymKeys {
             epoch: *epoch,
             value: states[place].digest(normal_form.as_bytes()),
         })
+    }
+
+    /// The pseudonyms of one normal form in every suite that leaves.
+    pub(crate) fn of_every_suite<'a>(
+        &'a self,
+        scheme: Scheme,
+        normal_form: &'a NormalForm,
+    ) -> impl Iterator<Item = Pseudonym> + 'a {
+        let beside = self.beside.iter();
+        let beside = beside.flat_map(move |keys| keys.of(scheme, normal_form));
+        self.of(scheme, normal_form).chain(beside)
     }
 
     /// The whole person.
@@ -229,7 +263,7 @@ impl PseudonymKeys {
             Suite::Hmac | Suite::HmacStreebog => {
                 Subject::new(reading.pseudonyms).map(PersonNames::Ready)
             }
-            Suite::Voprf => local_subject(reading, held).map(PersonNames::Local),
+            Suite::Voprf => local_names(reading, held),
         };
         Ok((names.ok_or(RejectionReason::TooManyIdentifiers)?, warnings))
     }
@@ -264,6 +298,9 @@ impl PseudonymKeys {
         } else if self.suite == Suite::Voprf {
             let input = BlindInput::new(scheme, normal_form.as_bytes());
             reading.inputs.push(input);
+            let beside = self.beside.iter();
+            let names = beside.flat_map(|keys| keys.of(scheme, normal_form));
+            reading.beside.extend(names);
         }
     }
 
@@ -279,8 +316,8 @@ impl PseudonymKeys {
     }
 }
 
-/// The person by local names, whose identifiers go to `held`.
-fn local_subject(reading: Reading, held: &mut HeldIdentifiers) -> Option<LocalSubject> {
+/// The person by local names, whose identifiers go to `held`, with the pseudonyms beside them.
+fn local_names(reading: Reading, held: &mut HeldIdentifiers) -> Option<PersonNames> {
     let names: Vec<LocalName> = reading
         .pseudonyms
         .iter()
@@ -290,8 +327,12 @@ fn local_subject(reading: Reading, held: &mut HeldIdentifiers) -> Option<LocalSu
         })
         .collect();
     let person = LocalSubject::new(names.clone(), MAX_LOCAL_NAMES)?;
+    let beside = match reading.beside.is_empty() {
+        true => None,
+        false => Some(Subject::new(reading.beside)?),
+    };
     for (name, input) in names.into_iter().zip(reading.inputs) {
         held.insert(name, input);
     }
-    Some(person)
+    Some(PersonNames::Local { person, beside })
 }

@@ -8,6 +8,7 @@ use contract::{ContentDigest, FactKind, OWNER_TOKEN_BYTES, OwnerToken, RecordDig
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::classes::ClassSecrets;
 use crate::revision::{MAX_COUNT, Revision};
 use crate::values::ValueSecrets;
 
@@ -35,6 +36,7 @@ pub struct RecordSecrets {
     beacon: Hmac<Sha256>,
     names: XChaCha20Poly1305,
     values: ValueSecrets,
+    classes: ClassSecrets,
 }
 
 /// Values of one record.
@@ -57,6 +59,7 @@ impl RecordSecrets {
         Self {
             names: XChaCha20Poly1305::new(&names.into_bytes()),
             values: ValueSecrets::new(&keyed),
+            classes: ClassSecrets::new(&keyed),
             record: purpose(b"clinic-gateway/record-secrets/v1"),
             content: purpose(b"clinic-gateway/content/v2"),
             withdrawal: purpose(b"clinic-gateway/withdrawal/v2"),
@@ -161,6 +164,12 @@ impl RecordSecrets {
     #[must_use]
     pub const fn values(&self) -> &ValueSecrets {
         &self.values
+    }
+
+    /// Secrets of the classes of facts that leave alike.
+    #[must_use]
+    pub const fn classes(&self) -> &ClassSecrets {
+        &self.classes
     }
 
     fn derive(&self, record: &RecordDigest) -> Derived {

@@ -101,7 +101,7 @@ impl fmt::Debug for ValueSecrets {
 }
 
 /// First bytes of a digest, which is longer.
-fn first<const N: usize>(digest: &[u8]) -> [u8; N] {
+pub(crate) fn first<const N: usize>(digest: &[u8]) -> [u8; N] {
     let mut first = [0; N];
     first.copy_from_slice(&digest[..N]);
     first

@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,22 @@ pub enum QueueConfig {
     Amqp(AmqpConfig),
     /// A directory that both sides can reach; needs no server.
     Directory(DirectoryConfig),
+}
+
+impl QueueConfig {
+    /// Longest time from the broker's return until a connection that was lost is up again: the
+    /// longest pause between two attempts to connect, and one attempt. Zero for a directory.
+    #[must_use]
+    pub fn longest_return(&self) -> Duration {
+        match self {
+            Self::Amqp(amqp) => {
+                let pause = u64::from(amqp.max_backoff_seconds.get());
+                let attempt = u64::from(amqp.connect_timeout_seconds.get());
+                Duration::from_secs(pause + attempt)
+            }
+            Self::Directory(_) => Duration::ZERO,
+        }
+    }
 }
 
 /// A directory of sealed batch files, with the same promises as the broker.
@@ -181,7 +198,8 @@ pub enum QueueKind {
 pub struct TlsConfig {
     /// PEM file of the only authorities to trust. Default: those of the operating system.
     pub ca_file: Option<PathBuf>,
-    /// PEM file of the client's certificate chain.
+    /// PEM file of the client's certificate chain. Needs `ca_file`, and a broker with TLS 1.3, which
+    /// hides it from whoever listens.
     pub cert_file: Option<PathBuf>,
     /// The client certificate's private key, PEM.
     pub key: Option<SecretSource>,

@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use settings::path_error_text;
+
 use crate::format::MAX_ACCOUNT_BYTES;
 
 /// Text that is no key of the auditor's. Quotes nothing of the text.
@@ -13,7 +15,7 @@ pub enum KeyError {
     Prefix {
         /// Kind of key that is needed.
         what: &'static str,
-        /// What such a key begins with.
+        /// Beginning of such a key.
         prefix: &'static str,
     },
     /// Another number of characters behind the prefix.
@@ -75,7 +77,11 @@ pub enum EscrowError {
         mode: u32,
     },
     /// Path that cannot be read or written.
-    #[error("{} cannot be read or written: {kind}", path.display())]
+    #[error(
+        "{} cannot be read or written: {}; name a folder that this user may read and write",
+        path.display(),
+        path_error_text(*kind)
+    )]
     Io {
         /// Path of the folder or file.
         path: PathBuf,

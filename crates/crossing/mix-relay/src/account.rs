@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use broker::{Consumer, Delivery, Token};
 use chrono::NaiveDate;
+use contract::SealedBatch;
 use telemetry::HealthPart;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -39,7 +41,16 @@ pub(crate) struct Receiver {
     pub(crate) health: HealthPart,
 }
 
-/// What woke the receiver.
+/// Message that was read.
+struct ReadMessage {
+    outcome: Result<SealedBatch, Refusal>,
+    /// Bytes of the message.
+    length: u64,
+    redelivered: bool,
+    token: Token,
+}
+
+/// Event that woke the receiver.
 enum Event {
     Settled(Vec<Token>),
     Received(Vec<Delivery>),
@@ -50,10 +61,13 @@ impl Receiver {
     /// Receives until `stop` is cancelled, then gives back what was not acknowledged.
     pub(crate) async fn run(mut self, mixer: Arc<Mixer>, stop: CancellationToken) {
         loop {
-            tokio::select! {
+            let event = tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.step(&mixer) => {}
-            }
+                event = self.event() => event,
+            };
+            // Not cut off by the stop: the messages of an acknowledgement that is given up come
+            // again.
+            self.handle(event, &mixer).await;
         }
         // What the last slot had confirmed meanwhile.
         while let Ok(tokens) = self.settled.try_recv() {
@@ -62,9 +76,9 @@ impl Receiver {
         self.consumer.close().await;
     }
 
-    /// Waits for messages or for the end of a slot, and does what has to be done.
-    pub(crate) async fn step(&mut self, mixer: &Mixer) {
-        let event = tokio::select! {
+    /// Waits for messages or for the end of a slot. May be dropped while it waits.
+    async fn event(&mut self) -> Event {
+        tokio::select! {
             tokens = self.settled.recv() => Event::Settled(tokens.unwrap_or_default()),
             received = self.consumer.receive(AT_ONCE, WAIT) => match received {
                 Ok(deliveries) => Event::Received(deliveries),
@@ -73,7 +87,11 @@ impl Receiver {
                     Event::Failed
                 }
             },
-        };
+        }
+    }
+
+    /// Does what an event asks for.
+    async fn handle(&mut self, event: Event, mixer: &Mixer) {
         match event {
             Event::Settled(tokens) => {
                 self.acknowledge(tokens).await;
@@ -128,20 +146,18 @@ impl Receiver {
         let today = mixer.clock.now().date_naive();
         let mut is_new = false;
         let mut surplus = Vec::new();
-        for mut delivery in deliveries {
-            let length = delivery.cut_from.unwrap_or(delivery.bytes.len() as u64);
-            let is_whole = delivery.cut_from.is_none();
-            let batch = match self.form.read(&mut delivery.bytes, is_whole) {
+        for message in read(&self.form, deliveries).await {
+            let token = message.token;
+            let batch = match message.outcome {
                 Ok(batch) => batch,
                 Err(refusal) => {
-                    self.refuse(refusal, length, today);
-                    self.refused.push(delivery.token);
+                    self.refuse(refusal, message.length, today);
+                    self.refused.push(token);
                     continue;
                 }
             };
             // What comes again may have been sent days ago.
-            is_new |= !delivery.redelivered;
-            let token = delivery.token;
+            is_new |= !message.redelivered;
             let held = HeldBatch {
                 batch,
                 token,
@@ -174,5 +190,23 @@ impl Receiver {
             "a message of this account is no batch that this relay takes, and is thrown away; more of \
              them today are counted only"
         );
+    }
+}
+
+/// Reads messages on a thread for it: outer seals take milliseconds together, in which the runtime's
+/// threads publish. Nothing where the runtime is going down: the messages come again.
+async fn read(form: &Arc<Form>, deliveries: Vec<Delivery>) -> Vec<ReadMessage> {
+    let form = Arc::clone(form);
+    let read_one = move |mut delivery: Delivery| ReadMessage {
+        length: delivery.cut_from.unwrap_or(delivery.bytes.len() as u64),
+        outcome: form.read(&mut delivery.bytes, delivery.cut_from.is_none()),
+        redelivered: delivery.redelivered,
+        token: delivery.token,
+    };
+    let reading = spawn_blocking(move || deliveries.into_iter().map(read_one).collect());
+    match reading.await {
+        Ok(messages) => messages,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Vec::new(),
     }
 }

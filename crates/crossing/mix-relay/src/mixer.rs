@@ -1,11 +1,14 @@
 //! Slots: what leaves is published inside, and acknowledged outside once that is confirmed.
 
+use std::future;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
 
 use broker::{Publisher, QueueState, Token};
 use clock::Clock;
 use contract::SealedBatch;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
 use telemetry::HealthPart;
@@ -71,13 +74,23 @@ impl Mixer {
     ///
     /// May be dropped while it waits: what it took comes again with the next connection.
     pub async fn slot(&self) -> SlotReport {
+        self.slot_until(future::pending()).await
+    }
+
+    /// Does what [`Self::slot`] does, and ends when `stopped` does: what the registry's broker has
+    /// confirmed by then is acknowledged, and what it has not comes again after the next start.
+    pub(crate) async fn slot_until(&self, stopped: impl Future<Output = ()>) -> SlotReport {
+        let mut stopped = pin!(stopped.fuse());
         let now = self.clock.elapsed();
         let taken = self.pool.lock().take(now, &self.rules, &mut SystemRandom);
         let number = taken.len();
-        let taken = self.lay_down(taken).await;
+        let taken = tokio::select! {
+            taken = self.lay_down(taken) => taken,
+            () = &mut stopped => Vec::new(),
+        };
         let not_laid_down = number - taken.len();
         let mut failed = not_laid_down;
-        let outcomes = self.publish(taken).await;
+        let outcomes = self.publish(taken, &mut stopped).await;
         let mut settled: Vec<Vec<Token>> = self.parties.iter().map(|_| Vec::new()).collect();
         let mut published = 0;
         for (taken, is_confirmed) in outcomes {
@@ -146,14 +159,19 @@ impl Mixer {
         leaving
     }
 
-    /// Publishes batches in their order, as many at once as the connection has use for.
-    async fn publish(&self, taken: Vec<Taken<HeldBatch>>) -> Vec<(Taken<HeldBatch>, bool)> {
+    /// Publishes batches in their order, as many at once as the connection has use for. Those whose
+    /// outcome is not known when `stopped` ends are not in the result.
+    async fn publish(
+        &self,
+        taken: Vec<Taken<HeldBatch>>,
+        stopped: impl Future<Output = ()>,
+    ) -> Vec<(Taken<HeldBatch>, bool)> {
         let publishing = stream::iter(taken).map(|taken| async move {
             let outcome = self.inside.publish(&taken.batch.batch).await;
             (taken, outcome)
         });
         let outcomes = publishing.buffer_unordered(self.inside.window());
-        let outcomes: Vec<_> = outcomes.collect().await;
+        let outcomes: Vec<_> = outcomes.take_until(stopped).collect().await;
         let error = outcomes.iter().find_map(|it| it.1.as_ref().err());
         if let Some(error) = error {
             warn!(

@@ -28,7 +28,8 @@ pub(crate) struct Receipts {
     pub(crate) outside: Vec<Arc<dyn ReceiptPublisher>>,
     /// Taken, and not yet broadcast.
     pub(crate) waiting: VecDeque<WaitingReceipts>,
-    /// True after a failure that was logged.
+    /// True after a failure that was logged, until there is a connection again: a wait that ends
+    /// without one is no end of the failure.
     pub(crate) is_failing: bool,
     pub(crate) health: HealthPart,
 }
@@ -51,8 +52,8 @@ impl Receipts {
     async fn step(&mut self) {
         match self.pass_on().await {
             Ok(()) => {
-                self.is_failing = false;
                 if self.inside.is_connected() {
+                    self.is_failing = false;
                     self.health.set_ready();
                 } else {
                     let reason = "receipts cannot be read from the registry's broker";

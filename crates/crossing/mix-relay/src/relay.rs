@@ -116,6 +116,8 @@ impl Relay {
             tasks.spawn(receiver.run(Arc::clone(&self.mixer), stop.clone()));
         }
         tasks.spawn(self.receipts.run(stop.clone()));
+        // Before the first batch comes, it should be known whether the registry's broker is away.
+        self.mixer.inside.connect();
         let mixer = Arc::clone(&self.mixer);
         let stop = stop.clone();
         tasks.spawn(async move {
@@ -157,4 +159,134 @@ fn open_account(
         settled: sender,
     };
     Ok((party, receiver))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use broker::{Consumer, Delivery, DirectoryConfig, QueueConfig, Token};
+    use clock::SystemClock;
+    use contract::PrivateKey;
+    use tokio::sync::{Notify, Semaphore};
+
+    use super::*;
+
+    const CONFIG: &str = "[mix]
+slot_seconds = 1
+minimum_pool = 1
+minimum_accounts = 1
+[[accounts]]
+name = \"clinic-1\"
+[outside.directory]
+path = \"clinics\"
+[inside.directory]
+path = \"registry\"
+";
+
+    /// Steps of an acknowledgement that a test lets through.
+    #[derive(Debug)]
+    struct Gate {
+        entered: Notify,
+        open: Semaphore,
+    }
+
+    /// Consumer whose acknowledgements wait at a gate.
+    #[derive(Debug)]
+    struct Slow {
+        inner: Box<dyn Consumer>,
+        gate: Arc<Gate>,
+    }
+
+    #[async_trait]
+    impl Consumer for Slow {
+        async fn receive(
+            &mut self,
+            max: usize,
+            max_wait: Duration,
+        ) -> Result<Vec<Delivery>, BrokerError> {
+            self.inner.receive(max, max_wait).await
+        }
+
+        fn connected(&self) -> bool {
+            self.inner.connected()
+        }
+
+        async fn ack(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError> {
+            self.gate.entered.notify_one();
+            self.gate.open.acquire().await.expect("open").forget();
+            self.inner.ack(tokens).await
+        }
+
+        async fn dead_letter(
+            &mut self,
+            delivery: Delivery,
+            reason: &'static str,
+        ) -> Result<(), BrokerError> {
+            self.inner.dead_letter(delivery, reason).await
+        }
+
+        async fn requeue(&mut self, tokens: Vec<Token>) -> Result<(), BrokerError> {
+            self.inner.requeue(tokens).await
+        }
+
+        async fn close(&mut self) {
+            self.inner.close().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_acknowledgement_that_the_stop_finds_under_way_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let place =
+            |name: &str| QueueConfig::Directory(DirectoryConfig::at(folder.path().join(name)));
+        let account = place("clinics/clinic-1");
+        let publisher = broker::publisher(&account, folder.path()).unwrap();
+        let batch = PrivateKey::generate().public().seal(b"batch").unwrap().0;
+        publisher.publish(&batch).await.unwrap();
+        publisher.close().await;
+        let config: Config = settings::parse(CONFIG, Path::new("x")).unwrap();
+        let clock = Arc::new(SystemClock::default());
+        let mut relay = Relay::open(&config, folder.path(), clock, &Health::default()).unwrap();
+        let gate = Arc::new(Gate {
+            entered: Notify::new(),
+            open: Semaphore::new(0),
+        });
+        let receiver = relay.receivers.pop().unwrap();
+        relay.receivers.push(Receiver {
+            consumer: Box::new(Slow {
+                inner: receiver.consumer,
+                gate: Arc::clone(&gate),
+            }),
+            ..receiver
+        });
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let mixer = relay.begin(&tasks, &stop);
+        while mixer.slot().await.published == 0 {
+            tokio::task::yield_now().await;
+        }
+        gate.entered.notified().await;
+        stop.cancel();
+        gate.open.add_permits(1000);
+        tasks.close();
+        tasks.wait().await;
+        let mut again = broker::consumer(&account, folder.path()).unwrap();
+        let come = again.receive(9, Duration::ZERO).await.unwrap();
+        assert!(come.is_empty(), "{} come again", come.len());
+        again.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_is_stopped_has_acknowledged_what_was_confirmed() {
+        let folder = tempfile::tempdir().unwrap();
+        let config: Config = settings::parse(CONFIG, Path::new("x")).unwrap();
+        let clock = Arc::new(SystemClock::default());
+        let mut relay = Relay::open(&config, folder.path(), clock, &Health::default()).unwrap();
+        let report = relay.mixer.slot_until(std::future::ready(())).await;
+        assert_eq!((report.published, report.failed), (0, 0));
+        let told = relay.receivers[0].settled.try_recv();
+        assert!(told.is_ok(), "the end of the slot is told");
+    }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Mixer;
 
 /// Time that a slot gets to end after the program was asked to stop. What was not confirmed by then
-/// is published again after the next start.
+/// is published again after the next start, and what was is acknowledged.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Longest sleep in one go, so that a clock that was set is noticed.
@@ -49,9 +49,9 @@ pub async fn run_slots(mixer: &Mixer, clock: &Arc<dyn Clock>, stop: &Cancellatio
             stop.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
-        tokio::select! {
-            _ = mixer.slot() => {}
-            () = stopped => return,
+        mixer.slot_until(stopped).await;
+        if stop.is_cancelled() {
+            return;
         }
     }
 }

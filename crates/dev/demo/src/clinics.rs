@@ -78,9 +78,10 @@ impl Clinic {
         // A cancelled row of which nothing was ever sent crosses as a withdrawal too.
         let withdrawn =
             count(&counters.withdrawn) + count(&counters.withdrawn_unsent) + count(&counters.swept);
+        let resent = count(&counters.resent);
         print::line(format!(
-            "  {}: {} read, {new} new, {corrected} corrected, {withdrawn} withdrawn, {} \
-             unchanged, {} newly refused → {} sealed batches",
+            "  {}: {} read, {new} new, {corrected} corrected, {withdrawn} withdrawn, {resent} sent \
+             again, {} unchanged, {} newly refused → {} sealed batches",
             self.name,
             count(&counters.read),
             count(&counters.unchanged),
@@ -88,7 +89,7 @@ impl Clinic {
             report.delivered
         ));
         Ok(Sent {
-            events: new + corrected + withdrawn,
+            events: new + corrected + withdrawn + resent,
             batches: report.delivered,
         })
     }

@@ -150,6 +150,18 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// SIGKILL of the process and of all that it has started: its group, by its id. Reaps the child.
+    pub(crate) fn kill_group(&mut self) {
+        let group = format!("-{}", self.id());
+        // Fails only when the group is gone already.
+        let _ = Command::new("sh")
+            .args(["-c", r#"kill -s KILL -- "$0""#, &group])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        self.kill();
+    }
+
     /// Sends `signal` and waits until the process has ended; kills it when that takes too long.
     pub(crate) async fn stop(mut self, signal: &str, seconds: u64) -> Result<(), Error> {
         if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
@@ -221,6 +233,13 @@ impl ProcessSlot {
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill();
+        }
+    }
+
+    /// SIGKILL of all that the process has started, too; nothing where no process runs.
+    pub(crate) fn kill_group(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill_group();
         }
     }
 

@@ -59,6 +59,15 @@ pub(crate) fn pseudonym_source(
         NamedKeys::Services(services) => {
             KeyServices::new(KeyClient::new(services, base)?, policy).into()
         }
+        NamedKeys::Both {
+            services,
+            shared,
+            moving_from,
+        } => {
+            let keys = SharedKeys::parse(&shared.read(base)?)?;
+            let services = KeyServices::new(KeyClient::new(services, base)?, policy);
+            services.beside(&keys, moving_from).into()
+        }
     })
 }
 

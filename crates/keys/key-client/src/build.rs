@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::tls::Version;
 use reqwest::{Certificate, Client, ClientBuilder, Identity, redirect};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
@@ -26,6 +27,8 @@ pub(crate) fn client(
         .no_proxy()
         .no_gzip()
         .http1_only()
+        // In TLS 1.2 whoever listens would read the certificate, which names the institution.
+        .tls_version_min(Version::TLS_1_3)
         .referer(false)
         .https_only(config.url.scheme() == "https")
         .redirect(redirect::Policy::none());

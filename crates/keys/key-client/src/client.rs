@@ -43,6 +43,19 @@ impl KeyClient {
         })
     }
 
+    /// Names of the services, as sentences name them: "the key service k1.example", or "the key
+    /// services k1.example, k2.example".
+    #[must_use]
+    pub fn names(&self) -> String {
+        let hosts: Vec<&str> = self.services.iter().map(Service::host).collect();
+        let noun = if hosts.len() == 1 {
+            "service"
+        } else {
+            "services"
+        };
+        format!("the key {noun} {}", hosts.join(", "))
+    }
+
     /// The open pseudonym epochs, lowest first: 1 or 2.
     #[must_use]
     pub fn epochs(&self) -> &[u16] {

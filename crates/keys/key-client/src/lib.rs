@@ -30,6 +30,6 @@ pub use limits::{
 };
 pub use look::{PinnedKeyLook, PinnedKeyState, ServiceLook, ServiceState};
 pub use tokens::{
-    DayTokenAnswer, PinnedTokenKeyConfig, TokenBytes, TokenClient, TokenIssuerConfig,
+    DayTokenAnswer, DifferingKey, PinnedTokenKeyConfig, TokenBytes, TokenClient, TokenIssuerConfig,
     TokenIssuerState,
 };

@@ -1,4 +1,4 @@
-//! What a key service says of itself: its keys, its ceiling, and what was used of it today.
+//! Answer of a key service about itself: its keys, its ceiling, and what was used of it today.
 
 use oprf::PublicKey;
 use serde::Deserialize;
@@ -11,11 +11,11 @@ use crate::pinned_key::PinnedKey;
 pub struct ServiceLook {
     /// Host of the service, with its port where the configuration names one.
     pub service: String,
-    /// What it says, or why it says nothing.
+    /// State of the service, or the reason why it says nothing.
     pub state: Result<ServiceState, KeyClientError>,
 }
 
-/// What a key service says of itself.
+/// State of a key service, as it says itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceState {
     /// Each pinned key, in the order of the configuration.
@@ -33,17 +33,22 @@ pub struct PinnedKeyLook {
     pub epoch: u16,
     /// The service's own number of the key.
     pub key: u16,
-    /// What the service has.
+    /// Key that the service has under the number.
     pub state: PinnedKeyState,
 }
 
-/// What a key service has under the number of a pinned key.
+/// Key of a service under the number of a pinned key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinnedKeyState {
     /// The pinned key.
     Same,
     /// No key.
     Missing,
+    /// A key of a token issuer, of this use: `batch` or `day`.
+    OfTokens {
+        /// The use.
+        key_use: &'static str,
+    },
     /// Another key than the pinned one.
     Differs {
         /// Public key that the service has.
@@ -78,6 +83,9 @@ struct KeyList {
 #[derive(Deserialize)]
 struct ListedKey {
     number: u16,
+    /// Absent at services from before there were tokens.
+    #[serde(default, rename = "use")]
+    key_use: Option<String>,
     public_key: String,
 }
 
@@ -88,6 +96,12 @@ pub(crate) fn read(body: &[u8], pinned: &[PinnedKey]) -> Option<ServiceState> {
         let listed = list.keys.iter().find(|key| key.number == pinned.key);
         let state = match listed {
             None => PinnedKeyState::Missing,
+            Some(listed) if listed.key_use.as_deref() == Some("batch") => {
+                PinnedKeyState::OfTokens { key_use: "batch" }
+            }
+            Some(listed) if listed.key_use.as_deref() == Some("day") => {
+                PinnedKeyState::OfTokens { key_use: "day" }
+            }
             Some(listed) => match listed.public_key.parse().ok()? {
                 theirs if theirs == pinned.public_key => PinnedKeyState::Same,
                 theirs => PinnedKeyState::Differs { theirs },

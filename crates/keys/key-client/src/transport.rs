@@ -26,7 +26,8 @@ fn of_tls(fault: TlsFault, peer: &Peer) -> KeyClientError {
             "set certificate and private_key to a pair that is valid there, or have the service's \
              operator accept its authority",
         ),
-        TlsFault::Certificate(_) | TlsFault::Refused | TlsFault::NothingInCommon => fault.help(),
+        TlsFault::Refused | TlsFault::NothingInCommon => Some(tls_fault::ONLY_TLS_1_3),
+        TlsFault::Certificate(_) => fault.help(),
         TlsFault::NoTls => Some("correct host or port in url"),
         TlsFault::BrokenOff => None,
     };

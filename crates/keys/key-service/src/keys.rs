@@ -65,6 +65,22 @@ pub enum KeyError {
         /// Command that makes such a key.
         maker: &'static str,
     },
+    /// Number that has named another key before.
+    #[error(
+        "key {number}: its file holds the key {now}, and this number has named the key {before}, \
+         which clients pin: they refuse every answer under another one. Put the file of the key \
+         {before} back from its backup; or enter the new key as one more, under a number that no \
+         key has had. Where nobody has pinned the old one yet, stop the service and remove \
+         key-numbers.json from the folder of service.state"
+    )]
+    Replaced {
+        /// The number.
+        number: u16,
+        /// Fingerprint of the key that the file holds.
+        now: String,
+        /// Fingerprint of the key that the number has named.
+        before: String,
+    },
     /// Two numbers of one key.
     #[error("keys {0} and {1} are the same; leave one of them out")]
     Same(u16, u16),
@@ -74,6 +90,16 @@ pub enum KeyError {
 const PSEUDONYM_TABLE: &str = "keys";
 /// Table of keys that issue tokens.
 const TOKEN_TABLE: &str = "token_keys";
+
+impl PublicFacts {
+    /// Key as it is recorded: its fingerprint, and of a key of tokens their use.
+    pub(crate) fn recorded(&self) -> String {
+        match self.key_use {
+            "pseudonyms" => self.fingerprint.clone(),
+            token_use => format!("{} ({token_use} tokens)", self.fingerprint),
+        }
+    }
+}
 
 impl Key {
     /// Returns whether a request of so many elements fits what the key is for: one for the token of

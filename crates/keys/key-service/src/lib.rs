@@ -11,6 +11,7 @@ mod error;
 mod interface;
 mod keys;
 mod metrics;
+mod numbers;
 mod record;
 mod refusal;
 mod service;

@@ -12,24 +12,20 @@ use client_door::Client;
 use clock::Clock;
 use oprf::Request;
 use serde_json::json;
-use state_folder::{StateFolder, Words};
+use state_folder::StateFolder;
 use tokio::sync::Semaphore;
 
 use crate::config::{ClientConfig, Config};
-use crate::counts::{Counts, NotCounted};
+use crate::counts::{Counts, NotCounted, STATE_WORDS};
 use crate::error::OpenError;
 use crate::keys::Keys;
 use crate::metrics::{count_evaluated, count_refusal, show_ceiling_left, show_keys, show_writable};
+use crate::numbers::Numbers;
 use crate::record::{Recorder, record_changes};
 use crate::refusal::Refusal;
 
 /// Most requests that are evaluated or wait for it, over all clients.
 pub const MOST_REQUESTS: usize = 64;
-/// Words about the folder of the counts.
-pub(crate) const STATE_WORDS: Words = Words {
-    setting: "service.state",
-    loss: "gives a client the ceiling of this day anew",
-};
 /// Pause between two calls of [`KeyService::step`].
 pub const STEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -79,6 +75,7 @@ impl KeyService {
         let now = clock.now();
         let keys = Keys::read(config, base)?;
         let state = StateFolder::open(&base.join(&config.service.state), STATE_WORDS)?;
+        Numbers::keep(&state, &keys)?;
         let counts = Counts::open(state, &config.clients, now)?;
         let log = Log::open(&base.join(&config.service.audit), now)?;
         let names = config.clients.iter().map(|client| client.name.clone());

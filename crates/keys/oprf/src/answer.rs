@@ -1,9 +1,10 @@
 //! Answers: as a key service writes them, and as a client reads them.
 
-use voprf::{EvaluationElement, Proof, Ristretto255};
+use voprf::{EvaluationElement, Group as _, Ristretto255};
 
+use crate::proof::{Encoded, Proof};
 use crate::wire::{
-    self, DAY_TOKEN_ELEMENTS, ELEMENT_BYTES, HEAD_BYTES, SIZES, VERSION, answer_bytes,
+    self, DAY_TOKEN_ELEMENTS, HEAD_BYTES, PROOF_BYTES, SIZES, VERSION, answer_bytes,
 };
 
 /// Why an answer is not accepted. Nothing has changed then; another answer may be tried.
@@ -55,7 +56,7 @@ pub enum AnswerError {
 pub(crate) fn write(
     key_number: u16,
     elements: &[EvaluationElement<Ristretto255>],
-    proof: &Proof<Ristretto255>,
+    proof: &voprf::Proof<Ristretto255>,
 ) -> Vec<u8> {
     let mut answer = wire::head(key_number, answer_bytes(elements.len()));
     for element in elements {
@@ -66,22 +67,16 @@ pub(crate) fn write(
 }
 
 /// An answer whose form is right and whose proof is not verified yet.
-pub(crate) struct Answer<'a> {
+pub(crate) struct Answer {
     /// Evaluated elements in the order of the request.
-    pub(crate) elements: Vec<EvaluationElement<Ristretto255>>,
-    /// The same as bytes.
-    pub(crate) encoded: &'a [u8],
+    pub(crate) elements: Vec<Encoded>,
     /// Proof over all of them.
-    pub(crate) proof: Proof<Ristretto255>,
+    pub(crate) proof: Proof,
 }
 
-impl<'a> Answer<'a> {
+impl Answer {
     /// Reads the answer to a request of `size` elements under the key `key_number`.
-    pub(crate) fn parse(
-        bytes: &'a [u8],
-        key_number: u16,
-        size: usize,
-    ) -> Result<Self, AnswerError> {
+    pub(crate) fn parse(bytes: &[u8], key_number: u16, size: usize) -> Result<Self, AnswerError> {
         if bytes.first() != Some(&VERSION) {
             return Err(AnswerError::Version);
         }
@@ -95,18 +90,23 @@ impl<'a> Answer<'a> {
                 got: named,
             });
         }
-        let (encoded, proof) = bytes[HEAD_BYTES..].split_at(size * ELEMENT_BYTES);
-        let elements = encoded
-            .chunks(ELEMENT_BYTES)
-            .enumerate()
-            .map(|(index, element)| {
-                EvaluationElement::deserialize(element).map_err(|_| AnswerError::Element { index })
-            })
-            .collect::<Result<_, _>>()?;
+        let (elements, proof) = bytes[HEAD_BYTES..]
+            .split_last_chunk::<PROOF_BYTES>()
+            .expect("an answer's length has room for a proof");
+        let (elements, _) = elements.as_chunks();
+        let read = |(index, bytes): (usize, &[u8; _])| {
+            let point = Ristretto255::deserialize_elem(bytes);
+            let point = point.map_err(|_| AnswerError::Element { index })?;
+            let bytes = *bytes;
+            Ok(Encoded { point, bytes })
+        };
         Ok(Self {
-            elements,
-            encoded,
-            proof: Proof::deserialize(proof).map_err(|_| AnswerError::ProofForm)?,
+            elements: elements
+                .iter()
+                .enumerate()
+                .map(read)
+                .collect::<Result<_, _>>()?,
+            proof: Proof::from_bytes(proof).ok_or(AnswerError::ProofForm)?,
         })
     }
 }

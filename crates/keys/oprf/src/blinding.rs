@@ -10,6 +10,7 @@ use voprf::{Ristretto255, VoprfClient};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::answer::{Answer, AnswerError};
+use crate::proof::Encoded;
 use crate::random::OsRandom;
 use crate::wire::{self, ELEMENT_BYTES, MAX_ELEMENTS, SIZES};
 use crate::{Element, PublicKey};
@@ -90,22 +91,12 @@ impl Blinding {
         key: &PublicKey,
     ) -> Result<(), AnswerError> {
         let answer = Answer::parse(answer, key_number, self.size())?;
-        let clients: Vec<VoprfClient<Ristretto255>> = self.places.iter().map(client).collect();
-        // Verifies the proof at once. It would compute the RFC's outputs, one for each input named
-        // here, as they are asked for; so none is.
-        let no_inputs: [&[u8]; 0] = [];
-        VoprfClient::batch_finalize(
-            &no_inputs,
-            &clients,
-            &answer.elements,
-            &answer.proof,
-            key.point(),
-        )
-        .map(drop)
-        .map_err(|_| AnswerError::Proof)?;
-        let evaluated = answer.encoded.chunks(ELEMENT_BYTES);
-        for (place, element) in self.places.iter_mut().zip(evaluated) {
-            place[BLIND_BYTES..].copy_from_slice(element);
+        let asked: Vec<Encoded> = self.places.iter().map(asked).collect();
+        if !answer.proof.verifies(key, &asked, &answer.elements) {
+            return Err(AnswerError::Proof);
+        }
+        for (place, element) in self.places.iter_mut().zip(&answer.elements) {
+            place[BLIND_BYTES..].copy_from_slice(&element.bytes);
         }
         self.evaluated = true;
         Ok(())
@@ -183,10 +174,15 @@ fn fill(random: &mut impl TryCryptoRng) -> Place {
     place
 }
 
-/// The place as the crate `voprf` takes it.
-fn client(place: &Place) -> VoprfClient<Ristretto255> {
-    VoprfClient::deserialize(place.as_slice())
-        .expect("a place holds a scalar other than zero and an element other than the identity")
+/// The element of a place, as it is asked for.
+fn asked(place: &Place) -> Encoded {
+    let bytes = place
+        .last_chunk()
+        .expect("a place is longer than an element");
+    Encoded {
+        point: point(place),
+        bytes: *bytes,
+    }
 }
 
 fn blind(place: &Place) -> Scalar {

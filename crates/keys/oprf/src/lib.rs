@@ -6,6 +6,7 @@ mod answer;
 mod blinding;
 mod element;
 mod factor;
+mod proof;
 mod public_key;
 mod random;
 mod request;

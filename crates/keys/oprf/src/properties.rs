@@ -173,6 +173,28 @@ fn another_key_a_changed_element_and_a_swapped_answer_fail_the_proof() {
     refused(&mut blinding, &answer, &key.public_key());
 }
 
+/// The service proves with the crate `voprf`, and this crate verifies, by other sums for few
+/// elements than for many.
+#[test]
+fn a_changed_element_of_a_large_answer_fails_the_proof() {
+    let key = ServiceKey::generate();
+    let inputs: Vec<[u8; 2]> = (0..200).map(u16::to_be_bytes).collect();
+    let inputs: Vec<&[u8]> = inputs.iter().map(<[u8; 2]>::as_slice).collect();
+    let mut blinding = Blinding::new(&inputs).unwrap();
+    let request = blinding.request(3);
+    let answer = key.evaluate(&Request::parse(&request).unwrap());
+    for place in [0, 1, 100, 199, 200, 255] {
+        let bytes = 3 + place * ELEMENT_BYTES..3 + (place + 1) * ELEMENT_BYTES;
+        let mut changed = answer.clone();
+        // What was asked for is an element, and not its multiple.
+        changed[bytes.clone()].copy_from_slice(&request[bytes]);
+        let fault = blinding.accept(&changed, 3, &key.public_key());
+        assert_eq!(fault, Err(AnswerError::Proof), "{place}");
+    }
+    blinding.accept(&answer, 3, &key.public_key()).unwrap();
+    assert_eq!(blinding.unblind().len(), inputs.len());
+}
+
 #[test]
 fn answers_of_another_length_are_refused() {
     let key = ServiceKey::generate();

@@ -46,7 +46,7 @@ impl TextKind {
         Self::TokenKey,
     ];
 
-    /// What the text form of this kind begins with.
+    /// Beginning of the text form of this kind.
     #[must_use]
     pub fn prefix(self) -> &'static str {
         match self {
@@ -55,6 +55,24 @@ impl TextKind {
             Self::Factor => "cgof1:",
             Self::TokenPublicKey => "cgtv1:",
             Self::TokenKey => "cgtk1:",
+        }
+    }
+}
+
+impl TextKind {
+    /// Settings that a text of this kind is written into, or its file is named in.
+    const fn place(self) -> &'static str {
+        match self {
+            Self::PublicKey => {
+                "public_keys of [[keys.services]] at gateways and portals, and keys.rekeyed of the \
+                 registry"
+            }
+            Self::ServiceKey => "[[keys]] of a key service",
+            Self::Factor => "keys.rekeyed of the registry, and --factor of `key-service refresh`",
+            Self::TokenPublicKey => "batch and day of [tokens] at gateways",
+            Self::TokenKey => {
+                "[[token_keys]] of the token issuer, and keys of [tokens] at the registry"
+            }
         }
     }
 }
@@ -78,15 +96,19 @@ pub enum TextError {
     #[error("a {0} begins with `{prefix}`", prefix = .0.prefix())]
     Prefix(TextKind),
     /// The text form of another kind.
-    #[error("this is a {found}; a {expected} is needed, which begins with `{prefix}`",
-        prefix = .expected.prefix())]
+    #[error(
+        "this is a {found}, which belongs into {}; a {expected} is needed, which begins with \
+         `{prefix}`",
+        .found.place(),
+        prefix = .expected.prefix()
+    )]
     OtherKind {
         /// Kind that was asked for.
         expected: TextKind,
         /// Kind that the prefix names.
         found: TextKind,
     },
-    /// Not 43 characters behind the prefix.
+    /// Text of another length than 43 characters behind the prefix.
     #[error("after the colon come {VALUE_CHARS} characters of base64url; copy the whole text")]
     Length,
     /// A character that base64url does not have, or an end that stands for no whole byte.

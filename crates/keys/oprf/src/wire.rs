@@ -1,7 +1,7 @@
 //! What requests and answers have in common on the wire: sizes, lengths and the head.
 
-/// The two numbers of elements that a request for pseudonyms or for tokens of batches may have. Places that no input needs are filled with
-/// random elements.
+/// Two numbers of elements that a request for pseudonyms or for tokens of batches may have. Places
+/// that no input needs are filled with random elements.
 pub const SIZES: [usize; 2] = [16, 256];
 
 /// Number of elements of a request for the token of a day, which no request for pseudonyms has.
@@ -29,7 +29,7 @@ pub(crate) const VERSION: u8 = 1;
 pub(crate) const HEAD_BYTES: usize = 3;
 
 /// Bytes of a proof: two scalars.
-const PROOF_BYTES: usize = 64;
+pub(crate) const PROOF_BYTES: usize = 64;
 
 /// Bytes of a request of `size` elements.
 #[must_use]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use settings::is_config_folder;
 
 /// `[audit]`: the log of who did what with the program. Without the section there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,6 +23,12 @@ impl AuditConfig {
             return Some(AuditMistake {
                 what: "audit.folder is empty".to_owned(),
                 help: "write a folder, such as \"audit\"",
+            });
+        }
+        if is_config_folder(&self.folder) {
+            return Some(AuditMistake {
+                what: "audit.folder is the folder of the configuration file".to_owned(),
+                help: "give the audit log a folder of its own, such as \"audit\"",
             });
         }
         let same = |other: &&OtherFolder<'_>| other.path.components().eq(self.folder.components());
@@ -71,5 +78,12 @@ mod tests {
         assert_eq!(mistake(""), Some("audit.folder is empty".to_owned()));
         let same = Some("queue.directory.path and audit.folder are one folder".to_owned());
         assert_eq!(mistake("queue/."), same);
+        for beside in [".", "./", "a/.."] {
+            let told = mistake(beside).expect("a mistake");
+            assert!(
+                told.contains("the folder of the configuration file"),
+                "{told}"
+            );
+        }
     }
 }

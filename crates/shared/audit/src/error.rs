@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use settings::path_error_text;
+
 use crate::limits::{MAX_EVENT_BYTES, MAX_LINE_BYTES, MAX_TORN_FILES, MAX_WAIT};
 
 /// Damage of a log: what is not as the program wrote it.
@@ -77,7 +79,12 @@ pub enum AuditError {
         damage: Damage,
     },
     /// Path that cannot be read or written.
-    #[error("the audit log {} cannot be read or written: {kind}", path.display())]
+    #[error(
+        "the audit log {} cannot be read or written: {}; name the folder of a log, which this \
+         user may read and write",
+        path.display(),
+        path_error_text(*kind)
+    )]
     Io {
         /// Path of the folder or file.
         path: PathBuf,

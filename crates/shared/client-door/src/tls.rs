@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
 use secrecy::ExposeSecret;
 use settings::{FileError, SecretError, read_private_file, read_regular_file};
@@ -106,8 +107,9 @@ pub(crate) fn acceptor(
     let key = PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes())
         .map_err(|_| TlsError::NoKey { section })?;
     let pair = |_| TlsError::Pair { section };
+    // In TLS 1.2 whoever listens would read the clients' certificates, which name them.
     let mut server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&[&TLS13])
         .map_err(pair)?
         .with_client_cert_verifier(clients)
         .with_single_cert(chain, key)
@@ -162,20 +164,57 @@ mod tests {
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// Result of reading the files `a.pem`, `a.key` and `a.pem`, after a change of them.
-    fn opened(change: impl FnOnce(&Path)) -> Result<(), String> {
-        let folder = tempfile::tempdir().unwrap();
+    /// Writes `a.pem` and `a.key`, and returns settings that name them.
+    fn files(folder: &Path) -> TlsConfig {
         let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        write(folder.path(), "a.pem", &signed.cert.pem());
-        write(folder.path(), "a.key", &signed.signing_key.serialize_pem());
-        change(folder.path());
-        let config = TlsConfig {
+        write(folder, "a.pem", &signed.cert.pem());
+        write(folder, "a.key", &signed.signing_key.serialize_pem());
+        TlsConfig {
             certificate_file: "a.pem".into(),
             key_file: "a.key".into(),
             client_ca_file: "a.pem".into(),
-        };
+        }
+    }
+
+    /// Result of reading the files `a.pem`, `a.key` and `a.pem`, after a change of them.
+    fn opened(change: impl FnOnce(&Path)) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let config = files(folder.path());
+        change(folder.path());
         let opened = acceptor(&config, folder.path(), NAMES);
         opened.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// First messages of both sides, where the client knows these versions alone.
+    fn greeted(
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Result<(), rustls::Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let config = files(folder.path());
+        let door = acceptor(&config, folder.path(), NAMES).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let name = "localhost".try_into().unwrap();
+        let mut client = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        let mut server = rustls::ServerConnection::new(Arc::clone(door.config())).unwrap();
+        server.read_tls(&mut hello.as_slice()).unwrap();
+        server.process_new_packets().map(drop)
+    }
+
+    #[test]
+    fn only_the_version_that_hides_certificates_is_spoken() {
+        greeted(&[&TLS13]).unwrap();
+        let refused = greeted(&[&rustls::version::TLS12]).unwrap_err();
+        assert!(
+            matches!(refused, rustls::Error::PeerIncompatible(_)),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub fn load<C>(
                 "{error}\n  help: name it with --config, or write one with `{init}`"
             ))
         }
+        (SettingsError::Unreadable { .. }, _) => Failure::Change(format!(
+            "{error}\n  help: name a file that this user may read with --config"
+        )),
         _ => error.into(),
     })
 }
@@ -59,6 +62,29 @@ mod tests {
     #[test]
     fn a_missing_file_is_answered_with_the_command_that_writes_one() {
         assert!(message(Some("x init")).ends_with("or write one with `x init`"));
-        assert!(message(None).ends_with("there is no such file"));
+        let other = message(None);
+        assert!(other.contains("there is no such file\n"), "{other}");
+        assert!(
+            other.contains("name a file that this user may read"),
+            "{other}"
+        );
+    }
+
+    #[test]
+    fn a_folder_and_an_empty_file_say_what_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let read = |path: &Path| {
+            let read = load::<Vec<String>>(path, Loaded::read, Some("x init"));
+            read.expect_err("no configuration").to_string()
+        };
+        let told = read(folder.path());
+        assert!(
+            told.contains("it is a folder") && told.contains("--config"),
+            "{told}"
+        );
+        let empty = folder.path().join("empty.toml");
+        std::fs::write(&empty, "\n").expect("a file");
+        let told = read(&empty);
+        assert!(told.contains("empty.toml: the file is empty"), "{told}");
     }
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use settings::path_error_text;
+
 use crate::Failure;
 
 /// Makes a folder that only its owner may enter (mode 0700), and the folders above it. One that
@@ -55,9 +57,26 @@ pub fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
 pub fn cannot_write(path: &Path, kind: ErrorKind) -> Failure {
     let reason = match kind {
         ErrorKind::NotFound => "there is no such folder".to_owned(),
-        kind => kind.to_string(),
+        kind => path_error_text(kind),
     };
     Failure::Change(format!("{} cannot be written: {reason}", path.display()))
+}
+
+/// Makes the folder that files of an `init` are written into, with mode 0700.
+///
+/// # Errors
+/// [`Failure::Change`]: it cannot be made.
+pub fn make_init_folder(folder: &Path) -> Result<(), Failure> {
+    create_private_folder(folder).map_err(|error| {
+        let reason = match error.kind() {
+            ErrorKind::AlreadyExists => "a file of this name is there".to_owned(),
+            kind => path_error_text(kind),
+        };
+        Failure::Change(format!(
+            "the folder {} cannot be made: {reason}; name a folder that this user may write to",
+            folder.display()
+        ))
+    })
 }
 
 /// Looks whether a folder that is missing can be made, in the nearest folder that is there, and

@@ -28,7 +28,14 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, SettingsError> {
     }
     let text =
         String::from_utf8(bytes).map_err(|_| SettingsError::NotText { path: path.into() })?;
-    parse(&text, path)
+    parse(&text, path).map_err(|error| match error {
+        SettingsError::Wrong(_) if text.trim().is_empty() => mistake(
+            path,
+            "the file is empty",
+            "write the settings into it; or is it another file that is meant?",
+        ),
+        error => error,
+    })
 }
 
 /// Reads a type from TOML text; `path` is only named in errors.

@@ -10,6 +10,7 @@ mod file;
 mod io_text;
 mod limits;
 mod loaded;
+mod own_folder;
 mod regular;
 mod secret;
 mod server_url;
@@ -17,8 +18,10 @@ mod shell;
 
 pub use error::{Mistake, SettingsError, mistake};
 pub use file::{load, parse};
+pub use io_text::path_error_text;
 pub use limits::{MAX_FILE_BYTES, MAX_OPEN_BRACKETS, MAX_SECRET_BYTES};
 pub use loaded::Loaded;
+pub use own_folder::is_config_folder;
 pub use regular::{FileError, read_regular_file};
 pub use secret::{SecretError, SecretSource, read_private_file};
 pub use server_url::may_be_asked;

@@ -156,9 +156,9 @@ fn is_variable_name(name: &str) -> bool {
 
 /// Returns true for one of the project's own keys, pasted where its file should be named.
 fn is_key_text(path: &Path) -> bool {
-    // Prefixes of the private keys of registry, relay and auditor, and of key services' keys and
-    // factors.
-    const PREFIXES: [&str; 5] = ["cgsk1:", "cgrs1:", "cgok1:", "cgof1:", "cgak1:"];
+    // Prefixes of the private keys of registry, relay and auditor, of key services' keys and
+    // factors, and of token issuers' keys.
+    const PREFIXES: [&str; 6] = ["cgsk1:", "cgrs1:", "cgok1:", "cgof1:", "cgtk1:", "cgak1:"];
     path.to_str().is_none_or(|text| {
         PREFIXES.iter().any(|prefix| text.starts_with(prefix))
             || text.contains(char::is_control)
@@ -300,6 +300,7 @@ mod tests {
             SecretSource::File("cgsk1:AAAA".into()),
             SecretSource::File("cgok1:AAAA".into()),
             SecretSource::File("cgof1:AAAA".into()),
+            SecretSource::File("cgtk1:AAAA".into()),
         ] {
             let told = wrong.read(Path::new("/")).unwrap_err().to_string();
             assert!(

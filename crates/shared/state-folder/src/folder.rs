@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use settings::path_error_text;
 
 use crate::FileLock;
 
@@ -17,7 +18,12 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Path that cannot be read or written.
-    #[error("{} cannot be read or written: {kind}; it lies in {setting}", path.display())]
+    #[error(
+        "{} cannot be read or written: {}; it lies in {setting}: let this user read and write \
+         there, or name another folder",
+        path.display(),
+        path_error_text(*kind)
+    )]
     Io {
         /// Setting that names the folder.
         setting: &'static str,

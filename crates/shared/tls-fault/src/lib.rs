@@ -30,6 +30,10 @@ pub fn has_certificate(content: &[u8]) -> bool {
     CertificateDer::pem_slice_iter(content).any(|certificate| certificate.is_ok())
 }
 
+/// Help for a handshake that failed where this side speaks TLS 1.3 alone, which hides its certificate.
+pub const ONLY_TLS_1_3: &str = "enable TLS 1.3 there: nothing older is spoken here, since it \
+                                shows the client's certificate to whoever listens";
+
 /// Failure of a TLS connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsFault {

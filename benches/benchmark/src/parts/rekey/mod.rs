@@ -32,8 +32,12 @@ pub(crate) async fn measure(servers: &Servers<'_>, result: &mut PartResult) -> R
                 .step(names, &what, async |figures| {
                     city.copy(kind).await?;
                     servers.wait_for_idle_servers().await?;
+                    let before = servers.processor_seconds()?;
                     if !turn.is_bare {
                         let times = city.rekey(kind, &*servers.clock).await?;
+                        let seconds = servers.processor_seconds()? - before;
+                        let processor = name::processor(&figure(name::REKEYED));
+                        figures.push_each(&processor, names, seconds * 1e6);
                         figures.push_rate(&figure(name::REKEYED), names, times.whole);
                         let seconds = times.multiplied.as_secs_f64();
                         figures.push(&figure(name::MULTIPLIED_SECONDS), seconds);
@@ -46,6 +50,9 @@ pub(crate) async fn measure(servers: &Servers<'_>, result: &mut PartResult) -> R
                     figures.push_rate(&figure(name::MULTIPLIED), names, took);
                     let took = city.rewrite(kind, clock).await?;
                     figures.push_rate(&figure(name::REWRITTEN), names, took);
+                    let seconds = servers.processor_seconds()? - before;
+                    let processor = name::processor(&figure(name::MULTIPLIED));
+                    figures.push_each(&processor, names, seconds * 1e6);
                     Ok(())
                 })
                 .await;
@@ -114,7 +121,7 @@ fn note(names: u64, figures: &Figures, result: &mut PartResult) {
         result.single.push(single::REKEY_OF_BARE, ratio);
         result.single.push(single::REKEY_BOUND, bound);
     }
-    let rows: [ColumnRow<Column<'_>>; 10] = [
+    let rows: [ColumnRow<Column<'_>>; 13] = [
         ("names; two a person, and a fact", |of| of.names.to_string()),
         ("pairs", |of| of.of_multiplied().len().to_string()),
         ("bare multiplications on all processors, names/s", |of| {
@@ -140,6 +147,19 @@ fn note(names: u64, figures: &Figures, result: &mut PartResult) {
         }),
         ("… bound: these two / bare multiplications", |of| {
             of.bound().to_string()
+        }),
+        (
+            "bare multiplications, then bare statements, processor time, µs/name",
+            |of| of.of(&name::processor(name::MULTIPLIED)).to_string(),
+        ),
+        (
+            "change of names and its server, processor time, µs/name",
+            |of| of.of(&name::processor(name::REKEYED)).to_string(),
+        ),
+        ("… that of both kinds of bare work / it", |of| {
+            let bare = of.of(&name::processor(name::MULTIPLIED));
+            bare.over(&of.of(&name::processor(name::REKEYED)))
+                .to_string()
         }),
     ];
     let head = STORES.iter().map(|(_, _, title)| (*title).to_owned());

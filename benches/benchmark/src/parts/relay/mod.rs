@@ -50,19 +50,26 @@ pub(crate) async fn measure(servers: &Servers<'_>, result: &mut PartResult) -> R
                 .step(records, &what, async |figures| {
                     crossing.send(&batches).await?;
                     servers.wait_for_idle_servers().await?;
-                    let mut push = |figure, took| {
-                        figures.push_rate(&name::of_way(size.name, figure), records, took);
-                    };
-                    if turn.is_bare {
-                        let clock = &*servers.clock;
-                        push(
-                            name::FORWARDED,
-                            crossing.forward(size.batches, clock).await?,
-                        );
-                        push(name::UNSEALED, crossing.take_seals_off(&batches, clock)?);
+                    let clock = &*servers.clock;
+                    let before = servers.processor_seconds()?;
+                    let (figure, took) = if turn.is_bare {
+                        let took = crossing.forward(size.batches, clock).await?;
+                        (name::FORWARDED, took)
                     } else {
                         let took = crossing.relay(size.batches, &servers.clock).await?;
-                        push(name::RELAYED, took);
+                        (name::RELAYED, took)
+                    };
+                    let seconds = servers.processor_seconds()? - before;
+                    let of = name::of_way(size.name, figure);
+                    figures.push_rate(&of, records, took);
+                    figures.push_each(&name::processor(&of), records, seconds * 1e6);
+                    if turn.is_bare {
+                        let before = servers.processor_seconds()?;
+                        let took = crossing.take_seals_off(&batches, clock)?;
+                        let seconds = servers.processor_seconds()? - before;
+                        let of = name::of_way(size.name, name::UNSEALED);
+                        figures.push_rate(&of, records, took);
+                        figures.push_each(&name::processor(&of), records, seconds * 1e6);
                     }
                     Ok(())
                 })
@@ -89,6 +96,13 @@ impl Column<'_> {
         self.of(name::RELAYED).over(&self.of(name::FORWARDED))
     }
 
+    /// Ratio of the processor time of the bare loop and of the outer seals to the relay's.
+    fn by_processor_time(&self) -> Samples {
+        let forwarding = self.of(&name::processor(name::FORWARDED));
+        let both = forwarding.plus(&self.of(&name::processor(name::UNSEALED)));
+        both.over(&self.of(&name::processor(name::RELAYED)))
+    }
+
     /// Ratio to the bare loop that one would have which takes the outer seal off, too, on
     /// processors that the bare loop keeps busy.
     fn bound(&self) -> Samples {
@@ -113,7 +127,7 @@ fn note(result: &mut PartResult) {
         (column.ratio().median(), bound)
     });
     let least = ratios.min_by(|(one, _), (other, _)| one.total_cmp(other));
-    let rows: [ColumnRow<Column<'_>>; 7] = [
+    let rows: [ColumnRow<Column<'_>>; 11] = [
         ("batches in a measurement", |of| of.size.batches.to_string()),
         ("pairs", |of| of.ratio().len().to_string()),
         ("bare loop, batches/s", |of| {
@@ -130,6 +144,18 @@ fn note(result: &mut PartResult) {
         }),
         ("… bound: bare loop and outer seals / bare loop", |of| {
             of.bound().to_string()
+        }),
+        ("bare loop and brokers, processor time, µs/batch", |of| {
+            of.of(&name::processor(name::FORWARDED)).to_string()
+        }),
+        ("outer seals taken off, processor time, µs/batch", |of| {
+            of.of(&name::processor(name::UNSEALED)).to_string()
+        }),
+        ("relay and brokers, processor time, µs/batch", |of| {
+            of.of(&name::processor(name::RELAYED)).to_string()
+        }),
+        ("… bare loop's and outer seals' / it", |of| {
+            of.by_processor_time().to_string()
         }),
     ];
     let head = measured.iter().map(|of| of.size.title.to_owned());
@@ -154,10 +180,14 @@ mod tests {
         for (size, relayed) in SIZES.iter().zip([90.0, 80.0]) {
             let figures = result.sizes.entry(size.batches as u64).or_default();
             for speed in [1.0, 2.0] {
-                let figure = |of| name::of_way(size.name, of);
+                let figure = |of: &str| name::of_way(size.name, of);
                 figures.push(&figure(name::FORWARDED), 100.0 * speed);
                 figures.push(&figure(name::RELAYED), relayed * speed);
                 figures.push(&figure(name::UNSEALED), 900.0 * speed);
+                let time = |of| figure(&name::processor(of));
+                figures.push(&time(name::FORWARDED), 200.0);
+                figures.push(&time(name::UNSEALED), 100.0);
+                figures.push(&time(name::RELAYED), 400.0);
             }
         }
         note(&mut result);
@@ -165,5 +195,6 @@ mod tests {
         assert_eq!(result.single.of(single::RELAY_BOUND).median(), 0.9);
         let ratios = &result.table.rows[5];
         assert_eq!(ratios[1..], ["0.900 (0.900–0.900)", "0.800 (0.800–0.800)"]);
+        assert_eq!(result.table.rows[10][1], "0.750 (0.750–0.750)");
     }
 }

@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use clock::Clock;
 use contract::{PrivateKey, SealedTokens};
 use oprf::{Request, TokenBlinding, TokenKey};
-use outbox::{BatchTokens, NoToken, Outbox, OutboxOptions, PageCommit, Prepared, Pulled};
+use outbox::{BatchTokens, FeedName, NoToken, Outbox, OutboxOptions, PageCommit, Prepared, Pulled};
 use parking_lot::Mutex;
 use pseudonym::KeyRing;
 
@@ -157,7 +157,7 @@ struct TokensInHand(Mutex<Vec<SealedTokens>>);
 
 #[async_trait]
 impl BatchTokens for TokensInHand {
-    async fn ready(&self, count: usize) -> Result<(), NoToken> {
+    async fn ready(&self, count: usize, _: Option<FeedName<'_>>) -> Result<(), NoToken> {
         if self.0.lock().len() >= count {
             return Ok(());
         }

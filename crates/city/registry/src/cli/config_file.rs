@@ -12,7 +12,7 @@ pub(super) type LoadedConfig = settings::Loaded<Config>;
 
 /// Reads the configuration and starts the log that it asks for.
 pub(super) fn open(path: &Path) -> Result<LoadedConfig, Failure> {
-    program::open(path, load, None, |config| &config.log)
+    program::open(path, load, Some("city-registry init"), |config| &config.log)
 }
 
 /// Reads the configuration and checks what its types cannot say.

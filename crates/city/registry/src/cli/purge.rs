@@ -1,6 +1,6 @@
 //! `city-registry purge`: what a compromised account stated is withdrawn.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -10,6 +10,7 @@ use program::Failure;
 use program::audit_log::Counts;
 use program::terminal::{print_json, print_line};
 use serde_json::json;
+use settings::read_regular_file;
 
 use super::config_file::LoadedConfig;
 use crate::{Keys, Purged, Reader};
@@ -49,10 +50,12 @@ pub(super) async fn purge(
     counts: &mut Counts,
 ) -> Result<(), Failure> {
     let path = arguments.list.display();
-    let text = std::fs::read_to_string(&arguments.list)
-        .map_err(|error| Failure::change(format!("{path} cannot be read: {}", error.kind())))?;
-    let list = RecordList::from_text(&text)
-        .map_err(|error| Failure::change(format!("{path}: {error}")))?;
+    let text = read_list(&arguments.list)?;
+    let list = RecordList::from_text(&text).map_err(|error| {
+        Failure::change(format!(
+            "{path}: {error}; give a list that `auditor open` wrote"
+        ))
+    })?;
     let keys = Keys::read(&loaded.config.keys, &loaded.base)?;
     let mut reader = Reader::open(&loaded.config.store, keys, &loaded.base).await?;
     reader.store.set_rules(loaded.config.consume.link_rules());
@@ -63,6 +66,25 @@ pub(super) async fn purge(
     };
     reader.close().await;
     done
+}
+
+fn read_list(path: &Path) -> Result<String, Failure> {
+    let shown = path.display();
+    let bytes = read_regular_file(path, u64::MAX).map_err(|error| {
+        Failure::Change(format!(
+            "the list {shown} cannot be read: {error}; give a list that `auditor open` wrote"
+        ))
+    })?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(Failure::Change(format!(
+            "the list {shown} is empty; give a list that `auditor open` wrote"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::Change(format!(
+            "the list {shown} is no text; give a list that `auditor open` wrote"
+        ))
+    })
 }
 
 async fn permit(

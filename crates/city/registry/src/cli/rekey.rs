@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use contract::Epoch;
+use contract::{Epoch, Suite};
 use program::Failure;
 use program::audit_log::Counts;
 use program::terminal::print_line;
 
 use super::config_file::LoadedConfig;
+use super::rules::open_list;
 use crate::{Keys, Reader, RekeyProgress, Rekeyed};
 
 #[derive(Debug, Args)]
@@ -28,9 +29,11 @@ pub(super) async fn rekey(
 ) -> Result<(), Failure> {
     let open = &loaded.config.keys.pseudonym_epochs;
     for epoch in [arguments.from, arguments.to] {
-        if !open.contains(&epoch) {
+        if !open.iter().any(|one| one.covers(Suite::Voprf, epoch)) {
             return Err(Failure::Usage(format!(
-                "key epoch {epoch} is not open; keys.pseudonym_epochs says which are: {open:?}"
+                "key epoch {epoch} is not open for suite voprf; keys.pseudonym_epochs says which \
+                 are: {}",
+                open_list(open)
             )));
         }
     }

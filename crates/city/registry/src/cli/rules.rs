@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use clock::Clock;
-use contract::{Epoch, Pseudonym};
+use contract::Pseudonym;
 use eligibility::{Cases, Eligibility, Language, Rules, run_cases};
+use linking::OpenEpoch;
 use program::Failure;
 use program::audit_log::Counts;
 use program::terminal::{print_json, print_line};
@@ -127,14 +128,22 @@ async fn apply(
 }
 
 /// Refuses pseudonyms of keys that are not open: nothing is known under them, whoever it is.
-pub(super) fn check_epochs(subject: &[Pseudonym], open: &[Epoch]) -> Result<(), Failure> {
-    match subject.iter().find(|one| !open.contains(&one.epoch)) {
+pub(super) fn check_epochs(subject: &[Pseudonym], open: &[OpenEpoch]) -> Result<(), Failure> {
+    match subject.iter().find(|one| !OpenEpoch::is_open(open, one)) {
         None => Ok(()),
         Some(one) => Err(Failure::Usage(format!(
-            "epoch {} is not open; keys.pseudonym_epochs says which are: {open:?}",
-            one.epoch
+            "epoch {} is not open for suite {}; keys.pseudonym_epochs says which are: {}",
+            one.epoch,
+            one.suite.as_str(),
+            open_list(open)
         ))),
     }
+}
+
+/// Open epochs as configuration writes them.
+pub(super) fn open_list(open: &[OpenEpoch]) -> String {
+    let each: Vec<String> = open.iter().map(OpenEpoch::to_string).collect();
+    format!("[{}]", each.join(", "))
 }
 
 fn answer_json(answer: &Eligibility) -> Value {

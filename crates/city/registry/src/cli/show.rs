@@ -21,8 +21,9 @@ pub(super) struct ShowArguments {
     /// be given several times for one person.
     #[arg(long, group = "what", value_parser = name, value_name = "NAME")]
     subject: Vec<NameArgument>,
-    /// Counts over the whole store. Among the withdrawn vaccinations are the beacons of gateways, which
-    /// state nothing of anybody.
+    /// Counts over the whole store; "facts of", "persons of" and "passes of" by the suites of the
+    /// names that records state, that persons have, and that passes are counted under. Among the
+    /// withdrawn vaccinations are the beacons of gateways, which state nothing of anybody.
     #[arg(long, group = "what")]
     stats: bool,
     /// As JSON.
@@ -98,6 +99,9 @@ fn print_stats(stats: &Stats) {
     for (name, counts) in [
         ("pseudonyms", &stats.pseudonyms),
         ("asserted", &stats.asserted),
+        ("facts of", &stats.facts_by_suite),
+        ("persons of", &stats.subjects_by_suite),
+        ("passes of", &stats.passes_by_suite),
         ("withdrawn", &stats.withdrawn),
         ("purged", &stats.purged),
         ("deleted", &stats.deleted),

@@ -17,6 +17,7 @@ mod settings;
 use chrono::{DateTime, Utc};
 use contract::Pseudonym;
 use eligibility::{Eligibility, Rules};
+use linking::OpenEpoch;
 use parking_lot::Mutex;
 
 use person::Person;
@@ -101,7 +102,7 @@ impl Passes {
     #[must_use]
     pub fn knows_epochs(&self, pseudonyms: &[Pseudonym]) -> bool {
         let open = self.reader.keys.open_epochs();
-        pseudonyms.iter().all(|one| open.contains(&one.epoch))
+        pseudonyms.iter().all(|one| OpenEpoch::is_open(open, one))
     }
 
     /// Keys of the passes.

@@ -1,7 +1,7 @@
 //! What the registry knows about the person who asks: facts of one subject, or doubt.
 
 use chrono::{DateTime, Utc};
-use contract::{Fact, Pseudonym};
+use contract::{Fact, Pseudonym, Suite};
 use eligibility::{Eligibility, Evidence, MAX_FACTS, Rules, evaluate};
 
 use crate::reader::Reader;
@@ -26,7 +26,9 @@ impl Person {
     /// have names nobody. Whoever is unknown costs the
     /// store the same statement as whoever is known and has no facts.
     pub(super) async fn find(reader: &Reader, given: &[Pseudonym]) -> Result<Self, StoreError> {
-        let names = reader.stored_names(given).await?;
+        let mut names = reader.stored_names(given).await?;
+        // While a city moves to key services, passes are counted under the name that stays.
+        names.sort_by_key(|name| name.suite != Suite::Voprf);
         let values: Vec<NameValue> = names.iter().map(|name| name.value).collect();
         let asked = reader.store.asked_person(&values, MAX_FACTS + 1).await?;
         let name = asked.first_stored.and_then(|place| values.get(place));

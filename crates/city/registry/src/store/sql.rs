@@ -97,6 +97,21 @@ pub(super) const COUNTS: &str = "SELECT 'subjects', '', count(*) FROM subject
         WHEN purged THEN 'purged'
         WHEN expired THEN 'expired' ELSE 'withdrawn' END AS counted, kind, count(*)
         FROM fact GROUP BY counted, kind
+    UNION ALL SELECT 'facts-by-suite', suites, CAST(sum(records) AS BIGINT) FROM (
+        SELECT s.records, CASE WHEN min(p.suite) = max(p.suite) THEN min(p.suite)
+            ELSE min(p.suite) || ' and ' || max(p.suite) END AS suites
+        FROM name_set AS s JOIN link AS l ON l.name_set = s.id
+        JOIN pseudonym AS p ON p.value = l.pseudonym GROUP BY s.id, s.records
+        ) AS stated GROUP BY suites
+    UNION ALL SELECT 'subjects-by-suite', suites, count(*) FROM (
+        SELECT CASE WHEN min(suite) = max(suite) THEN min(suite)
+            ELSE min(suite) || ' and ' || max(suite) END AS suites
+        FROM pseudonym GROUP BY subject_id
+        ) AS known GROUP BY suites
+    UNION ALL SELECT 'passes-by-suite', p.suite, count(*) FROM (
+        SELECT name FROM pass_count WHERE ended < issued
+        UNION ALL SELECT name FROM certificate_count WHERE ended < issued
+        ) AS c JOIN pseudonym AS p ON p.value = c.name GROUP BY p.suite
     UNION ALL SELECT 'conflicts', kind, count(*) FROM contest GROUP BY kind
     UNION ALL SELECT 'without-owner', '', count(*) FROM fact WHERE owner IS NULL
     UNION ALL SELECT 'refusals', reason, count(*) FROM refusal GROUP BY reason";

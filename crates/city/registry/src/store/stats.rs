@@ -11,6 +11,14 @@ pub struct Stats {
     pub subjects: u64,
     /// Number of pseudonyms by scheme.
     pub pseudonyms: BTreeMap<String, u64>,
+    /// Number of facts that hold, by the suites of the names that their records state: `hmac`,
+    /// `voprf`, or `hmac and voprf` while a city moves.
+    pub facts_by_suite: BTreeMap<String, u64>,
+    /// Number of subjects, by the suites of their names.
+    pub subjects_by_suite: BTreeMap<String, u64>,
+    /// Number of windows and statements for which passes and certificates hold that can be ended,
+    /// by the suite of the name that they are counted under.
+    pub passes_by_suite: BTreeMap<String, u64>,
     /// Number of facts that hold, by kind.
     pub asserted: BTreeMap<String, u64>,
     /// Number of facts that clinics have taken back, by kind.
@@ -45,6 +53,9 @@ impl From<Vec<CountRow>> for Stats {
                 "purged" => &mut stats.purged,
                 "deleted" => &mut stats.deleted,
                 "expired" => &mut stats.expired,
+                "facts-by-suite" => &mut stats.facts_by_suite,
+                "subjects-by-suite" => &mut stats.subjects_by_suite,
+                "passes-by-suite" => &mut stats.passes_by_suite,
                 "refusals" => &mut stats.refusals,
                 "subjects" => {
                     stats.subjects = number;

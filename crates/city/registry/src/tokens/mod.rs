@@ -38,16 +38,16 @@ pub struct TokenKeyConfig {
     pub number: u16,
     /// Private key (`cgtk1:…`), as the issuer has it.
     pub key: SecretSource,
-    /// What the key's tokens are for: `batch` or `day`.
+    /// Use of the key's tokens: `batch` or `day`.
     #[serde(rename = "use")]
     pub token_use: TokenKeyUse,
 }
 
-/// What tokens are for, as the file names it.
+/// Use of tokens, as the file names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenKeyUse {
-    /// One batch.
+    /// Tokens of one batch each.
     Batch,
     /// A sign of life, one a day.
     Day,
@@ -120,26 +120,36 @@ pub struct TokenKeys {
 /// Fault of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenFault {
-    /// There is none, and one is required.
+    /// No token, where one is required.
     Missing,
-    /// It was not issued under the key that it names, or not for this use.
+    /// Token that was not issued under the key that it names.
     Forged,
-    /// It names a key that is not configured.
+    /// Token of a key of the other use: `use` in `tokens.keys` is not as the issuer has it, or
+    /// somebody has put a token of the one use in the place of the other.
+    OtherUse,
+    /// Token of a key that is not configured.
     Revoked,
-    /// It was spent for another batch.
+    /// Token that was spent for another batch.
     Replayed,
 }
 
 impl TokenFault {
     /// Words of the faults, as the metric has them.
     #[cfg(feature = "cli")]
-    pub(crate) const ALL: [Self; 4] = [Self::Missing, Self::Forged, Self::Revoked, Self::Replayed];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Missing,
+        Self::Forged,
+        Self::OtherUse,
+        Self::Revoked,
+        Self::Replayed,
+    ];
 
     /// Word of the fault, as the metric and the log have it.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
             Self::Forged => "forged",
+            Self::OtherUse => "other-use",
             Self::Revoked => "revoked",
             Self::Replayed => "replayed",
         }
@@ -153,11 +163,19 @@ impl TokenFault {
 
     /// Tells of the fault in the log.
     pub(crate) fn tell(self, carrier: &'static str) {
+        let help = match self {
+            Self::OtherUse => {
+                "; if honest clinics' tokens are refused so, compare `use` of each of tokens.keys \
+                 with `key-service keys show` at the issuer"
+            }
+            _ => "",
+        };
         tracing::warn!(
             event = "token-refused",
             fault = self.as_str(),
             carrier,
-            "nothing that came with this token is applied; registry_token_faults_total counts"
+            "nothing that came with this token is applied; registry_token_faults_total \
+             counts{help}"
         );
     }
 }
@@ -185,10 +203,9 @@ impl TokenKeys {
                 let what = "the key is there twice";
                 return Err(TokenKeysError::Twice { number, what });
             }
-            let has_number =
-                |other: &IssuerKey| other.number == number && other.token_use == token_use;
-            if keys.iter().any(has_number) {
-                let what = "the number is there twice for this use";
+            // At the issuer a number names one key, of one use.
+            if keys.iter().any(|other| other.number == number) {
+                let what = "the number is there twice";
                 return Err(TokenKeysError::Twice { number, what });
             }
             keys.push(IssuerKey {
@@ -298,8 +315,13 @@ impl TokenKeys {
         let id = token.key_id();
         let key = self.keys.iter().find(|key| key.id == id);
         let key = key.ok_or(TokenFault::Revoked)?;
-        if key.token_use != token_use || !key.key.verify(&token, token_use) {
-            return Err(TokenFault::Forged);
+        let is_for = |token_use| key.key.verify(&token, token_use);
+        match (key.token_use == token_use, is_for(token_use)) {
+            (true, true) => {}
+            // Genuine for its place, under a key that is configured for the other one.
+            (false, true) => return Err(TokenFault::OtherUse),
+            (false, false) if is_for(key.token_use) => return Err(TokenFault::OtherUse),
+            (_, false) => return Err(TokenFault::Forged),
         }
         Ok(TokenName {
             key: id,

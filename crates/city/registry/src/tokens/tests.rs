@@ -67,7 +67,7 @@ fn genuine_tokens_have_names_and_forged_missing_and_revoked_ones_have_none() {
     let days = TokenKey::generate();
     let keys = keys(&[
         (&issuer, 1, TokenKeyUse::Batch),
-        (&days, 1, TokenKeyUse::Day),
+        (&days, 2, TokenKeyUse::Day),
     ])
     .unwrap();
     let batch = token(&issuer, TokenUse::Batch);
@@ -94,9 +94,9 @@ fn genuine_tokens_have_names_and_forged_missing_and_revoked_ones_have_none() {
         );
     }
     // A day's token, also under the key of batches, is none for a batch.
-    for wrong in [day, token(&issuer, TokenUse::Day)] {
-        assert_eq!(verify(&sealed(wrong, None)), Err(TokenFault::Forged));
-    }
+    assert_eq!(verify(&sealed(day, None)), Err(TokenFault::OtherUse));
+    let of_day = token(&issuer, TokenUse::Day);
+    assert_eq!(verify(&sealed(of_day, None)), Err(TokenFault::Forged));
     let spoilt = verify(&sealed(batch, Some([5; Token::BYTES])));
     assert_eq!(spoilt.unwrap().unwrap().day, None);
 }
@@ -107,12 +107,13 @@ fn a_key_stands_once_and_for_one_use() {
     let other = TokenKey::generate();
     let batch = TokenKeyUse::Batch;
     let day = TokenKeyUse::Day;
-    assert!(keys(&[(&one, 1, batch), (&other, 1, day)]).is_ok());
+    assert!(keys(&[(&one, 1, batch), (&other, 2, day)]).is_ok());
     assert!(keys(&[(&one, 1, batch), (&other, 2, batch)]).is_ok());
     let twice = [
         keys(&[(&one, 1, batch), (&one, 2, batch)]),
         keys(&[(&one, 1, batch), (&one, 1, day)]),
         keys(&[(&one, 1, batch), (&other, 1, batch)]),
+        keys(&[(&one, 1, batch), (&other, 1, day)]),
     ];
     for keys in twice {
         assert!(matches!(keys, Err(TokenKeysError::Twice { .. })));
@@ -121,4 +122,18 @@ fn a_key_stands_once_and_for_one_use() {
         keys(&[(&one, 1, day)]),
         Err(TokenKeysError::NoBatchKey)
     ));
+}
+
+#[test]
+fn uses_that_were_taken_for_each_other_are_told_as_such() {
+    let issuer = TokenKey::generate();
+    let days = TokenKey::generate();
+    let keys = keys(&[
+        (&days, 2, TokenKeyUse::Batch),
+        (&issuer, 1, TokenKeyUse::Day),
+    ])
+    .unwrap();
+    let batch = token(&issuer, TokenUse::Batch);
+    let verified = keys.verify(Some(&sealed(batch, None)), SEALED, DateTime::UNIX_EPOCH);
+    assert_eq!(verified, Err(TokenFault::OtherUse));
 }

@@ -16,6 +16,7 @@ mod installed;
 mod killed;
 mod loop_check;
 mod many;
+mod moving;
 mod outage;
 mod passes;
 mod persons;

@@ -493,6 +493,19 @@ async fn the_program_lays_down_purges_and_permits() {
     let list = RecordList::new(records).unwrap().to_text();
     std::fs::write(folder.join("list"), &list).unwrap();
     std::fs::write(folder.join("cut"), &list[..list.len() - 9]).unwrap();
+    std::fs::write(folder.join("blank"), "\n").unwrap();
+    for (list, told) in [
+        ("nofile", "nofile cannot be read: there is no such file"),
+        (".", "it is a folder, and must be a regular file"),
+        ("blank", "blank is empty"),
+    ] {
+        let (code, _, said) = words(&run(&folder, &["purge", list]));
+        assert_eq!(code, Some(78), "{said}");
+        assert!(
+            said.contains(told) && said.contains("`auditor open`"),
+            "{said}"
+        );
+    }
     let (code, _, said) = words(&run(&folder, &["purge", "cut"]));
     assert!(code == Some(78) && said.contains("cut off"), "{said}");
     for (arguments, expected) in [

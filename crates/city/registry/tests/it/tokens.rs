@@ -35,8 +35,8 @@ fn issue(key: &TokenKey, token_use: TokenUse) -> Vec<[u8; TOKEN_BYTES]> {
 
 fn token_keys(batch: &TokenKey, day: &TokenKey, required: bool) -> TokenKeys {
     let folder = tempfile::tempdir().unwrap();
-    let entry = |file: &str, key: &TokenKey, token_use| TokenKeyConfig {
-        number: 1,
+    let entry = |file: &str, key: &TokenKey, token_use: TokenKeyUse| TokenKeyConfig {
+        number: if token_use == TokenKeyUse::Day { 2 } else { 1 },
         key: written(&folder.path().join(file), key),
         token_use,
     };

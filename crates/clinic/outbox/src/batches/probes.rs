@@ -31,7 +31,7 @@ pub(crate) async fn seal_probes(
     reconciliation_id: i64,
 ) -> Result<Vec<NewBatch>, OutboxError> {
     sealing
-        .tokens_ready(probed.len().div_ceil(wire::MAX_PROBED) + 1)
+        .tokens_ready(probed.len().div_ceil(wire::MAX_PROBED) + 1, None)
         .await?;
     let tokens = sealing.tokens().cloned();
     let mut sealer = sealing.sealer();

@@ -14,7 +14,7 @@ use super::new_batch::NewBatch;
 use super::new_event::NewEvent;
 use crate::file::OutboxError;
 use crate::options::OutboxOptions;
-use crate::tokens::{BatchTokens, TokensInHand};
+use crate::tokens::{BatchTokens, FeedName, TokensInHand};
 
 /// Events that are compressed once, and thrown away, to learn how large events of a kind are.
 const SAMPLE_EVENTS: usize = 64;
@@ -82,14 +82,19 @@ impl Sealing {
         self.tokens.as_ref()
     }
 
-    /// Sees to it that there are tokens for so many batches, where they carry any.
+    /// Sees to it that there are tokens for so many batches, of this feed or of none, where they
+    /// carry any.
     ///
     /// # Errors
     /// [`OutboxError::NoToken`].
-    pub(crate) async fn tokens_ready(&self, batches: usize) -> Result<(), OutboxError> {
+    pub(crate) async fn tokens_ready(
+        &self,
+        batches: usize,
+        feed: Option<FeedName<'_>>,
+    ) -> Result<(), OutboxError> {
         match &self.tokens {
             None => Ok(()),
-            Some(tokens) => Ok(tokens.ready(batches).await?),
+            Some(tokens) => Ok(tokens.ready(batches, feed).await?),
         }
     }
 
@@ -98,14 +103,16 @@ impl Sealing {
         &self.secrets
     }
 
-    /// Derives the versions of the events, cuts them into batches and seals them, on as many
-    /// threads as the machine has processors; returns the events in their order too.
+    /// Derives the versions of the events of this feed, or of none, cuts them into batches and seals
+    /// them, on as many threads as the machine has processors; returns the events in their order
+    /// too.
     ///
     /// # Errors
     /// [`OutboxError::Seal`] for an event too large for the contract; [`OutboxError::NoToken`].
     pub(crate) async fn seal(
         &self,
         events: Vec<NewEvent>,
+        feed: Option<FeedName<'_>>,
     ) -> Result<(Vec<NewBatch>, Vec<Event>), OutboxError> {
         let Some(first) = events.first() else {
             return Ok((Vec::new(), Vec::new()));
@@ -118,7 +125,8 @@ impl Sealing {
         let batches = count.div_ceil(batch_events);
         let threads = processors().min(batches);
         // Some more, since the sizes of events are learnt and may turn out larger.
-        self.tokens_ready(batches + batches / 4 + threads).await?;
+        self.tokens_ready(batches + batches / 4 + threads, feed)
+            .await?;
         let thread_events = batches.div_ceil(threads) * batch_events;
         let mut running = Vec::with_capacity(threads);
         let mut events = events.into_iter();
@@ -150,7 +158,7 @@ impl Sealing {
     ) -> Result<Vec<NewBatch>, OutboxError> {
         let mut nothing = vec![(); events.len()];
         self.shuffle(&mut events, &mut nothing)?;
-        Ok(self.seal(events).await?.0)
+        Ok(self.seal(events, None).await?.0)
     }
 
     /// Shuffles the events and, in the same order, the metadata at their places, if the options say

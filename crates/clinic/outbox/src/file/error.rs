@@ -143,18 +143,21 @@ pub enum OutboxError {
         pinned: String,
         /// Epochs and fingerprints of the keys in the ring.
         given: String,
-        /// Suite that is configured.
-        suite: &'static str,
+        /// Suites that are configured.
+        suite: String,
     },
     /// Suite other than those that facts were sent under.
     #[error(
         "facts were sent under pseudonym keys of another suite than {suite}: put the right \
-         keys.suite back; or, if the city moves to {suite}, stop the gateway and run \
-         `clinic-gateway keys accept`: everything is then sent again under other names"
+         keys.suite back; or, if the city moves to {suite}, write keys.moving_from with the suite \
+         that it leaves, so that facts keep their old names beside the new ones until all clinics \
+         have moved (docs/strong.md). `clinic-gateway keys accept`, with the gateway stopped, sends \
+         everything again under the new names alone: until the others follow, passes that need \
+         facts of several clinics wait"
     )]
     OtherSuite {
-        /// Suite that is configured.
-        suite: &'static str,
+        /// Suites that are configured.
+        suite: String,
     },
     /// File of another program.
     #[error("the file is no outbox of the gateway: give the outbox a path of its own")]

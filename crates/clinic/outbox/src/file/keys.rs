@@ -15,19 +15,53 @@ use super::error::OutboxError;
 pub struct KeyFingerprints {
     /// Fingerprint of the key that record digests are made with.
     pub record: String,
-    /// Suite that pseudonyms are made with.
+    /// Fingerprints of the pseudonym keys; of two suites while a city moves from one to the other.
+    pub pseudonym: Vec<KeyFingerprint>,
+}
+
+/// Fingerprint of one pseudonym key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFingerprint {
+    /// Suite that the key makes pseudonyms of.
     pub suite: Suite,
-    /// Open epochs, each with its pseudonym key's fingerprint.
-    pub pseudonym: Vec<(Epoch, String)>,
+    /// Epoch of the key.
+    pub epoch: Epoch,
+    /// Fingerprint of the key.
+    pub fingerprint: String,
+}
+
+impl KeyFingerprints {
+    /// Names of the suites that pseudonyms are made of: `voprf and hmac`.
+    #[must_use]
+    pub fn suites(&self) -> String {
+        let mut suites: Vec<&str> = Vec::new();
+        for key in &self.pseudonym {
+            if !suites.contains(&key.suite.as_str()) {
+                suites.push(key.suite.as_str());
+            }
+        }
+        suites.join(" and ")
+    }
 }
 
 /// Fingerprints that an outbox has written down.
 struct Pinned {
     record: Option<String>,
-    /// Pseudonym keys of the suite that is asked about.
-    pseudonym: Vec<(Epoch, String)>,
-    /// Number of pseudonym keys of other suites.
-    other_suites: u32,
+    /// Suite by name, epoch and fingerprint of each pseudonym key.
+    pseudonym: Vec<PinnedKey>,
+}
+
+/// Pseudonym key that an outbox has written down.
+struct PinnedKey {
+    suite: String,
+    epoch: Epoch,
+    fingerprint: String,
+}
+
+impl PinnedKey {
+    fn is_of(&self, suite: Suite) -> bool {
+        self.suite == suite.as_str()
+    }
 }
 
 /// Compares the keys with those written down, and writes down what is new: all of them at the first
@@ -54,7 +88,7 @@ pub(crate) async fn compare_keys(
     connection: &mut SqliteConnection,
     keys: &KeyFingerprints,
 ) -> Result<(), OutboxError> {
-    read(connection, keys.suite).await?.compare(keys)
+    read(connection).await?.compare(keys)
 }
 
 /// Writes the pseudonym keys down in the place of those that the outbox at `path` has worked under,
@@ -70,7 +104,7 @@ pub async fn accept_pseudonym_keys(
 ) -> Result<(), OutboxError> {
     let mut alone = open_alone(path, owner).await?;
     let mut transaction = alone.connection.begin_with("BEGIN IMMEDIATE").await?;
-    let pinned = read(&mut transaction, keys.suite).await?;
+    let pinned = read(&mut transaction).await?;
     pinned.compare_record(keys)?;
     sqlx::query("DELETE FROM pseudonym_key")
         .execute(&mut *transaction)
@@ -97,10 +131,10 @@ pub async fn refresh_pseudonym_keys(
     let mut alone = open_alone(path, owner).await?;
     let mut transaction = alone.connection.begin_with("BEGIN IMMEDIATE").await?;
     compare_keys(&mut transaction, before).await?;
-    for (epoch, _) in &keys.pseudonym {
+    for key in &keys.pseudonym {
         sqlx::query("DELETE FROM pseudonym_key WHERE suite = ?1 AND epoch = ?2")
-            .bind(keys.suite.as_str())
-            .bind(epoch)
+            .bind(key.suite.as_str())
+            .bind(key.epoch)
             .execute(&mut *transaction)
             .await?;
     }
@@ -109,7 +143,7 @@ pub async fn refresh_pseudonym_keys(
     Ok(alone.connection.close().await?)
 }
 
-async fn read(connection: &mut SqliteConnection, suite: Suite) -> Result<Pinned, OutboxError> {
+async fn read(connection: &mut SqliteConnection) -> Result<Pinned, OutboxError> {
     let record = sqlx::query_scalar("SELECT keys_check FROM meta")
         .fetch_optional(&mut *connection)
         .await?
@@ -120,14 +154,13 @@ async fn read(connection: &mut SqliteConnection, suite: Suite) -> Result<Pinned,
     let mut pinned = Pinned {
         record,
         pseudonym: Vec::new(),
-        other_suites: 0,
     };
     for row in rows {
-        if row.try_get::<&str, _>(0)? == suite.as_str() {
-            pinned.pseudonym.push((row.try_get(1)?, row.try_get(2)?));
-        } else {
-            pinned.other_suites += 1;
-        }
+        pinned.pseudonym.push(PinnedKey {
+            suite: row.try_get(0)?,
+            epoch: row.try_get(1)?,
+            fingerprint: row.try_get(2)?,
+        });
     }
     Ok(pinned)
 }
@@ -140,11 +173,11 @@ async fn insert(
         .bind(&keys.record)
         .execute(&mut *connection)
         .await?;
-    for (epoch, fingerprint) in &keys.pseudonym {
+    for key in &keys.pseudonym {
         sqlx::query("INSERT INTO pseudonym_key VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
-            .bind(keys.suite.as_str())
-            .bind(epoch)
-            .bind(fingerprint)
+            .bind(key.suite.as_str())
+            .bind(key.epoch)
+            .bind(&key.fingerprint)
             .execute(&mut *connection)
             .await?;
     }
@@ -155,32 +188,38 @@ impl Pinned {
     fn compare(&self, keys: &KeyFingerprints) -> Result<(), OutboxError> {
         self.compare_record(keys)?;
         let mut known = false;
-        for (epoch, given) in &keys.pseudonym {
-            let Some((_, pinned)) = self.pseudonym.iter().find(|(other, _)| other == epoch) else {
+        for given in &keys.pseudonym {
+            let mut pinned = self.pseudonym.iter();
+            let is_same = |key: &&PinnedKey| key.is_of(given.suite) && key.epoch == given.epoch;
+            let Some(pinned) = pinned.find(is_same) else {
                 continue;
             };
-            if pinned != given {
+            if pinned.fingerprint != given.fingerprint {
                 return Err(OutboxError::OtherPseudonymKey {
-                    epoch: *epoch,
-                    pinned: pinned.clone(),
-                    given: given.clone(),
+                    epoch: given.epoch,
+                    pinned: pinned.fingerprint.clone(),
+                    given: given.fingerprint.clone(),
                 });
             }
             known = true;
         }
-        let is_first_use = self.pseudonym.is_empty() && self.other_suites == 0;
-        if known || is_first_use {
+        if known || self.pseudonym.is_empty() {
             return Ok(());
         }
-        if self.pseudonym.is_empty() {
+        let given = &keys.pseudonym;
+        let is_of_a_given_suite = |key: &&PinnedKey| given.iter().any(|one| key.is_of(one.suite));
+        let pinned: Vec<&PinnedKey> = self.pseudonym.iter().filter(is_of_a_given_suite).collect();
+        if pinned.is_empty() {
             return Err(OutboxError::OtherSuite {
-                suite: keys.suite.as_str(),
+                suite: keys.suites(),
             });
         }
+        let pinned = pinned.iter().map(|key| (key.epoch, &key.fingerprint));
+        let given = given.iter().map(|key| (key.epoch, &key.fingerprint));
         Err(OutboxError::NoKnownPseudonymKey {
-            pinned: list(&self.pseudonym),
-            given: list(&keys.pseudonym),
-            suite: keys.suite.as_str(),
+            pinned: list(pinned),
+            given: list(given),
+            suite: keys.suites(),
         })
     }
 
@@ -196,10 +235,8 @@ impl Pinned {
 }
 
 /// Fingerprints as a configuration writes them: `1:abcd1234, 2:…`.
-fn list(keys: &[(Epoch, String)]) -> String {
-    let each = keys
-        .iter()
-        .map(|(epoch, fingerprint)| format!("{epoch}:{fingerprint}"));
+fn list<'a>(keys: impl Iterator<Item = (Epoch, &'a String)>) -> String {
+    let each = keys.map(|(epoch, fingerprint)| format!("{epoch}:{fingerprint}"));
     let text = each.collect::<Vec<_>>().join(", ");
     if text.is_empty() { "none".into() } else { text }
 }

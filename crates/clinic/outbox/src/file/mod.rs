@@ -20,7 +20,7 @@ pub(crate) use alone::check_alone;
 pub(crate) use connect::{check_schema, open_writer, read_only_pool, writing_options};
 pub(crate) use database::{Database, WriteTransaction};
 pub use error::{NO_FOLDER_HELP, OutboxError};
-pub use keys::{KeyFingerprints, accept_pseudonym_keys, refresh_pseudonym_keys};
+pub use keys::{KeyFingerprint, KeyFingerprints, accept_pseudonym_keys, refresh_pseudonym_keys};
 pub(crate) use keys::{compare_keys, pin_keys};
 pub(crate) use lock::acquire_lock;
 pub use lock::{Owner, owner};

@@ -22,7 +22,7 @@ macro_rules! step {
 }
 
 /// Every migration, oldest first; only ever added to.
-pub(crate) const MIGRATIONS: [SchemaStep; 14] = [
+pub(crate) const MIGRATIONS: [SchemaStep; 16] = [
     step!(1, "outbox", "0001_outbox.sql"),
     step!(2, "receipts and sweeps", "0002_receipts_sweeps.sql"),
     step!(3, "record keys", "0003_record_keys.sql"),
@@ -37,6 +37,8 @@ pub(crate) const MIGRATIONS: [SchemaStep; 14] = [
     step!(13, "record names", "0013_record_names.sql"),
     step!(14, "content sweeps", "0014_content_sweeps.sql"),
     step!(15, "unknown values", "0015_unknown_values.sql"),
+    step!(16, "classes", "0016_classes.sql"),
+    step!(17, "service waits", "0017_service_waits.sql"),
 ];
 
 /// "CGOB" in the file's header, set by the first migration.

@@ -1,10 +1,12 @@
-//! Ways to the queue and receipts that were ignored, as the running gateway writes them down.
+//! Ways to the queue, waits for services, and receipts that were ignored, as the running gateway
+//! writes them down.
 
 use std::sync::Arc;
 
 use az::SaturatingAs as _;
 use chrono::{DateTime, Utc};
 
+use super::status::ServiceWait;
 use crate::file::{Database, OutboxError, own_words, short_code, to_ms};
 
 /// Notes of the running gateway on its ways to the queue.
@@ -39,6 +41,28 @@ impl Links {
         .bind(why.map(own_words))
         .execute(transaction.connection())
         .await?;
+        transaction.commit().await
+    }
+
+    /// Notes which pages wait for a service, in place of those noted before.
+    pub(crate) async fn note_waits(&self, waits: &[ServiceWait]) -> Result<(), OutboxError> {
+        let mut transaction = self.database.begin_unsynced().await?;
+        sqlx::query("DELETE FROM service_wait")
+            .execute(transaction.connection())
+            .await?;
+        for wait in waits {
+            sqlx::query(
+                "INSERT INTO service_wait (source, feed, service, since_ms) \
+                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT (source, feed, service) \
+                 DO UPDATE SET since_ms = min(since_ms, ?4)",
+            )
+            .bind(&wait.source)
+            .bind(&wait.feed)
+            .bind(own_words(&wait.service))
+            .bind(wait.since.map(to_ms).unwrap_or_default())
+            .execute(transaction.connection())
+            .await?;
+        }
         transaction.commit().await
     }
 

@@ -18,5 +18,5 @@ pub(crate) use retry::Retries;
 pub use retry::RetryPlan;
 pub use status::{
     DeadLetterCount, FeedStatus, LastSweep, Link, PublisherStatus, RaiseWaits, RejectedReceipts,
-    RowCounts, Status, Surprise, SweepStatus, UnfinishedLoad,
+    RowCounts, ServiceWait, Status, Surprise, SweepStatus, UnfinishedLoad,
 };

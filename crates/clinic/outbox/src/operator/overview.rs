@@ -1,13 +1,16 @@
 //! Statements of the status.
 
+use std::collections::HashMap;
+
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::status::{
     DeadLetterCount, FeedStatus, LastSweep, Link, PublisherStatus, RaiseWaits, RejectedReceipts,
-    RowCounts, Status, Surprise, SweepStatus, UnfinishedLoad,
+    RowCounts, ServiceWait, Status, Surprise, SweepStatus, UnfinishedLoad,
 };
 use crate::batches::count_backlog;
+use crate::classes::{self, WithheldCount};
 use crate::corrections::{RefusedCorrections, state_word};
 use crate::dead_letters::Origin;
 use crate::feeds::ChangeNotice;
@@ -42,6 +45,7 @@ pub(super) async fn read_status(pool: &SqlitePool) -> Result<Status, OutboxError
         unknown_values: values::count(&mut transaction).await?,
         surprises: surprises(&mut transaction).await?,
         links: links(&mut transaction).await?,
+        waits: waits(&mut transaction).await?,
         rejected_receipts: rejected_receipts(&mut transaction).await?,
         unplaced_records: unsigned(unplaced),
     })
@@ -65,15 +69,16 @@ async fn raise_waits(
 
 async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, OutboxError> {
     let rows = sqlx::query(concat!(
-        "SELECT source, feed, feed.cursor IS NOT NULL AS has_cursor, pulled_at_ms, \
+        "SELECT feed.id AS feed_id, source, feed, feed.cursor IS NOT NULL AS has_cursor, pulled_at_ms, \
          last_run_at_ms, last_ok_at_ms, last_error, last_error_why, consecutive_failures, \
          load_rows, feed.rows_read, rows_sent, rows_unchanged, rows_no_fact, rows_refused, \
-         rows_parked, new_total, \
+         rows_parked, rows_withheld, new_total, \
          corrected_total, feed.withdrawn_total, resent_total, unchanged_total, refused_total, \
          sweep_owed, notices, whole_as_of_ms, \
          sweep.feed_id IS NOT NULL AS swept, pass, seen, contents, begun_at_ms, \
          sweep.rows_read AS swept_rows, last_contents, last_begun_at_ms, last_seen, \
-         last_rows_read, last_changed, last_withdrawn, finished_at_ms, held_missing, held_known, permit, sweep.withdrawn_total AS swept_total, missed_total, \
+         last_rows_read, last_changed, last_withdrawn, finished_at_ms, held_missing, held_known, \
+         permit, sweep.withdrawn_total AS swept_total, missed_total, \
          corrections_of, coalesce(noted.waiting, 0) AS waiting, coalesce(noted.held, 0) AS held, \
          coalesce(noted.kept, 0) AS kept, coalesce(noted.withdrawn, 0) AS noted_withdrawn, \
          coalesce(noted.possible, 0) AS possible, coalesce(noted.parked, 0) AS parked, \
@@ -92,12 +97,16 @@ async fn feeds(connection: &mut SqliteConnection) -> Result<Vec<FeedStatus>, Out
          ON noted.feed_id = feed.id \
          ORDER BY source, feed"
     ))
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    rows.iter().map(feed).collect()
+    let withheld = classes::count(connection).await?;
+    rows.iter().map(|row| feed(row, &withheld)).collect()
 }
 
-fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
+fn feed(
+    row: &SqliteRow,
+    withheld: &HashMap<i64, WithheldCount>,
+) -> Result<FeedStatus, OutboxError> {
     let total = |column| row.try_get::<i64, _>(column).map(unsigned);
     let last_ok_at = time_in(row, "last_ok_at_ms")?;
     let load_rows: Option<i64> = row.try_get("load_rows")?;
@@ -137,6 +146,10 @@ fn feed(row: &SqliteRow) -> Result<FeedStatus, OutboxError> {
             parked: total("parked")?,
             held_upto: row.try_get("held_upto")?,
         },
+        withheld: withheld
+            .get(&row.try_get("feed_id")?)
+            .copied()
+            .unwrap_or_default(),
         notices,
         whole_as_of,
         in_sync_at: match notices {
@@ -157,6 +170,7 @@ fn row_counts(row: &SqliteRow) -> Result<RowCounts, OutboxError> {
         no_fact: total("rows_no_fact")?,
         refused: total("rows_refused")?,
         parked: total("rows_parked")?,
+        withheld: total("rows_withheld")?,
     })
 }
 
@@ -282,6 +296,21 @@ async fn links(connection: &mut SqliteConnection) -> Result<Vec<Link>, OutboxErr
         why,
     };
     Ok(rows.into_iter().map(link).collect())
+}
+
+async fn waits(connection: &mut SqliteConnection) -> Result<Vec<ServiceWait>, OutboxError> {
+    let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "SELECT source, feed, service, since_ms FROM service_wait ORDER BY source, feed, service",
+    )
+    .fetch_all(connection)
+    .await?;
+    let wait = |(source, feed, service, since)| ServiceWait {
+        source,
+        feed,
+        service,
+        since: from_ms(since),
+    };
+    Ok(rows.into_iter().map(wait).collect())
 }
 
 async fn rejected_receipts(

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use record_secrets::RecordSecrets;
 use sqlx::sqlite::SqlitePool;
 
 use super::overview;
 use super::reconcile::{self, Report};
 use super::status::Status;
 use crate::batches::{Backlog, count_backlog};
+use crate::classes::{self, WithheldRecord};
 use crate::dead_letters::{self, DeadLetter, DeadLetterFilter};
 use crate::feeds;
 use crate::file::{KeyFingerprints, OutboxError, check_schema, compare_keys, read_only_pool};
@@ -76,6 +78,19 @@ impl OutboxReader {
         source: Option<&str>,
     ) -> Result<Vec<UnknownValueRow>, OutboxError> {
         values::select(&self.pool, source).await
+    }
+
+    /// Withheld records of this source, or of all, the oldest first, at most so many.
+    ///
+    /// # Errors
+    /// [`OutboxError::Damaged`] for other secrets than those of the outbox, and the disk's failures.
+    pub async fn withheld_records(
+        &self,
+        secrets: &RecordSecrets,
+        source: Option<&str>,
+        most: u32,
+    ) -> Result<Vec<WithheldRecord>, OutboxError> {
+        classes::select(&self.pool, secrets, source, most).await
     }
 
     /// Number of records of each feed of the source that stand asserted, counted one by one.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::batches::Backlog;
+use crate::classes::WithheldCount;
 use crate::corrections::{HeldCorrections, RefusedCorrections};
 use crate::dead_letters::Origin;
 use crate::feeds::ChangeNotice;
@@ -37,6 +38,9 @@ pub struct Status {
     pub surprises: Vec<Surprise>,
     /// Ways to the queue, as the running gateway last saw them change.
     pub links: Vec<Link>,
+    /// Pages that wait for an answer of a key service or of the token issuer, as the running gateway
+    /// last saw them; ordered by source and feed.
+    pub waits: Vec<ServiceWait>,
     /// Receipts that were ignored, by reason.
     pub rejected_receipts: Vec<RejectedReceipts>,
     /// Records from before feeds were remembered that were not read since; no sweep withdraws them.
@@ -96,7 +100,7 @@ pub struct FeedStatus {
     pub corrected_total: u64,
     /// Records withdrawn.
     pub withdrawn_total: u64,
-    /// Records sent again because the generation rose.
+    /// Records sent again because the generation rose, or a retry or a repair asked for it.
     pub resent_total: u64,
     /// Rows that had been sent as they are.
     pub unchanged_total: u64,
@@ -104,6 +108,8 @@ pub struct FeedStatus {
     pub refused_total: u64,
     /// Records of which an older version was sent, and whose row or event is refused.
     pub refused_corrections: RefusedCorrections,
+    /// Records that are withheld, since facts of too few persons leave alike.
+    pub withheld: WithheldCount,
     /// What shows the gateway that a row has changed; `None` before a run of this program.
     pub notices: Option<ChangeNotice>,
     /// Time since which every row was read whole, by a load from the beginning or by a content
@@ -145,6 +151,8 @@ pub struct RowCounts {
     pub refused: u64,
     /// Rows that no version is left for.
     pub parked: u64,
+    /// Rows that were withheld, since facts of too few persons leave alike.
+    pub withheld: u64,
 }
 
 /// Result of a sweep that came to its end.
@@ -225,6 +233,19 @@ pub struct Link {
     pub since: Option<DateTime<Utc>>,
     /// Cause, in the gateway's own words.
     pub why: Option<String>,
+}
+
+/// Wait of a feed's page for an answer of a key service or of the token issuer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ServiceWait {
+    /// Name of the source.
+    pub source: String,
+    /// Name of the feed.
+    pub feed: String,
+    /// Service that has not answered, as sentences name it.
+    pub service: String,
+    /// Time at which the wait began.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// Receipts that were ignored for one reason.

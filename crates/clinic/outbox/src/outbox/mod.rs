@@ -22,7 +22,7 @@ use crate::file::{
     Database, OutboxError, acquire_lock, check_alone, create_private, open_writer, pin_keys,
     run_to_end,
 };
-use crate::operator::OutboxReader;
+use crate::operator::{OutboxReader, ServiceWait};
 use crate::options::OutboxOptions;
 use crate::page::{Committed, NotCommitted, PageCommit, Prepared};
 use crate::records::Records;
@@ -282,6 +282,15 @@ impl Outbox {
         now: DateTime<Utc>,
     ) -> Result<(), OutboxError> {
         self.subjects.links.note(name, state, why, now).await
+    }
+
+    /// Notes which pages wait for a key service or the token issuer, for `status`; in place of those
+    /// noted before.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn note_waits(&self, waits: &[ServiceWait]) -> Result<(), OutboxError> {
+        self.subjects.links.note_waits(waits).await
     }
 
     /// Adds receipts that were ignored for this reason, for `status`.

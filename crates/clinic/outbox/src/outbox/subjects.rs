@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::batches::{BatchReceipts, Beacons, Capacity, Leases, ReceiptRules, Sealing};
+use crate::classes::ClassRecords;
 use crate::dead_letters::DeadLetters;
 use crate::feeds::Feeds;
 use state_folder::FileLock;
@@ -32,6 +33,7 @@ pub(super) struct Subjects {
     pub(super) sweeps: Sweeps,
     pub(super) removed_sources: RemovedSources,
     pub(super) corrections: Corrections,
+    pub(super) classes: ClassRecords,
     pub(super) dead_letters: DeadLetters,
     pub(super) requests: Requests,
     pub(super) retries: Retries,
@@ -71,6 +73,11 @@ impl Subjects {
             sweeps: Sweeps::new(database(), records(), withdrawals()),
             removed_sources: RemovedSources::new(database(), records(), withdrawals()),
             corrections: foundation.corrections(),
+            classes: ClassRecords::new(
+                database(),
+                versions(),
+                Arc::clone(foundation.sealing.secrets()),
+            ),
             dead_letters: DeadLetters::new(database()),
             requests: Requests::new(database()),
             retries: Retries::new(database(), records(), versions(), withdrawals()),

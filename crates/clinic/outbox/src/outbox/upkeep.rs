@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use contract::{FactKind, RecordDigest};
 
 use super::Outbox;
+use crate::classes::DueRecord;
 use crate::corrections::HeldCorrections;
 use crate::dead_letters::DeadLetterFilter;
 use crate::file::{OutboxError, run_to_end};
@@ -53,6 +54,53 @@ impl Outbox {
     /// The disk's failures.
     pub async fn owes_sweep(&self, source: &str, feed: &str) -> Result<bool, OutboxError> {
         owes_sweep(self.subjects.database.readers(), source, feed).await
+    }
+
+    /// Withheld records of the feed whose class has persons enough by now, at most so many: they are
+    /// to be read again. A record that was is due no longer.
+    ///
+    /// # Errors
+    /// [`OutboxError::Damaged`] and the disk's failures.
+    pub async fn due_records(
+        &self,
+        source: &str,
+        feed: &str,
+        most: usize,
+    ) -> Result<Vec<DueRecord>, OutboxError> {
+        self.subjects.classes.due(source, feed, most).await
+    }
+
+    /// Makes those records of this kind of feed due, of all sources, that are withheld since `since`
+    /// or longer, and whose facts say with a coarser date what those of enough persons say. Returns
+    /// their number.
+    ///
+    /// # Errors
+    /// [`OutboxError::Damaged`] and the disk's failures.
+    pub async fn coarsen_withheld(
+        &self,
+        feed: &str,
+        since: DateTime<Utc>,
+    ) -> Result<u64, OutboxError> {
+        self.subjects.classes.coarsen(feed, since).await
+    }
+
+    /// Those of the records that are withheld, since facts of too few persons leave alike.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn withheld_among(
+        &self,
+        records: &[RecordDigest],
+    ) -> Result<Vec<RecordDigest>, OutboxError> {
+        self.subjects.classes.withheld_among(records).await
+    }
+
+    /// Forgets records that were due, and whose rows are gone.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub async fn forget_due_records(&self, gone: &[RecordDigest]) -> Result<(), OutboxError> {
+        self.subjects.classes.forget_due(gone).await
     }
 
     /// Ends a pass whose keys were all read: asks for a second one, holds the withdrawals, says that

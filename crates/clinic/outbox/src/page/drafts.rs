@@ -68,6 +68,7 @@ mod tests {
                 }
                 .into(),
                 only_if_sent: false,
+                class: None,
             },
             stamp: None,
         }

@@ -1,7 +1,7 @@
 //! Events of a page before the pseudonyms of their persons are evaluated. Only what is sent is
 //! evaluated: an unchanged record costs nothing of a key service's ceiling.
 
-use contract::{Body, ContentDigest, RecordDigest};
+use contract::{Body, ContentDigest, RecordDigest, Subject};
 use draft::{DraftBody, EvaluationError, Evaluator};
 use record_secrets::Revision;
 
@@ -46,10 +46,14 @@ pub(super) async fn evaluate(
         .map(|event| {
             let body = match event.body {
                 DraftBody::Ready(body) => body,
-                DraftBody::Unevaluated { fact, .. } => Body::Asserted {
-                    subject: subjects.next().ok_or_else(missing)?,
-                    fact,
-                },
+                DraftBody::Unevaluated { beside, fact, .. } => {
+                    let evaluated = subjects.next().ok_or_else(missing)?;
+                    let subject = match beside {
+                        None => evaluated,
+                        Some(beside) => joined(&evaluated, &beside).ok_or_else(missing)?,
+                    };
+                    Body::Asserted { subject, fact }
+                }
             };
             Ok(NewEvent {
                 record: event.record,
@@ -59,6 +63,11 @@ pub(super) async fn evaluate(
             })
         })
         .collect()
+}
+
+/// The person under the pseudonyms of both; `None` where these are more than an event may have.
+fn joined(evaluated: &Subject, beside: &Subject) -> Option<Subject> {
+    Subject::new([evaluated.pseudonyms(), beside.pseudonyms()].concat())
 }
 
 /// Error of a page without the evaluator that it needs: a fault in the calling program.

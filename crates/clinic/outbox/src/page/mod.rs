@@ -2,6 +2,7 @@
 
 mod drafts;
 mod evaluation;
+mod letters;
 mod pages;
 mod plan;
 mod prepared;

@@ -1,31 +1,33 @@
 //! Pages, from the look-up to the commit.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use az::SaturatingAs as _;
-use chrono::TimeDelta;
-use contract::RecordDigest;
+use contract::{ContentDigest, RecordDigest};
+use draft::Draft;
 use sqlx::sqlite::SqliteConnection;
 
 use super::drafts::{refused_without_draft, sort_and_keep_last};
 use super::evaluation::evaluate;
+use super::letters::store_dead_letters;
 use super::plan::{PagePlan, PlanBasis};
 use super::prepared::{NotCommitted, Prepared, ReadState};
 use super::types::{Committed, PageCommit, Pulled};
 use crate::batches::{Capacity, NewBatch, Sealing, store_batches};
-use crate::corrections::{self, Noticed};
-use crate::dead_letters::{
-    Origin, RegistryLetter, VERSIONS_EXHAUSTED, close_accepted, close_of_registry, close_parked,
-    failed_since, forget_unlisted, open_letters, open_refused,
-};
+use crate::classes::{self, ClassChanges, Opening};
+use crate::corrections;
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError, to_ms};
-use crate::limits::UNREADABLE_AGAIN_MS;
-use crate::records::{Key, LookedUp, Records, add_names, key_of, store_moved, store_names};
+use crate::records::{
+    Key, KnownRecord, LookedUp, RecordMap, Records, add_names, key_of, store_moved, store_names,
+};
 use crate::sweep::{NamesLacking, SeenPage, note_page};
+use crate::tokens::FeedName;
 use crate::values::{note_values, tidy_values};
 use crate::versions::{CommitGuard, Versions};
+
+/// Times that a page which asks services is prepared anew outside the gate, before it is under it.
+const ANEW_OUTSIDE_GATE: u32 = 3;
 
 /// Pages of all feeds, over one writer.
 #[derive(Debug)]
@@ -54,13 +56,14 @@ impl Pages {
         }
     }
 
-    /// Looks the page's records up, plans its events, and seals them.
+    /// Looks the page's records up, plans its events, and seals them. The longest step is on the heap:
+    /// all callers' stacks would have to hold it otherwise.
     pub(crate) async fn prepare(&self, mut page: PageCommit) -> Result<Prepared, OutboxError> {
         page.check()?;
         let offered_drafts = page.drafts.len() as u64;
         let sorted = sort_and_keep_last(std::mem::take(&mut page.drafts));
         let kind = sorted.drafts.first().map(|pulled| pulled.draft.body.kind());
-        let (read, plan, batches) = self.plan_and_seal(&page, sorted.drafts).await?;
+        let (read, plan, batches) = Box::pin(self.plan_and_seal(&page, sorted.drafts)).await?;
         Ok(Prepared {
             page,
             kind,
@@ -72,10 +75,10 @@ impl Pages {
         })
     }
 
-    /// Prepares the page anew. Only under the gate, where nothing changes that it rests on.
+    /// Prepares the page anew. Under the gate nothing changes that it rests on.
     async fn prepare_anew(&self, prepared: &mut Prepared) -> Result<(), OutboxError> {
         let drafts = std::mem::take(&mut prepared.plan).into_drafts();
-        let (read, plan, batches) = self.plan_and_seal(&prepared.page, drafts).await?;
+        let (read, plan, batches) = Box::pin(self.plan_and_seal(&prepared.page, drafts)).await?;
         prepared.read = read;
         prepared.plan = plan;
         prepared.batches = batches;
@@ -103,25 +106,33 @@ impl Pages {
         let drafted = &digests[..drafts.len()];
         let refused_contents =
             corrections::contents_refused(self.database.readers(), drafted).await?;
+        let classes = self.classes_of(&drafts, &digests, &known, &refused_contents);
+        let classes = Box::pin(classes).await?;
         let feed_id = feed_id(self.database.readers(), &page.source, &page.feed).await?;
         let names = NamesLacking::find(self.database.readers(), page, &known).await?;
         let mut keys: Vec<Key> = digests.iter().map(key_of).collect();
+        keys.extend(classes.keys());
         keys.sort_unstable();
         let basis = PlanBasis {
             feed_id,
             generation,
             contents_since: self.versions.contents_since(),
-            may_be_lost: !refused.is_empty()
+            may_be_lost: (!refused.is_empty() || classes.any_small())
                 && corrections::may_be_lost(self.database.readers(), feed_id, generation, page.now)
                     .await?,
             refused_contents: &refused_contents,
+            classes: &classes,
         };
         let mut plan = PagePlan::new(drafts, &refused, &known, basis);
         self.sealing
             .shuffle(&mut plan.new_events, &mut plan.metadata)?;
         let new_events = std::mem::take(&mut plan.new_events);
         let new_events = evaluate(new_events, page.evaluator.as_deref()).await?;
-        let (batches, events) = self.sealing.seal(new_events).await?;
+        let name = FeedName {
+            source: &page.source,
+            feed: &page.feed,
+        };
+        let (batches, events) = self.sealing.seal(new_events, Some(name)).await?;
         plan.events = events;
         fault::check::<OutboxError>(fault::Point::OutboxSealed)?;
         let read = ReadState {
@@ -136,6 +147,23 @@ impl Pages {
         Ok((read, plan, batches))
     }
 
+    /// Decides about the classes of the drafts' facts. Contents that the registry refused count
+    /// nowhere.
+    async fn classes_of(
+        &self,
+        drafts: &[Pulled],
+        records: &[RecordDigest],
+        known: &RecordMap<KnownRecord>,
+        refused_contents: &RecordMap<ContentDigest>,
+    ) -> Result<Opening, OutboxError> {
+        let drafts = drafts.iter().map(|pulled| &pulled.draft);
+        let is_refused =
+            |draft: &&Draft| refused_contents.get(&draft.record) == Some(&draft.content);
+        let candidates: Vec<&Draft> = drafts.filter(|draft| !is_refused(draft)).collect();
+        let of_page = records.iter().collect();
+        Opening::decide(self.database.readers(), &candidates, known, &of_page).await
+    }
+
     /// Prepares and commits a page under one guard: pages are committed in the order in which they
     /// came.
     pub(crate) async fn commit_page(&self, page: PageCommit) -> Result<Committed, OutboxError> {
@@ -145,25 +173,43 @@ impl Pages {
         self.write(&mut guard, &prepared).await
     }
 
-    /// Commits a prepared page; prepares it anew first if anything it rests on may have changed.
+    /// Commits a prepared page; prepares it anew first if anything it rests on may have changed. A
+    /// page that asks services is prepared anew outside the gate, some times: what they are slow to
+    /// answer would hold every other feed's commit. What they have answered by then is in memory.
     pub(crate) async fn commit(&self, mut prepared: Prepared) -> Result<Committed, NotCommitted> {
         let give_back = |error, prepared| NotCommitted {
             error,
             prepared: Some(Box::new(prepared)),
         };
-        let mut guard = self.versions.gate().lock_for_records().await;
-        if let Err(full) = self.capacity.check_for_page(&guard).await {
-            return Err(give_back(full, prepared));
-        }
-        match self.is_stale(&guard, &prepared).await {
-            Ok(false) => {}
-            Ok(true) => self.prepare_anew(&mut prepared).await?,
-            Err(error) => return Err(give_back(error, prepared)),
-        }
+        let mut outside = 0;
+        let mut guard = loop {
+            let guard = self.versions.gate().lock_for_records().await;
+            if let Err(full) = self.capacity.check_for_page(&guard).await {
+                return Err(give_back(full, prepared));
+            }
+            match self.is_stale(&guard, &prepared).await {
+                Ok(false) => break guard,
+                Ok(true) if self.asks_services(&prepared) && outside < ANEW_OUTSIDE_GATE => {
+                    drop(guard);
+                    outside += 1;
+                    self.prepare_anew(&mut prepared).await?;
+                }
+                Ok(true) => {
+                    self.prepare_anew(&mut prepared).await?;
+                    break guard;
+                }
+                Err(error) => return Err(give_back(error, prepared)),
+            }
+        };
         match self.write(&mut guard, &prepared).await {
             Ok(committed) => Ok(committed),
             Err(error) => Err(give_back(error, prepared)),
         }
+    }
+
+    /// Returns whether a page needs answers of key services or of the token issuer.
+    fn asks_services(&self, prepared: &Prepared) -> bool {
+        prepared.page.evaluator.is_some() || self.sealing.tokens().is_some()
     }
 
     /// Returns whether a commit since may have changed the state that the page rests on.
@@ -228,6 +274,19 @@ impl Pages {
         store_batches(connection, batches, page.now).await?;
         let refused = &page.refused;
         note_values(connection, secrets.values(), refused, feed_id, page.now).await?;
+        let of_classes = ClassChanges {
+            records: plan
+                .records()
+                .chain(refused.iter().map(|row| &row.record))
+                .copied()
+                .collect(),
+            members: &plan.members,
+            opened: &plan.opened,
+            names: &page.names,
+            feed_id,
+            now: page.now,
+        };
+        classes::store(connection, secrets, &of_classes).await?;
         store_dead_letters(connection, page, plan, feed_id, &mut counts).await?;
         tidy_values(connection, refused, feed_id).await?;
         let seen = SeenPage {
@@ -279,74 +338,6 @@ impl Prepared {
     }
 }
 
-/// Opens and closes dead letters, and counts those of the clinic; the same for notes of refused
-/// corrections, whose records' letters follow them.
-async fn store_dead_letters(
-    connection: &mut SqliteConnection,
-    page: &PageCommit,
-    plan: &PagePlan,
-    feed_id: i64,
-    counts: &mut Committed,
-) -> Result<(), OutboxError> {
-    let sent = plan
-        .updates
-        .iter()
-        .filter(|update| update.revision.count > 0)
-        .map(|update| &update.record);
-    let unsent = plan.unchanged.iter().chain(&plan.parked);
-    let unsent = unsent.map(|pulled| &pulled.draft.record);
-    let forgotten = corrections::forget(connection, sent.clone().chain(unsent)).await?;
-    let noticed = |record: RecordDigest, possible| Noticed {
-        record,
-        feed_id,
-        possible,
-        by_registry: false,
-        content: None,
-    };
-    let failed = refused_before(connection, page, &plan.unread_corrections, feed_id).await?;
-    let certain = plan.refused_corrections.iter().chain(&failed);
-    let certain = certain.map(|record| noticed(*record, false));
-    let possible = plan.possible_corrections.iter();
-    let possible = possible.map(|record| noticed(*record, true));
-    let noticed: Vec<Noticed> = certain.chain(possible).collect();
-    corrections::notice(connection, &noticed, page.now).await?;
-    close_of_registry(connection, sent.chain(&forgotten)).await?;
-    let unchanged = plan.unchanged.iter().map(|pulled| &pulled.draft.record);
-    close_parked(connection, unchanged).await?;
-    let parked = plan.parked.iter().map(|pulled| RegistryLetter {
-        record: pulled.draft.record,
-        feed_id: Some(feed_id),
-        reason: VERSIONS_EXHAUSTED,
-        stamp: pulled.stamp,
-    });
-    open_letters(connection, parked, page.now).await?;
-    counts.refused_new = open_refused(connection, &page.refused, feed_id, page.now).await?;
-    let refused: HashSet<&RecordDigest> = page.refused.iter().map(|row| &row.record).collect();
-    let well = plan.records().filter(|record| !refused.contains(record));
-    counts.cleared = forget_unlisted(connection, well, Origin::Clinic).await?;
-    let accepted = &page.accepted_record_ids;
-    counts.cleared += close_accepted(connection, accepted, &page.refused, feed_id).await?;
-    Ok(())
-}
-
-/// Those of the page's unread corrections that an earlier run could not send either. To be asked
-/// before the page's own letters are written.
-async fn refused_before(
-    connection: &mut SqliteConnection,
-    page: &PageCommit,
-    unread: &[RecordDigest],
-    feed_id: i64,
-) -> Result<Vec<RecordDigest>, OutboxError> {
-    if unread.is_empty() {
-        return Ok(Vec::new());
-    }
-    let unread: HashSet<&RecordDigest> = unread.iter().collect();
-    let rows = page.refused.iter();
-    let rows = rows.filter(|row| unread.contains(&row.record));
-    let before = page.now - TimeDelta::milliseconds(UNREADABLE_AGAIN_MS);
-    failed_since(connection, rows, feed_id, before).await
-}
-
 /// Writes the feed's cursor and adds to its totals.
 async fn store_progress(
     connection: &mut SqliteConnection,
@@ -364,7 +355,8 @@ async fn store_progress(
          unchanged_total = unchanged_total + ?8, refused_total = refused_total + ?9, \
          load_rows = load_rows + ?10, rows_read = rows_read + ?11, rows_sent = rows_sent + ?12, \
          rows_no_fact = rows_no_fact + ?13, rows_unchanged = rows_unchanged + ?8, \
-         rows_refused = rows_refused + ?14, rows_parked = rows_parked + ?15 WHERE id = ?1",
+         rows_refused = rows_refused + ?14, rows_parked = rows_parked + ?15, \
+         rows_withheld = rows_withheld + ?16 WHERE id = ?1",
     )
     .bind(feed_id)
     .bind(prepared.resume())
@@ -381,6 +373,7 @@ async fn store_progress(
     .bind(number(counts.no_fact))
     .bind(number(counts.refused))
     .bind(number(counts.parked))
+    .bind(number(counts.withheld))
     .execute(connection)
     .await?;
     Ok(())

@@ -22,6 +22,7 @@ fn page(records: Range<u8>) -> PageCommit {
             }
             .into(),
             only_if_sent: false,
+            class: None,
         },
         stamp: None,
     };

@@ -93,7 +93,7 @@ impl PageCommit {
     }
 }
 
-/// Counts of a committed page. `sent + unchanged + no_fact + parked` is the number of its drafts,
+/// Counts of a committed page. `sent + unchanged + no_fact + parked + withheld` is the number of its drafts,
 /// and with `refused` it is `read`; what is sent is new, corrected, withdrawn,
 /// sent before or not, or resent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -111,7 +111,8 @@ pub struct Committed {
     /// Records that are cancelled and were never sent from this state: withdrawn all the same,
     /// since a state that was lost may have sent them.
     pub withdrawn_unsent: u64,
-    /// Records sent again because the generation rose, as they were as far as can be told.
+    /// Records sent again because the generation rose, or a retry or a repair asked for it; as they
+    /// were, as far as can be told.
     pub resent: u64,
     /// Drafts that need no event: sent already, withdrawn already, and earlier drafts of a record
     /// that came twice.
@@ -122,6 +123,8 @@ pub struct Committed {
     /// Drafts that no version is left for: dead letters with the reason
     /// [`crate::VERSIONS_EXHAUSTED`].
     pub parked: u64,
+    /// Drafts that are withheld, since too few persons are in their class.
+    pub withheld: u64,
     /// Rows that were refused, listed in the dead letters or not.
     pub refused: u64,
     /// Rows among `refused` that were not refused before.
@@ -156,6 +159,7 @@ impl Committed {
             unchanged: self.unchanged + other.unchanged,
             no_fact: self.no_fact + other.no_fact,
             parked: self.parked + other.parked,
+            withheld: self.withheld + other.withheld,
             refused: self.refused + other.refused,
             refused_new: self.refused_new + other.refused_new,
             cleared: self.cleared + other.cleared,

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqlitePool;
 
 use super::bitmap::{self, Bits};
 use super::running::{LetterPlace, LostCorrection, LostLetter, LostRows};
+use crate::classes;
 use crate::corrections;
 use crate::dead_letters;
 use crate::file::OutboxError;
@@ -116,8 +117,8 @@ pub(super) async fn next_missing(
     Ok(missing)
 }
 
-/// Dead letters, listed or not, and notes of refused corrections, of rows that no key has
-/// named.
+/// Dead letters, listed or not, notes of refused corrections, and withheld records, of rows that no
+/// key has named.
 pub(super) async fn lost_rows(
     pool: &SqlitePool,
     records: &Records,
@@ -147,11 +148,14 @@ pub(super) async fn lost_rows(
     let letters: Vec<(LetterPlace, RecordDigest)> = listed.chain(unlisted).collect();
     let digests: Vec<RecordDigest> = letters.iter().map(|(_, record)| *record).collect();
     let LookedUp { known, .. } = records.look_up(&digests).await?;
+    let mut never_sent = Vec::new();
     let letters = letters.into_iter().filter_map(|(place, record)| {
         let known = known.get(&record).filter(|known| is_lost(known))?;
+        never_sent.extend((!known.state.was_sent()).then_some(record));
         let record_no = known.record_no;
         Some(LostLetter { place, record_no })
     });
+    let letters: Vec<LostLetter> = letters.collect();
     let noted = corrections::all_of_feed(pool, feed_id).await?;
     let LookedUp { known, .. } = records.look_up(&noted).await?;
     let noted = noted.into_iter().filter_map(|record| {
@@ -159,8 +163,13 @@ pub(super) async fn lost_rows(
         let record_no = known.record_no;
         Some(LostCorrection { record, record_no })
     });
+    let withheld = classes::lost_of_feed(pool, records, feed_id, is_lost).await?;
+    let unsent = withheld.iter().filter(|lost| lost.never_sent);
+    never_sent.extend(unsent.map(|lost| lost.record));
     Ok(LostRows {
-        letters: letters.collect(),
+        letters,
         corrections: noted.collect(),
+        withheld,
+        never_sent,
     })
 }

@@ -11,6 +11,7 @@ use super::missing::MissingRecords;
 use super::running::{self, HeldWithdrawals, LostRows};
 use super::types::SweepEnd;
 use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
+use crate::classes;
 use crate::corrections;
 use crate::feeds::{enter_feed, feed_id};
 use crate::file::{Database, OutboxError};
@@ -131,7 +132,7 @@ impl RemovedSources {
             .execute(&mut *connection)
             .await?;
         let lost = LostRows::default();
-        running::end(connection, feed_id, held, &lost, now).await?;
+        running::end(connection, feed_id, held, &lost, false, now).await?;
         if !is_held {
             forget_feed(connection, feed_id).await?;
         }
@@ -140,7 +141,7 @@ impl RemovedSources {
     }
 }
 
-/// Forgets dead letters, notes of refused corrections and cursor, so that a feed that comes back is
+/// Forgets dead letters, notes of refused corrections, withheld records and cursor, so that a feed that comes back is
 /// read from its beginning; not the letters of records that could not be withdrawn.
 async fn forget_feed(connection: &mut SqliteConnection, feed_id: i64) -> Result<(), OutboxError> {
     for statement in [
@@ -154,5 +155,6 @@ async fn forget_feed(connection: &mut SqliteConnection, feed_id: i64) -> Result<
             .execute(&mut *connection)
             .await?;
     }
+    classes::forget_feed(&mut *connection, feed_id).await?;
     corrections::forget_feed(connection, feed_id).await
 }

@@ -12,7 +12,8 @@ use super::bitmap;
 use super::contents::NamesLacking;
 use super::shown::ShownMissing;
 use super::types::{Sweep, SweepKind, SweepStep};
-use crate::corrections;
+use crate::classes::{self, LostWithheld};
+use crate::corrections::{self, Noticed};
 use crate::dead_letters::{self, Origin};
 use crate::feeds::{enter_feed, mend_surprises_before};
 use crate::file::{OutboxError, json, time_in, to_ms};
@@ -263,11 +264,14 @@ pub(super) struct LostCorrection {
     pub(super) record_no: i64,
 }
 
-/// Dead letters and refused corrections whose rows are gone.
+/// Dead letters, refused corrections and withheld records whose rows are gone.
 #[derive(Default)]
 pub(super) struct LostRows {
     pub(super) letters: Vec<LostLetter>,
     pub(super) corrections: Vec<LostCorrection>,
+    pub(super) withheld: Vec<LostWithheld>,
+    /// Records among those of letters and withheld ones that this state never sent.
+    pub(super) never_sent: Vec<RecordDigest>,
 }
 
 impl LostRows {
@@ -275,17 +279,23 @@ impl LostRows {
     fn record_nos(&self) -> BTreeSet<i64> {
         let of_letters = self.letters.iter().map(|letter| letter.record_no);
         let of_corrections = self.corrections.iter().map(|lost| lost.record_no);
-        of_letters.chain(of_corrections).collect()
+        let of_withheld = self.withheld.iter().map(|lost| lost.record_no);
+        of_letters
+            .chain(of_corrections)
+            .chain(of_withheld)
+            .collect()
     }
 }
 
-/// Ends the sweep, and closes the letters and notes of rows that are gone; returns the number of
-/// records that the sweep has withdrawn in all.
+/// Ends the sweep, and closes the letters and notes of rows that are gone; `may_be_lost` says that a
+/// state that was lost may have sent those that this one never sent, which are noted then as refused
+/// corrections are. Returns the number of records that the sweep has withdrawn in all.
 pub(super) async fn end(
     connection: &mut SqliteConnection,
     feed_id: i64,
     held: Option<HeldWithdrawals>,
     lost: &LostRows,
+    may_be_lost: bool,
     now: DateTime<Utc>,
 ) -> Result<u64, OutboxError> {
     // Should a row come back as it was, it has to be read again.
@@ -296,6 +306,18 @@ pub(super) async fn end(
     let forgotten = corrections::forget(connection, records).await?;
     dead_letters::close_of_registry(connection, forgotten.iter()).await?;
     close_lost(&mut *connection, &lost.letters).await?;
+    classes::close_lost(&mut *connection, &lost.withheld).await?;
+    if may_be_lost {
+        let possible = lost.never_sent.iter().map(|record| Noticed {
+            record: *record,
+            feed_id,
+            possible: true,
+            by_registry: false,
+            content: None,
+        });
+        let possible: Vec<Noticed> = possible.collect();
+        corrections::notice(&mut *connection, &possible, now).await?;
+    }
     if held.is_none() {
         let begun: Option<i64> =
             sqlx::query_scalar("SELECT begun_at_ms FROM sweep WHERE feed_id = ?1")

@@ -12,6 +12,7 @@ use super::running::{self, HeldWithdrawals, LetterPlace, LostRows, RunningSweep}
 use super::shown::ShownMissing;
 use super::types::{MissingRecord, SeenKeys, Sweep, SweepEnd, SweepKind, SweepLimits, SweepLookUp};
 use super::withdrawals::{Withdrawal, WithdrawalCause, Withdrawals};
+use crate::corrections;
 use crate::dead_letters::{self, DATE_FUTURE};
 use crate::feeds::feed_id;
 use crate::file::{Database, OutboxError, check_name, side_by_side};
@@ -159,7 +160,7 @@ impl Sweeps {
         let unseen = MissingRecords::find(&self.records, feed_id, horizon, &seen).await?;
         let lost = lost_rows(pool, &self.records, feed_id, horizon, &seen).await?;
         let missing = unseen.count();
-        let closed = lost.letters.len() as u64;
+        let closed = (lost.letters.len() + lost.withheld.len()) as u64;
         if running.sweep.pass == 1 && missing + closed > 0 {
             self.begin_second_pass(feed_id).await?;
             return Ok(SweepEnd::LookAgain {
@@ -321,8 +322,17 @@ impl Sweeps {
         lost: &LostRows,
         now: DateTime<Utc>,
     ) -> Result<u64, OutboxError> {
+        let may_be_lost = !lost.never_sent.is_empty()
+            && corrections::may_be_lost(
+                self.database.readers(),
+                Some(feed_id),
+                self.withdrawals.generation(),
+                now,
+            )
+            .await?;
         let mut transaction = self.database.begin().await?;
-        let withdrawn = running::end(transaction.connection(), feed_id, held, lost, now).await?;
+        let connection = transaction.connection();
+        let withdrawn = running::end(connection, feed_id, held, lost, may_be_lost, now).await?;
         transaction.commit().await?;
         Ok(withdrawn)
     }

@@ -14,6 +14,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use super::bitmap::{self, Bits};
 use super::missing::asserted_in;
 use crate::batches::{Capacity, NewEvent, Sealing, store_batches};
+use crate::classes;
 use crate::corrections;
 use crate::dead_letters::{
     RegistryLetter, VERSIONS_EXHAUSTED, WITHDRAWAL_OF_UNKNOWN_KIND, close_of_registry, open_letters,
@@ -100,6 +101,11 @@ impl Withdrawals {
     }
 
     /// Values that only this clinic can derive of its records.
+    /// Present generation.
+    pub(super) fn generation(&self) -> u32 {
+        self.versions.generation()
+    }
+
     pub(super) fn secrets(&self) -> &RecordSecrets {
         self.sealing.secrets()
     }
@@ -369,6 +375,7 @@ impl Withdrawals {
             .collect();
         forget_names(connection, &record_nos).await?;
         note_withdrawn(connection, withdrawal, &given_out.sent).await?;
+        classes::forget_standing(connection, given_out.sent.iter()).await?;
         close_of_registry(connection, given_out.sent.iter()).await?;
         open_letters(connection, letters, withdrawal.now).await?;
         count(connection, withdrawal, updates.len().saturating_as()).await?;

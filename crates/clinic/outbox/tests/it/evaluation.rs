@@ -9,6 +9,7 @@ use contract::{Body, Pseudonym, Scheme, Subject, Suite};
 use draft::{Draft, DraftBody, EvaluationError, Evaluator, LocalName, LocalSubject};
 use outbox::{NotCommitted, OutboxError, PageCommit};
 use parking_lot::Mutex;
+use tokio::sync::{Notify, RwLock};
 
 use crate::support::{Place, asserted, asserted_body, at, digest, page, withdrawn};
 
@@ -18,12 +19,18 @@ struct Services {
     /// Number of persons of each call.
     calls: Mutex<Vec<usize>>,
     fault: Mutex<Option<EvaluationError>>,
+    /// Told that a call has come.
+    called: Notify,
+    /// Held by a test that lets no answer through.
+    gate: RwLock<()>,
 }
 
 #[async_trait]
 impl Evaluator for Services {
     async fn evaluate(&self, persons: &[LocalSubject]) -> Result<Vec<Subject>, EvaluationError> {
         self.calls.lock().push(persons.len());
+        self.called.notify_one();
+        let _passed = self.gate.read().await;
         if let Some(fault) = self.fault.lock().clone() {
             return Err(fault);
         }
@@ -61,6 +68,7 @@ fn unevaluated(record: u32, content: u16) -> Draft {
     Draft {
         body: DraftBody::Unevaluated {
             person: person(record),
+            beside: None,
             fact,
         },
         ..asserted(record, content)
@@ -103,6 +111,37 @@ async fn only_persons_of_events_that_are_sent_are_evaluated() {
             _ => {}
         }
     }
+}
+
+#[tokio::test]
+async fn names_of_the_suite_that_a_city_leaves_go_beside_the_evaluated_ones() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    let services = Arc::new(Services::default());
+    let keyed = Subject::new(vec![Pseudonym {
+        scheme: Scheme::Snils,
+        suite: Suite::Hmac,
+        epoch: 1,
+        value: [7; 32],
+    }]);
+    let mut moving = unevaluated(1, 10);
+    if let DraftBody::Unevaluated { beside, .. } = &mut moving.body {
+        beside.clone_from(&keyed);
+    }
+    outbox
+        .commit_page(page_of(vec![moving], "a", &services))
+        .await
+        .expect("committed");
+    let sent = place.deliver_all(&outbox, at(1)).await.remove(0);
+    let Body::Asserted { subject, .. } = sent.body else {
+        panic!("an assertion");
+    };
+    let both = [
+        keyed.expect("a person").pseudonyms(),
+        evaluated(&person(1)).pseudonyms(),
+    ]
+    .concat();
+    assert_eq!(Some(subject), Subject::new(both));
 }
 
 #[tokio::test]
@@ -174,4 +213,36 @@ async fn a_page_without_an_evaluator_is_refused_and_says_so() {
     let failed = failed.unwrap_err();
     assert!(matches!(failed, OutboxError::Evaluation(_)), "{failed}");
     assert!(!failed.is_retryable());
+}
+
+#[tokio::test]
+async fn a_commit_that_asks_key_services_again_does_not_hold_other_commits() {
+    let place = Place::new();
+    let outbox = place.open().await;
+    let services = Arc::new(Services::default());
+    let first = vec![unevaluated(1, 10)];
+    let done = outbox.commit_page(page_of(first, "a", &services)).await;
+    done.unwrap();
+    services.called.notified().await;
+    // The record is unchanged when the page is prepared, and another page changes it then.
+    let prepared = outbox
+        .prepare(page_of(vec![unevaluated(1, 10)], "b", &services))
+        .await
+        .unwrap();
+    outbox
+        .commit_page(page(vec![asserted(1, 11)], "c"))
+        .await
+        .unwrap();
+    let hung = services.gate.write().await;
+    let slow = tokio::spawn({
+        let outbox = outbox.clone();
+        async move { outbox.commit(prepared).await.map_err(|failed| failed.error) }
+    });
+    services.called.notified().await;
+    let other = outbox.commit_page(page(vec![asserted(2, 20)], "d"));
+    let other = tokio::time::timeout(Duration::from_secs(30), other).await;
+    assert_eq!(other.expect("it does not wait").unwrap().new, 1);
+    assert!(!slow.is_finished());
+    drop(hung);
+    assert_eq!(slow.await.unwrap().unwrap().corrected, 1);
 }

@@ -40,7 +40,7 @@ fn refusing(records: impl IntoIterator<Item = u32>) -> PageCommit {
 }
 
 fn sum(rows: RowCounts) -> u64 {
-    rows.sent + rows.unchanged + rows.no_fact + rows.refused + rows.parked
+    rows.sent + rows.unchanged + rows.no_fact + rows.refused + rows.parked + rows.withheld
 }
 
 #[tokio::test]
@@ -79,6 +79,7 @@ async fn every_row_that_was_read_is_in_one_counter() {
         no_fact: 2,
         refused: 4,
         parked: 0,
+        withheld: 0,
     };
     assert_eq!(feed.rows, rows);
     assert_eq!(sum(feed.rows), feed.rows.read);

@@ -1,17 +1,22 @@
 //! Keys: an outbox knows those that it has worked under, and refuses others.
 
 use contract::{Epoch, Suite};
-use outbox::{KeyFingerprints, Outbox, OutboxError, OutboxOptions, OutboxReader};
+use outbox::{KeyFingerprint, KeyFingerprints, Outbox, OutboxError, OutboxOptions, OutboxReader};
 
 use crate::support::{Place, at};
 
 fn keys(record: &str, pseudonym: &[(Epoch, &str)]) -> KeyFingerprints {
-    let owned = pseudonym
-        .iter()
-        .map(|(epoch, fingerprint)| (*epoch, (*fingerprint).to_owned()));
+    keys_of(Suite::Hmac, record, pseudonym)
+}
+
+fn keys_of(suite: Suite, record: &str, pseudonym: &[(Epoch, &str)]) -> KeyFingerprints {
+    let owned = pseudonym.iter().map(|(epoch, fingerprint)| KeyFingerprint {
+        suite,
+        epoch: *epoch,
+        fingerprint: (*fingerprint).to_owned(),
+    });
     KeyFingerprints {
         record: record.to_owned(),
-        suite: Suite::Hmac,
         pseudonym: owned.collect(),
     }
 }
@@ -138,10 +143,7 @@ async fn keys_of_which_none_is_known_are_refused() {
     let right = keys("aaaa0001", &[(1, "11110001")]);
     place.open_under(&right).await.unwrap();
     let other_epoch = keys("aaaa0001", &[(2, "22220002")]);
-    let other_suite = KeyFingerprints {
-        suite: Suite::HmacStreebog,
-        ..right.clone()
-    };
+    let other_suite = keys_of(Suite::HmacStreebog, "aaaa0001", &[(1, "11110001")]);
     for (wrong, is_of_another_suite) in [(other_epoch, false), (other_suite, true)] {
         let error = place.refused_under(&wrong).await;
         let code = error.code();
@@ -156,6 +158,35 @@ async fn keys_of_which_none_is_known_are_refused() {
         );
     }
     place.open_under(&right).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_city_moves_to_another_suite_and_back_through_both() {
+    let place = Place::new();
+    let old = keys("aaaa0001", &[(1, "11110001")]);
+    // Numbers of epochs are each suite's own.
+    let new = keys_of(Suite::Voprf, "aaaa0001", &[(1, "22220002")]);
+    let both = KeyFingerprints {
+        pseudonym: [new.pseudonym.clone(), old.pseudonym.clone()].concat(),
+        ..new.clone()
+    };
+    assert_eq!(both.suites(), "voprf and hmac");
+    place.open_under(&old).await.unwrap();
+    let at_once = place.refused_under(&new).await;
+    assert!(
+        at_once.to_string().contains("keys.moving_from"),
+        "{at_once}"
+    );
+    for step in [&both, &old, &both, &new, &both, &old] {
+        place.open_under(step).await.unwrap();
+    }
+    let other = keys_of(Suite::Voprf, "aaaa0001", &[(1, "33330003")]);
+    let wrong = KeyFingerprints {
+        pseudonym: [other.pseudonym, old.pseudonym.clone()].concat(),
+        ..old.clone()
+    };
+    let error = place.refused_under(&wrong).await;
+    assert!(matches!(error, OutboxError::OtherPseudonymKey { .. }));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 )]
 
 mod beacon;
+mod classes;
 mod content_sweeps;
 mod corrections;
 mod crash;

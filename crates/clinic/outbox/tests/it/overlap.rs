@@ -195,8 +195,8 @@ async fn records_that_a_retry_forgot_meanwhile_are_sent_again() {
         .unwrap();
     let done = outbox.commit(prepared).await.unwrap();
     assert_eq!(
-        (done.corrected, done.unchanged),
-        (1, 1),
+        (done.resent, done.corrected, done.unchanged),
+        (1, 0, 1),
         "prepared as unchanged, then forgotten"
     );
 }
@@ -488,6 +488,7 @@ fn sum(one: Committed, other: Committed) -> Committed {
         unchanged: one.unchanged + other.unchanged,
         no_fact: one.no_fact + other.no_fact,
         parked: one.parked + other.parked,
+        withheld: one.withheld + other.withheld,
         refused: one.refused + other.refused,
         refused_new: one.refused_new + other.refused_new,
         cleared: one.cleared + other.cleared,

@@ -163,3 +163,26 @@ async fn records_withdrawn_for_a_refusal_compare_equal_and_repairs_leave_them_so
     assert_eq!((sent.len(), letters(&outbox).await.len()), (10, 2));
     assert_eq!(noted(&outbox).await.withdrawn, 2);
 }
+
+#[tokio::test]
+async fn a_retry_of_what_came_without_its_token_corrects_nothing() {
+    let place = Place::new();
+    let (outbox, _) = ten(&place).await;
+    let totals = async || {
+        let status = outbox.reader().status().await.unwrap();
+        let feed = &status.feeds[0];
+        (feed.new_total, feed.corrected_total, feed.resent_total)
+    };
+    let before = totals().await;
+    let first = Source::of([20]);
+    first.pull(&outbox).await;
+    settle(&place, &outbox, at(5), |event| {
+        (event.record == digest(20)).then_some(RefusalReason::Token)
+    })
+    .await;
+    let all = DeadLetterFilter::default();
+    outbox.prepare_retry(&all, at(6)).await.unwrap();
+    let again = first.pull(&outbox).await;
+    assert_eq!((again.resent, again.corrected, again.sent), (1, 0, 1));
+    assert_eq!(totals().await, (before.0 + 1, before.1, before.2 + 1));
+}

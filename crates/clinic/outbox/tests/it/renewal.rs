@@ -38,6 +38,9 @@ impl Place {
              DROP TABLE rejected_receipt;
              DROP TABLE refused_correction;
              DROP TABLE record_name;
+             DROP TABLE service_wait;
+             DROP TABLE class_record;
+             DROP TABLE open_class;
              ALTER TABLE surprise DROP COLUMN mended_at_ms;
              ALTER TABLE reconciliation DROP COLUMN repaired;
              ALTER TABLE reconciliation DROP COLUMN repaired_at_ms;
@@ -49,6 +52,7 @@ impl Place {
              ALTER TABLE feed DROP COLUMN rows_no_fact;
              ALTER TABLE feed DROP COLUMN rows_refused;
              ALTER TABLE feed DROP COLUMN rows_parked;
+             ALTER TABLE feed DROP COLUMN rows_withheld;
              ALTER TABLE feed DROP COLUMN corrections_of;
              ALTER TABLE feed DROP COLUMN read_generation;
              ALTER TABLE feed DROP COLUMN notices;
@@ -63,7 +67,7 @@ impl Place {
              ALTER TABLE sweep DROP COLUMN last_rows_read;
              ALTER TABLE sweep DROP COLUMN last_changed;
              ALTER TABLE sweep DROP COLUMN last_withdrawn;
-             DELETE FROM _sqlx_migrations WHERE version IN (6, 7, 8, 11, 13, 14, 15);",
+             DELETE FROM _sqlx_migrations WHERE version IN (6, 7, 8, 11, 13, 14, 15, 16, 17);",
         )
         .await;
         self.change_generation_file(" 2\noutbox ", " 1\noutbox ");

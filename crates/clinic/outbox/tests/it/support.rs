@@ -219,6 +219,7 @@ pub(crate) fn asserted(record: u32, content: u16) -> Draft {
         content: ContentDigest(bytes),
         body: asserted_body(record, content).into(),
         only_if_sent: false,
+        class: None,
     }
 }
 
@@ -231,6 +232,7 @@ pub(crate) fn withdrawn(record: u32, only_if_sent: bool) -> Draft {
         content: ContentDigest([0xff; 16]),
         body: body.into(),
         only_if_sent,
+        class: None,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::policy::Policy;
 use crate::rejection::{Rejection, RejectionReason};
 use crate::release::FactRelease;
 use crate::subject::{PersonNames, PseudonymKeys, Warnings};
+use crate::suites::Suites;
 
 /// Longest id of a source, in bytes.
 pub const MAX_SOURCE_ID_BYTES: usize = 64;
@@ -80,7 +81,7 @@ impl Pseudonymiser {
     /// [`NewError`].
     pub fn new(
         ring: &KeyRing,
-        suite: Suite,
+        suites: impl Into<Suites>,
         source_id: &str,
         policy: Policy,
     ) -> Result<Self, NewError> {
@@ -94,7 +95,7 @@ impl Pseudonymiser {
             keyed.clone().absorb(prefix.as_bytes())
         });
         Ok(Self {
-            keys: Arc::new(PseudonymKeys::new(ring, suite)),
+            keys: Arc::new(PseudonymKeys::new(ring, suites.into())),
             records,
             codes_files: keyed.absorb(CODES_FILE_DOMAIN),
             secrets: ring.record_secrets(),
@@ -160,9 +161,15 @@ impl Pseudonymiser {
                     PersonNames::Ready(subject) => {
                         DraftBody::Ready(Body::Asserted { subject, fact })
                     }
-                    PersonNames::Local(person) => DraftBody::Unevaluated { person, fact },
+                    PersonNames::Local { person, beside } => DraftBody::Unevaluated {
+                        person,
+                        beside,
+                        fact,
+                    },
                 };
-                RecordOutcome::Draft(self.draft(&record, body, false), warnings)
+                let draft = self.draft(&record, body, false);
+                let class = self.class_of(&record, &draft);
+                RecordOutcome::Draft(Draft { class, ..draft }, warnings)
             }
             Ok(RecordMeaning::Withdrawn { only_if_sent }) => {
                 let draft = self.draft(&record, withdrawn, only_if_sent);
@@ -239,6 +246,7 @@ impl Pseudonymiser {
             record: digest,
             body,
             only_if_sent,
+            class: None,
         }
     }
 
@@ -252,10 +260,14 @@ impl Pseudonymiser {
         RecordDigest(self.records[place].digest(record_id.as_bytes()))
     }
 
-    fn content_digest(&self, record: &RecordDigest, body: &DraftBody) -> ContentDigest {
+    pub(crate) fn content_digest(&self, record: &RecordDigest, body: &DraftBody) -> ContentDigest {
         let canonical = match body {
             DraftBody::Ready(Body::Asserted { subject, fact }) => Canonical::of(subject, fact),
-            DraftBody::Unevaluated { person, fact } => Canonical::of_local(person, fact),
+            DraftBody::Unevaluated {
+                person,
+                beside,
+                fact,
+            } => Canonical::of_local(person, beside.as_ref(), fact),
             DraftBody::Ready(Body::Withdrawn { kind }) => {
                 return self.secrets.withdrawal_content(record, *kind);
             }

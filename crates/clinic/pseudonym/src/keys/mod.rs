@@ -265,6 +265,21 @@ impl KeyRing {
         })
     }
 
+    /// Takes the only pseudonym key out, once key services evaluate pseudonyms: the end of a move
+    /// to them.
+    ///
+    /// # Errors
+    /// [`KeyError::CannotClose`] when the epoch is not open, or not the only one.
+    pub fn without_last_pseudonym_epoch(&self, epoch: Epoch) -> Result<Self, KeyError> {
+        match self.shared.0.as_slice() {
+            [(open, _)] if *open == epoch => Ok(Self {
+                shared: SharedKeys(Vec::new()),
+                record: copy(&self.record),
+            }),
+            _ => Err(KeyError::CannotClose { epoch }),
+        }
+    }
+
     /// Each open epoch with its key's fingerprint, oldest first: two clinics compare these by
     /// telephone.
     #[must_use]

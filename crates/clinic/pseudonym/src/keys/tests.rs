@@ -229,3 +229,22 @@ fn debug_shows_fingerprints_only() {
         "{shown}"
     );
 }
+
+#[test]
+fn the_last_pseudonym_key_goes_at_the_end_of_a_move_and_no_other_way() {
+    let ring = KeyRing::generate();
+    let closed = ring.without_last_pseudonym_epoch(1).unwrap();
+    assert!(closed.pseudonym_fingerprints().is_empty());
+    assert_eq!(closed.record_fingerprint(), ring.record_fingerprint());
+    let cannot = |ring: &KeyRing, epoch| {
+        let error = ring.without_last_pseudonym_epoch(epoch).unwrap_err();
+        assert_eq!(error, KeyError::CannotClose { epoch });
+    };
+    cannot(&ring, 2);
+    cannot(&ring.with_new_pseudonym_epoch().unwrap(), 1);
+    cannot(&closed, 1);
+    assert_eq!(
+        ring.without_pseudonym_epoch(1).unwrap_err(),
+        KeyError::CannotClose { epoch: 1 }
+    );
+}

@@ -155,17 +155,19 @@ impl Pseudonymiser {
             Ok(soundness) => {
                 let doubt = RejectionReason::IdentifierCheckDigit;
                 let reason = (soundness == Soundness::WrongCheckDigit).then_some(doubt);
-                fields.extend(self.keys().of(scheme(identifier.kind), &normal_form).map(
-                    |pseudonym| {
-                        let outgoing = Some(pseudonym_words(&pseudonym));
-                        FieldPreview {
-                            field: name,
-                            treatment: Treatment::Pseudonymised,
-                            outgoing,
-                            reason,
-                        }
-                    },
-                ));
+                fields.extend(
+                    self.keys()
+                        .of_every_suite(scheme(identifier.kind), &normal_form)
+                        .map(|pseudonym| {
+                            let outgoing = Some(pseudonym_words(&pseudonym));
+                            FieldPreview {
+                                field: name,
+                                treatment: Treatment::Pseudonymised,
+                                outgoing,
+                                reason,
+                            }
+                        }),
+                );
             }
             Err(IdentifierFault::Empty) => {}
             Err(fault) if fault.is_missing() => fields.push(FieldPreview::dropped(name, None)),

@@ -8,6 +8,7 @@ use tls_fault::{CertificateFault, TlsFault};
 
 use super::address::BrokerAddress;
 use super::precondition::Precondition;
+use super::settings::AmqpSettings;
 use crate::BrokerError;
 
 /// Work on an open channel, with the name of the exchange or queue it is about.
@@ -64,9 +65,15 @@ pub(super) fn unknown_host() -> io::Error {
 }
 
 /// Explains why connecting or logging in failed.
-pub(super) fn connecting(address: &BrokerAddress, error: &Error) -> BrokerError {
+pub(super) fn connecting(settings: &AmqpSettings, error: &Error) -> BrokerError {
+    let address = &settings.address;
     match error.kind() {
         ErrorKind::IOError(error) => match TlsFault::find(error.as_ref()) {
+            Some(fault @ (TlsFault::Refused | TlsFault::NothingInCommon))
+                if settings.config.tls.cert_file.is_some() =>
+            {
+                without_tls_1_3(address, fault)
+            }
             Some(fault) => tls(address, fault),
             None => network(address, error.kind()),
         },
@@ -165,6 +172,16 @@ fn tls(address: &BrokerAddress, fault: TlsFault) -> BrokerError {
         _ => "the broker's are settings of [queue.amqp.tls] here and of ssl_options there",
     };
     BrokerError::misconfigured(what, format!("{help} ({own})"))
+}
+
+/// Error of a broker that may lack TLS 1.3, where a client certificate is shown.
+fn without_tls_1_3(address: &BrokerAddress, fault: TlsFault) -> BrokerError {
+    let name = format!("{}:{}", address.host, address.port);
+    let help = format!(
+        "{} (`ssl_options.versions` of the broker; or take `cert_file` out of [queue.amqp.tls])",
+        tls_fault::ONLY_TLS_1_3
+    );
+    BrokerError::misconfigured(fault.what(&name), help)
 }
 
 pub(super) fn connection_lost(address: &BrokerAddress) -> BrokerError {

@@ -81,7 +81,7 @@ impl BrokerSession {
                     socket,
                 })
             }
-            Ok(Err(error)) => Err(error_text::connecting(&settings.address, &error)),
+            Ok(Err(error)) => Err(error_text::connecting(settings, &error)),
             Err(_) => Err(BrokerError::retry(format!(
                 "{} did not answer within {} s",
                 settings.address, settings.config.connect_timeout_seconds

@@ -3,10 +3,13 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
 use settings::{FileError, SecretSource};
 
@@ -32,6 +35,18 @@ pub(super) fn connector(
         }
         return Ok(None);
     }
+    match (&config.cert_file, &config.key) {
+        (None, None) => without_certificate(config, base).map(Some),
+        (Some(file), Some(key)) => with_certificate(config, file, key, base).map(Some),
+        _ => Err(BrokerError::misconfigured(
+            "only one of `cert_file` and `key` is set in [queue.amqp.tls]",
+            "a client certificate needs both",
+        )),
+    }
+}
+
+/// Connector that shows no certificate; the broker may be an old one that knows TLS 1.2 alone.
+fn without_certificate(config: &TlsConfig, base: &Path) -> Result<RustlsConnector, BrokerError> {
     let trusted = match &config.ca_file {
         Some(file) => RustlsConnectorConfig::default()
             .with_parsable_certificates(certificates("ca_file", &base.join(file))?),
@@ -42,29 +57,53 @@ pub(super) fn connector(
             )
         })?,
     };
-    let connector = match (&config.cert_file, &config.key) {
-        (None, None) => trusted.connector_with_no_client_auth(),
-        (Some(file), Some(key)) => {
-            let chain = certificates("cert_file", &base.join(file))?;
-            trusted.connector_with_single_cert(chain, private_key(key, base)?)
-        }
-        _ => {
-            return Err(BrokerError::misconfigured(
-                "only one of `cert_file` and `key` is set in [queue.amqp.tls]",
-                "a client certificate needs both",
-            ));
-        }
+    trusted
+        .connector_with_no_client_auth()
+        .map_err(|_| no_authority())
+}
+
+/// Connector that shows a certificate. It speaks TLS 1.3 alone: in TLS 1.2 whoever listens would
+/// read the certificate, which names the institution.
+fn with_certificate(
+    config: &TlsConfig,
+    file: &Path,
+    key: &SecretSource,
+    base: &Path,
+) -> Result<RustlsConnector, BrokerError> {
+    // lapin's own way to the operating system's authorities takes no versions.
+    let Some(authorities) = &config.ca_file else {
+        return Err(BrokerError::misconfigured(
+            "`cert_file` is set in [queue.amqp.tls], and `ca_file` is not",
+            "name the file of the broker's authority; Debian's authorities are in \
+             /etc/ssl/certs/ca-certificates.crt",
+        ));
     };
-    connector.map(Some).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => BrokerError::misconfigured(
+    let mut trusted = RootCertStore::empty();
+    trusted.add_parsable_certificates(certificates("ca_file", &base.join(authorities))?);
+    if trusted.is_empty() {
+        return Err(no_authority());
+    }
+    let chain = certificates("cert_file", &base.join(file))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|_| no_authority())?
+        .with_root_certificates(trusted)
+        .with_client_auth_cert(chain, private_key(key, base)?);
+    let client = client.map_err(|_| {
+        BrokerError::misconfigured(
             "the client certificate and its key in [queue.amqp.tls] do not belong together",
             "give the certificate made for this key first in `cert_file`",
-        ),
-        _ => BrokerError::misconfigured(
-            "no usable certificate authority was found",
-            "set `ca_file` in [queue.amqp.tls] to the PEM file of the broker's authority",
-        ),
-    })
+        )
+    })?;
+    Ok(client.into())
+}
+
+fn no_authority() -> BrokerError {
+    BrokerError::misconfigured(
+        "no usable certificate authority was found",
+        "set `ca_file` in [queue.amqp.tls] to the PEM file of the broker's authority",
+    )
 }
 
 fn private_key(key: &SecretSource, base: &Path) -> Result<PrivateKeyDer<'static>, BrokerError> {

@@ -106,7 +106,7 @@ impl QueueLayout {
         let what = format!(
             "the queue directory {} cannot {verb}: {}",
             self.root.display(),
-            error.kind()
+            settings::path_error_text(error.kind())
         );
         match error.kind() {
             io::ErrorKind::StorageFull => BrokerError::retry(format!("{what}; its disk is full")),

@@ -30,6 +30,7 @@ fn base() -> &'static Path {
 pub(crate) async fn keeps_the_promises(bench: &impl Bench) {
     published_is_received_and_acked_is_gone(&bench.queue()).await;
     unacknowledged_comes_again(&bench.queue()).await;
+    acknowledgements_settle_none_but_their_own(&bench.queue()).await;
     the_same_batch_may_be_sent_twice(&bench.queue()).await;
     two_consumers_share_the_work(&bench.queue()).await;
     a_dropped_receive_loses_nothing(&bench.queue()).await;
@@ -128,6 +129,36 @@ async fn unacknowledged_comes_again(config: &QueueConfig) {
     let third_time = receive(&mut second, 1).await.remove(0);
     assert_eq!(third_time.bytes, kept.bytes);
     second.ack(vec![third_time.token]).await.unwrap();
+    assert_empty(&mut second).await;
+}
+
+async fn acknowledgements_settle_none_but_their_own(config: &QueueConfig) {
+    let sent: Vec<SealedBatch> = (0..8).map(|number| batch(&[number])).collect();
+    publish(config, &sent).await;
+    let mut first = broker::consumer(config, base()).unwrap();
+    let received = receive(&mut first, sent.len()).await;
+    let mut kept = BTreeSet::new();
+    let mut tokens = Vec::new();
+    for (place, delivery) in received.into_iter().enumerate() {
+        if [5, 7].contains(&place) {
+            kept.insert(delivery.bytes);
+        }
+        tokens.push(Some(delivery.token));
+    }
+    // With gaps, over gaps that are settled already, and behind a gap.
+    for places in [vec![3, 1], vec![4, 0, 2], vec![6]] {
+        let of_places = places
+            .into_iter()
+            .filter_map(|place: usize| tokens[place].take());
+        first.ack(of_places.collect()).await.unwrap();
+    }
+    drop(first);
+
+    let mut second = broker::consumer(config, base()).unwrap();
+    let again = receive(&mut second, kept.len()).await;
+    assert_eq!(contents(&again), kept);
+    let tokens = again.into_iter().map(|delivery| delivery.token);
+    second.ack(tokens.collect()).await.unwrap();
     assert_empty(&mut second).await;
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use broker::{AmqpConfig, QueueConfig, TlsConfig};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use settings::SecretSource;
+use testbed::proxy::TcpProxy;
 use testbed::rabbitmq::{Options, RabbitMq, TlsFiles};
 
 use crate::batch;
@@ -78,6 +79,60 @@ async fn start(authority: &Authority, (cert, key): (PathBuf, PathBuf)) -> Rabbit
     })
     .await
     .unwrap()
+}
+
+/// Broker of long ago: TLS 1.2 alone. It asks for certificates, and takes whoever has none.
+async fn start_old(authority: &Authority) -> RabbitMq {
+    let files = authority.issue("server", "localhost", false);
+    let tls = TlsFiles {
+        ca: authority.ca(),
+        cert: files.0,
+        key: files.1,
+        verify_peer: true,
+    };
+    let lines = [
+        "ssl_options.versions.1 = tlsv1.2",
+        "ssl_options.fail_if_no_peer_cert = false",
+    ];
+    RabbitMq::start_with(Options {
+        tls: Some(tls),
+        config: lines.map(str::to_owned).to_vec(),
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_is_shown_in_tls_1_3_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new(folder.path(), "ours");
+    let broker = start_old(&ours).await;
+    let wire = TcpProxy::start(broker.tls_port().unwrap()).await.unwrap();
+    let url = format!("amqps://guest:guest@localhost:{}/%2f", wire.port());
+    let nobody = TlsConfig {
+        ca_file: Some(ours.ca()),
+        ..TlsConfig::default()
+    };
+    let (certificate, key) = ours.issue("client", "gateway-of-a-clinic", false);
+    let somebody = TlsConfig {
+        cert_file: Some(certificate),
+        key: Some(SecretSource::File(key)),
+        ..nobody.clone()
+    };
+    let said = words(&with(url.clone(), nobody)).await;
+    assert!(said.starts_with("fine"), "{said}");
+    let said = words(&with(url.clone(), somebody.clone())).await;
+    assert!(said.contains("enable TLS 1.3 there"), "{said}");
+    let sent = wire.recorded().to_server;
+    let name = b"gateway-of-a-clinic";
+    assert!(!sent.windows(name.len()).any(|window| window == name));
+
+    let of_the_system = TlsConfig {
+        ca_file: None,
+        ..somebody
+    };
+    let said = words(&with(url, of_the_system)).await;
+    assert!(said.contains("`ca_file` is not"), "{said}");
 }
 
 fn with(url: String, tls: TlsConfig) -> QueueConfig {

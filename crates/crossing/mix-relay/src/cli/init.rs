@@ -41,13 +41,7 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
             existing.display()
         )));
     }
-    files::create_private_folder(folder).map_err(|error| {
-        Failure::Change(format!(
-            "{} cannot be made: {}",
-            folder.display(),
-            error.kind()
-        ))
-    })?;
+    files::make_init_folder(folder)?;
     for (path, text) in &files {
         files::write_new(path, 0o644, text)
             .map_err(|error| files::cannot_write(path, error.kind()))?;

@@ -13,13 +13,56 @@ const ACCOUNTS: [&str; 2] = ["clinic-1", "clinic-2"];
 /// Batches of each account.
 const BATCHES: usize = 30;
 
+/// Relay that is started while the registry's broker is away, and before any batch comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_from_the_start_is_told_without_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let away = testbed::ports::free_port();
+    let port = testbed::ports::free_port();
+    let config = folder.path().join("mix-relay.toml");
+    let text = format!(
+        "[mix]\nslot_seconds = 1\nminimum_accounts = 1\n[[accounts]]\nname = \"clinic-1\"\n\
+         [outside.directory]\npath = \"clinics\"\n[inside.amqp]\nurl = \
+         \"amqp://127.0.0.1:{away}/%2f\"\ndeclare = false\nmax_backoff_seconds = \
+         2\nreceipts_queue = \"clinic.receipts.mix-relay\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let log = folder.path().join("log");
+    let mut relay = start_with(&config, std::fs::File::create(&log).unwrap().into());
+    until("a metric says that the broker is away", async || {
+        let ended = relay.try_wait().unwrap();
+        assert!(ended.is_none(), "the relay has ended: {ended:?}");
+        let metrics = page(port, "/metrics").await.ok()?;
+        metrics.contains("mix_relay_inside_up 0").then_some(())
+    })
+    .await;
+    until("receipts were tried for several times", async || {
+        let metrics = page(port, "/metrics").await.ok()?;
+        let tries = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("mix_relay_receipts_total{outcome=\"failed\"} "))?;
+        // The later ones are 2 s apart, longer than one wait for receipts.
+        (tries.parse::<u32>().ok()? >= 7).then_some(())
+    })
+    .await;
+    relay.kill().await.unwrap();
+    let log = std::fs::read_to_string(&log).unwrap();
+    let told = log.lines().filter(|line| line.contains("receipts-wait"));
+    assert_eq!(told.count(), 1, "one line for one failure: {log}");
+}
+
 fn start(config: &Path) -> Child {
+    start_with(config, Stdio::null())
+}
+
+/// Relay whose log goes there.
+fn start_with(config: &Path, log: Stdio) -> Child {
     tokio::process::Command::new(env!("CARGO_BIN_EXE_mix-relay"))
         .arg("--config")
         .arg(config)
         .arg("run")
         .env_remove("RUST_LOG")
-        .stderr(Stdio::null())
+        .stderr(log)
         .kill_on_drop(true)
         .spawn()
         .unwrap()

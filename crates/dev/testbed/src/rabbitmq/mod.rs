@@ -187,9 +187,17 @@ impl RabbitMq {
         })
     }
 
-    /// `kill -9` of the broker; its data stays as they were. See [`Self::settle`].
+    /// `kill -9` of the broker and all its processes; its data stays as they were. See [`Self::settle`].
     pub fn kill(&mut self) {
-        self.node.kill();
+        self.node.kill_group();
+    }
+
+    /// [`Self::kill`], after which the broker's disk is lost: it starts again without accounts,
+    /// queues and messages.
+    pub fn kill_and_lose_data(&mut self) -> Result<(), Error> {
+        self.kill();
+        std::fs::remove_dir_all(&self.data).map_err(Error::io("remove the broker's data"))?;
+        make_dir(&self.data, 0o700)
     }
 
     /// A clean stop (about 3 s).

@@ -52,6 +52,11 @@ async fn a_quorum_queue_survives_kill_restart_and_stop_app() {
     assert_eq!(server.queue_depth("batches").await.unwrap(), 3);
     let error = server.queue_depth("no-such-queue").await.unwrap_err();
     assert!(error.to_string().contains("erl_call"), "{error}");
+    server.kill_and_lose_data().unwrap();
+    greets(server.port()).await.unwrap_err();
+    server.restart().await.unwrap();
+    greets(server.port()).await.unwrap();
+    server.queue_depth("batches").await.unwrap_err();
 }
 
 #[tokio::test]

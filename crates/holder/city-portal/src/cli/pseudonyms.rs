@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use program::Failure;
 use program::terminal::print_line;
-use pseudonym::{IdentifierKind, Pseudonym, StatedIdentifier};
+use pseudonym::{IdentifierKind, Pseudonym, RejectionReason, StatedIdentifier};
 use secrecy::{ExposeSecret, SecretString};
 use settings::read_regular_file;
 use zeroize::Zeroizing;
@@ -43,15 +43,51 @@ pub(super) async fn pseudonyms(
     let stated = identifiers(&text)?;
     let source = pseudonym_source(&loaded.config, &loaded.base)?;
     let named = source.of(stated).await.map_err(|fault| match fault {
-        PseudonymFault::Rejected(reason) => {
-            Failure::Usage(format!("an identifier cannot be used: {}", reason.as_str()))
-        }
+        PseudonymFault::Rejected(reason) => Failure::Usage(format!(
+            "{} ({}); nothing was printed",
+            explained(reason),
+            reason.as_str()
+        )),
         PseudonymFault::KeyServices(fault) => Failure::later(fault),
     })?;
     for pseudonym in &named {
         print_line(printed(pseudonym));
     }
     Ok(())
+}
+
+/// Sentence for whoever has typed a person's identifiers: which rule they break, and what to do.
+/// Quotes none of them.
+fn explained(reason: RejectionReason) -> &'static str {
+    match reason {
+        RejectionReason::IdentifierConflict => {
+            "two different SNILS are stated, and a person has one: find out which is the person's, \
+             and leave the other out; where two persons are meant, ask for each by itself"
+        }
+        RejectionReason::IdentifierCheckDigit => {
+            "the check digits of an identifier do not fit its number, so a digit is mistyped: \
+             compare it with the document"
+        }
+        RejectionReason::IdentifierInvalid => {
+            "an identifier has the wrong length or characters for its kind: compare kind and number \
+             with the document"
+        }
+        RejectionReason::IdentifierPlaceholder => {
+            "an identifier is one digit repeated or digits in a row, which stands for no number: \
+             write the real one, or leave it out"
+        }
+        RejectionReason::TooManyIdentifiers => {
+            "more identifiers of a kind are stated than a fact of a person carries: leave old \
+             documents out"
+        }
+        RejectionReason::CountryMissing => {
+            "an identifier counts only with its issuing country: write KIND:COUNTRY"
+        }
+        RejectionReason::CountryUnknown => {
+            "an issuing country is no code of ISO 3166-1, such as DEU: correct it"
+        }
+        _ => "none of the identifiers can be used: compare kinds and numbers with the documents",
+    }
 }
 
 /// The pseudonym as `city-registry delete-subject` reads it.

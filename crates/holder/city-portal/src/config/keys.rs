@@ -18,6 +18,11 @@ pub struct KeysConfig {
     /// Algorithm.
     #[serde(default = "hmac", deserialize_with = "suite")]
     pub suite: Suite,
+    /// Suite that the city moves from, `hmac` or `hmac-streebog`, beside `suite = "voprf"`: the
+    /// registry is asked by the names of both, those of this one by the keys of `shared`. Written
+    /// before the first clinic moves, and taken out once no fact has names of this suite alone.
+    #[serde(default, deserialize_with = "other_suite")]
+    pub moving_from: Option<Suite>,
     /// Key services that evaluate pseudonyms, asked in this order. For the suite `voprf` alone,
     /// which needs them.
     pub services: Option<KeyServicesConfig>,
@@ -30,6 +35,12 @@ pub(crate) enum NamedKeys<'a> {
     Shared(&'a SecretSource, Suite),
     /// Key services.
     Services(&'a KeyServicesConfig),
+    /// Key services, with shared keys of the suite that the city moves from.
+    Both {
+        services: &'a KeyServicesConfig,
+        shared: &'a SecretSource,
+        moving_from: Suite,
+    },
 }
 
 /// Mistake in `[keys]` as a whole.
@@ -45,6 +56,38 @@ pub struct KeysMistake {
 impl KeysConfig {
     /// Keys of the suite.
     pub(crate) fn named(&self) -> Result<NamedKeys<'_>, KeysMistake> {
+        match self.moving_from {
+            None => self.of_one_suite(),
+            Some(moving_from) => self.of_both(moving_from),
+        }
+    }
+
+    /// Keys of both suites while the city moves.
+    fn of_both(&self, moving_from: Suite) -> Result<NamedKeys<'_>, KeysMistake> {
+        match (self.suite, moving_from, &self.shared, &self.services) {
+            (Suite::Voprf, Suite::Voprf, ..) | (Suite::Hmac | Suite::HmacStreebog, ..) => {
+                Err(KeysMistake {
+                    what: "keys.moving_from is for a city that moves to key services: from \
+                           \"hmac\" or \"hmac-streebog\" to suite = \"voprf\"",
+                    help: "write both as docs/strong.md says, or take moving_from out",
+                })
+            }
+            (_, _, Some(shared), Some(services)) => Ok(NamedKeys::Both {
+                services,
+                shared,
+                moving_from,
+            }),
+            _ => Err(KeysMistake {
+                what: "keys.moving_from is written, and shared or [[keys.services]] is missing: \
+                       the registry is asked by the names of both suites",
+                help: "leave shared = { file = \"shared\" } as it was, and describe each key \
+                       service in a section [[keys.services]]; config/strong/city-portal.toml \
+                       shows how",
+            }),
+        }
+    }
+
+    fn of_one_suite(&self) -> Result<NamedKeys<'_>, KeysMistake> {
         match (self.suite, &self.shared, &self.services) {
             (Suite::Voprf, None, Some(services)) => Ok(NamedKeys::Services(services)),
             (Suite::Hmac | Suite::HmacStreebog, Some(shared), None) => {
@@ -53,8 +96,8 @@ impl KeysConfig {
             (Suite::Voprf, Some(_), _) => Err(KeysMistake {
                 what: "keys.shared is written, and keys.suite is \"voprf\": its pseudonyms have no \
                        shared keys",
-                help: "take the line shared = … out of [keys], and delete the file that it names \
-                       once no other suite is used in the city",
+                help: "while the city moves from another suite, name it as moving_from; else take the \
+                       line shared = … out of [keys], and delete the file that it names",
             }),
             (Suite::Voprf, None, None) => Err(KeysMistake {
                 what: "keys.suite is \"voprf\", and no [[keys.services]] is written",
@@ -89,4 +132,8 @@ fn suite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Suite, D::Error> 
     let name = String::deserialize(deserializer)?;
     Suite::from_str(&name)
         .map_err(|_| D::Error::custom("the suite is hmac, hmac-streebog or voprf"))
+}
+
+fn other_suite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Suite>, D::Error> {
+    suite(deserializer).map(Some)
 }

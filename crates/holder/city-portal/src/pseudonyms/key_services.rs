@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use key_client::{KeyClient, KeyClientError};
 use pseudonym::{
-    CitizenBlinding, HeldCitizen, Policy, Pseudonym, RejectionReason, StatedIdentifier,
+    CitizenBlinding, HeldCitizen, Policy, Pseudonym, RejectionReason, SharedKeys, StatedIdentifier,
+    Suite,
 };
 use tokio::time::timeout;
 
@@ -33,6 +34,16 @@ impl KeyServices {
         }
     }
 
+    /// The same, while the city moves from another suite, whose pseudonyms are made with the keys
+    /// that its clinics share: citizens have those beside the evaluated ones.
+    #[must_use]
+    pub fn beside(self, keys: &SharedKeys, moving_from: Suite) -> Self {
+        Self {
+            citizens: self.citizens.beside(keys, moving_from),
+            ..self
+        }
+    }
+
     /// Client that asks them.
     #[must_use]
     pub const fn client(&self) -> &KeyClient {
@@ -47,8 +58,9 @@ impl KeyServices {
         self.citizens.of(stated)
     }
 
-    /// Has the identifiers evaluated in every open epoch: all epochs or none, since a registry that
-    /// is asked by one of them alone would not find what clinics have sent under the other.
+    /// Has the identifiers evaluated in every open epoch, beside the pseudonyms of the suite that
+    /// the city moves from: all or none, since a registry that is asked by some of them would not
+    /// find what clinics have sent under the others.
     pub(super) async fn evaluate(
         &self,
         held: &HeldCitizen,
@@ -61,7 +73,7 @@ impl KeyServices {
     }
 
     async fn in_every_epoch(&self, held: &HeldCitizen) -> Result<Vec<Pseudonym>, KeyServiceFault> {
-        let mut pseudonyms = Vec::new();
+        let mut pseudonyms = held.known().to_vec();
         for epoch in self.client.epochs() {
             let blinding = held.blind().ok_or_else(too_many_identifiers)?;
             let elements = self.client.evaluate(blinding, *epoch).await?;

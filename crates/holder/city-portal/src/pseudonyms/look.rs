@@ -45,6 +45,14 @@ pub(crate) fn compare(service: &str, look: &PinnedKeyLook) -> Result<String, Key
             help: "ask its operator, and write the number and public key told as public_keys"
                 .to_owned(),
         }),
+        PinnedKeyState::OfTokens { key_use } => Err(KeyClientError::Misconfigured {
+            what: format!(
+                "{service} is a token issuer: its key {} is for tokens ({key_use})",
+                look.key
+            ),
+            help: "write the url and the keys of a key service, which evaluates pseudonyms"
+                .to_owned(),
+        }),
         PinnedKeyState::Differs { theirs } => Err(KeyClientError::Misconfigured {
             what: format!(
                 "{service} has another {key}: its public key has the fingerprint {}",

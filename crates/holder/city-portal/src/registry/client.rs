@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pseudonym::Pseudonym;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::tls::Version;
 use reqwest::{Certificate, Client, Identity, Method, Response, StatusCode, redirect};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -97,6 +98,8 @@ impl RegistryClient {
             .user_agent("city-portal")
             .timeout(Duration::from_secs(config.timeout_seconds.get().into()))
             .no_proxy()
+            // As the registry's interface; in TLS 1.2 whoever listens would read the certificate.
+            .tls_version_min(Version::TLS_1_3)
             .referer(false)
             .https_only(config.base_url.scheme() == "https")
             .redirect(redirect::Policy::none());
@@ -315,7 +318,13 @@ fn of_error(error: &reqwest::Error) -> RegistryFault {
             TlsFault::BrokenOff => Kind::Away,
             _ => Kind::ServerCertificate,
         };
-        return RegistryFault::of(kind).because(fault.what("the registry"));
+        let what = fault.what("the registry");
+        return RegistryFault::of(kind).because(match fault {
+            TlsFault::Refused | TlsFault::NothingInCommon => {
+                format!("{what}; {}", tls_fault::ONLY_TLS_1_3)
+            }
+            _ => what,
+        });
     }
     if error.is_timeout() {
         return RegistryFault::of(Kind::Slow);

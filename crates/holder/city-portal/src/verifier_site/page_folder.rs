@@ -32,7 +32,11 @@ const MEDIA_TYPES: [(&str, &str); 6] = [
 #[derive(Debug, thiserror::Error)]
 pub enum PageFolderMistake {
     /// Folder or file that cannot be read.
-    #[error("verifier.page: {path} cannot be read: {kind}")]
+    #[error(
+        "verifier.page: {path} cannot be read: {}; name the folder of the verifier page, and let \
+         this user read it",
+        settings::path_error_text(*kind)
+    )]
     Unreadable {
         /// Path of the folder or file.
         path: PathBuf,

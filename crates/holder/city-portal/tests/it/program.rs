@@ -56,6 +56,17 @@ pub(crate) fn strong(folder: &Path, sections: &str) {
     std::fs::remove_file(folder.join("shared.key")).unwrap();
 }
 
+/// Writes these key services into a configuration, beside the shared keys of the suite that the
+/// city moves from.
+pub(crate) fn moving(folder: &Path, sections: &str) {
+    let path = folder.join("city-portal.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let shared = "shared = { file = \"shared.key\" }\n";
+    assert!(text.contains(shared));
+    let moving = format!("suite = \"voprf\"\nmoving_from = \"hmac\"\n{shared}{sections}");
+    std::fs::write(&path, text.replacen(shared, &moving, 1)).unwrap();
+}
+
 impl Portal {
     /// Portal in front of a double, with these key services.
     pub(crate) async fn strong_over(double: &Double, services: &[&KeyDouble]) -> Self {

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::key_double::{EPOCHS, KeyDouble, evaluated, sections};
-use crate::program::{configured, strong};
+use crate::program::{configured, moving, strong};
 
 /// A number, as a person writes it, and its normal form.
 const TYPED: &str = "612-480-911 69";
@@ -84,6 +84,23 @@ async fn key_services_name_a_person_as_the_page_does() {
 }
 
 #[tokio::test]
+async fn a_city_that_moves_names_a_person_in_both_suites() {
+    let first = KeyDouble::start().await;
+    let second = KeyDouble::start().await;
+    let doubles = [&first, &second];
+    let (folder, _, _) = configured("http://127.0.0.1:9", "");
+    let line = format!("snils {TYPED}\n");
+    let mut expected = printed(&ask(folder.path(), &[], &line).await);
+    moving(folder.path(), &sections(&doubles));
+    let values = evaluated(&doubles, "snils", SNILS);
+    let evaluated = EPOCHS.iter().zip(values);
+    expected.extend(
+        evaluated.map(|(epoch, value)| format!("voprf/snils/{epoch}/{}", hex::encode(value))),
+    );
+    assert_eq!(printed(&ask(folder.path(), &[], &line).await), expected);
+}
+
+#[tokio::test]
 async fn what_cannot_be_used_is_told_without_it() {
     let (folder, _, _) = configured("http://127.0.0.1:9", "");
     for wrong in ["snils 61248091168", "snils612", "snils:RUS 61248091169", ""] {
@@ -91,5 +108,27 @@ async fn what_cannot_be_used_is_told_without_it() {
         assert_eq!(output.status.code(), Some(2), "{wrong}");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.stdout.is_empty() && !said.contains("612"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_cannot_be_used_are_explained_without_them() {
+    let (folder, _, _) = configured("http://127.0.0.1:9", "");
+    for (stated, said) in [
+        (
+            "snils 612-480-911 69\nsnils 112-233-445 95",
+            "two different SNILS are stated, and a person has one",
+        ),
+        ("snils 61248091168", "a digit is mistyped"),
+        ("snils 6124809116", "the wrong length or characters"),
+        ("snils 11111111111", "stands for no number"),
+        ("national-id:XX 61248091169", "no code of ISO 3166-1"),
+    ] {
+        let output = ask(folder.path(), &[], stated).await;
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains(said), "{said}: {told}");
+        let digits = told.chars().filter(char::is_ascii_digit).count();
+        assert!(output.stdout.is_empty() && digits < 6, "{told}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -57,6 +57,16 @@ impl Authority {
 
 /// Speaks TLS in front of a double, and lets in who shows a certificate of the authority.
 async fn front(double: &Double, city: &Authority, clients: &Authority) -> u16 {
+    front_of(double, city, clients, rustls::DEFAULT_VERSIONS).await
+}
+
+/// The same, with these versions of TLS alone.
+async fn front_of(
+    double: &Double,
+    city: &Authority,
+    clients: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(
         Arc::new(clients.roots()),
@@ -65,7 +75,7 @@ async fn front(double: &Double, city: &Authority, clients: &Authority) -> u16 {
     let (certificate, key) = city.sign("localhost");
     let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
     let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_client_cert_verifier(verifier.build().unwrap())
         .with_single_cert(chain, PrivateKeyDer::Pkcs8(key.serialize_der().into()))
@@ -143,6 +153,24 @@ async fn the_registry_is_asked_by_mutual_tls_and_mistakes_are_told_apart() {
     assert_eq!(answer.code(), "registry-certificate");
     assert!(other_city.log().contains("registry.ca_file"));
     assert_eq!(double.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_knows_tls_1_2_alone_is_shown_no_certificate() {
+    let double = Double::start(Behaviour::Entitled).await;
+    let city = Authority::new("the city");
+    let clients = Authority::new("the clients");
+    let port = front_of(&double, &city, &clients, &[&rustls::version::TLS12]).await;
+    let portal = portal(port, BOTH, |folder| {
+        std::fs::write(folder.join("city.pem"), city.certificate.pem()).unwrap();
+        clients.write(folder, "portal");
+    });
+    let portal = portal.await;
+    let answer = post(portal.port, "/api/status", &citizen()).await;
+    assert_eq!(answer.code(), "registry-certificate");
+    let log = portal.log();
+    assert!(log.contains("enable TLS 1.3 there"), "{log}");
+    assert!(double.asked().is_empty());
 }
 
 #[tokio::test]

@@ -7,15 +7,26 @@ use super::pinned_key::PinnedTokenKey;
 /// State of a token issuer and of this client's day, as it says itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenIssuerState {
-    /// Settings (`batch`, `day`) whose pinned key the issuer does not have under its number and for
-    /// this use.
-    pub differing: Vec<&'static str>,
+    /// Settings whose pinned key the issuer does not have under its number and for this use.
+    pub differing: Vec<DifferingKey>,
     /// Most tokens of batches in a UTC day.
     pub daily_ceiling: u64,
     /// Tokens of batches that were issued today.
     pub used_today: u64,
     /// True if today's token of the day was issued.
     pub day_token_given: bool,
+}
+
+/// Pinned key that is not as the issuer has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DifferingKey {
+    /// Setting of the key: `batch` or `day`.
+    pub setting: &'static str,
+    /// Number of the key, as the setting has it.
+    pub key: u16,
+    /// Use that the issuer has for this number: `batch`, `day`, or `pseudonyms` where it is a key
+    /// service; `None` where it has no key of this number.
+    pub theirs: Option<&'static str>,
 }
 
 impl TokenIssuerState {
@@ -48,19 +59,28 @@ struct ListedKey {
 /// Reads an issuer's answer; `None` for what is none.
 pub(super) fn read(body: &[u8], pinned: &[PinnedTokenKey]) -> Option<TokenIssuerState> {
     let list: KeyList = serde_json::from_slice(body).ok()?;
-    let is_listed = |pinned: &PinnedTokenKey| {
+    let difference = |pinned: &PinnedTokenKey| {
         let mut keys = list.keys.iter();
-        keys.any(|listed| {
-            listed.number == pinned.key
-                && listed.key_use == pinned.setting
-                && listed.public_key == pinned.public_key.to_string()
+        let listed = keys.find(|listed| listed.number == pinned.key);
+        let is_same = listed.is_some_and(|listed| {
+            listed.key_use == pinned.setting && listed.public_key == pinned.public_key.to_string()
+        });
+        (!is_same).then(|| DifferingKey {
+            setting: pinned.setting,
+            key: pinned.key,
+            theirs: listed.and_then(|listed| known_use(&listed.key_use)),
         })
     };
-    let differing = pinned.iter().filter(|pinned| !is_listed(pinned));
     Some(TokenIssuerState {
-        differing: differing.map(|pinned| pinned.setting).collect(),
+        differing: pinned.iter().filter_map(difference).collect(),
         daily_ceiling: list.daily_ceiling,
         used_today: list.used_today,
         day_token_given: list.day_token_given,
     })
+}
+
+/// Use of a listed key, in a word of ours.
+fn known_use(listed: &str) -> Option<&'static str> {
+    let mut known = ["batch", "day", "pseudonyms"].into_iter();
+    known.find(|known| *known == listed)
 }

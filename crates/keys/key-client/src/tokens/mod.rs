@@ -7,4 +7,4 @@ mod pinned_key;
 
 pub use client::{DayTokenAnswer, TokenBytes, TokenClient};
 pub use config::{PinnedTokenKeyConfig, TokenIssuerConfig};
-pub use look::TokenIssuerState;
+pub use look::{DifferingKey, TokenIssuerState};

@@ -135,7 +135,8 @@ impl Double {
 /// Client of these doubles in turn.
 pub(crate) fn client(doubles: &[&Double]) -> KeyClient {
     let services = doubles.iter().map(|double| {
-        let (port, pinned) = (double.port, double.pinned());
+        let port = double.port;
+        let pinned = double.pinned();
         format!("[[services]]\nurl = \"http://127.0.0.1:{port}\"\n{pinned}\n")
     });
     let config = read(&services.collect::<String>());

@@ -46,7 +46,8 @@ async fn the_second_service_gets_what_the_first_has_evaluated() {
     let sent = blinding.request(KEY_NUMBER);
     let services = client(&[&first, &second]);
     services.evaluate(blinding, 1).await.unwrap();
-    let (to_first, to_second) = (first.asked(), second.asked());
+    let to_first = first.asked();
+    let to_second = second.asked();
     assert_eq!((to_first.len(), to_second.len()), (1, 1));
     assert_eq!(to_first[0].body, sent);
     let evaluated = first.key().evaluate(&Request::parse(&sent).unwrap());

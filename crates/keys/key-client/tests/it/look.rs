@@ -60,6 +60,22 @@ async fn a_key_that_is_missing_or_another_one_is_told() {
 }
 
 #[tokio::test]
+async fn a_token_issuer_in_the_place_of_a_key_service_is_told_as_one() {
+    let state = look(|own| {
+        let list = format!(
+            "{{\"keys\":[{{\"number\":{KEY_NUMBER},\"use\":\"day\",\"public_key\":\"{own}\"}}],\
+             \"daily_ceiling\":1000,\"used_today\":0}}"
+        );
+        Behaviour::Status(200, String::new(), list)
+    })
+    .await
+    .unwrap();
+    let key_use = "day";
+    assert_eq!(state.pinned[0].state, PinnedKeyState::OfTokens { key_use });
+    assert!(!state.has_pinned_keys());
+}
+
+#[tokio::test]
 async fn what_is_no_list_is_told_without_quoting_it() {
     let long = format!("{{\"keys\":[{}],", " ".repeat(64 * 1024));
     for body in [NOT_TO_QUOTE.to_owned(), "{}".to_owned(), long] {

@@ -8,7 +8,7 @@ use key_client::{KeyClient, KeyClientError};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -71,6 +71,16 @@ pub(crate) fn write_other_key(folder: &Path, name: &str) {
 
 /// Speaks TLS in front of a double, and lets in who shows a certificate of the authority.
 async fn front(double: &Double, service: &Authority, clients: &Authority) -> u16 {
+    front_of(double, service, clients, rustls::DEFAULT_VERSIONS).await
+}
+
+/// The same, with these versions of TLS alone.
+async fn front_of(
+    double: &Double,
+    service: &Authority,
+    clients: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+) -> u16 {
     let mut roots = RootCertStore::empty();
     roots.add(clients.certificate.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -78,7 +88,7 @@ async fn front(double: &Double, service: &Authority, clients: &Authority) -> u16
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     let (certificate, key) = service.sign("localhost");
     let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_client_cert_verifier(verifier.build().unwrap())
         .with_single_cert(
@@ -173,4 +183,19 @@ async fn a_service_is_asked_by_mutual_tls_and_mistakes_are_told_apart() {
     assert!(help.contains("url"), "{help}");
     // Only what a good client asked has arrived.
     assert_eq!(double.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_service_that_knows_tls_1_2_alone_is_refused() {
+    let double = Double::start(&[Behaviour::Right]).await;
+    let services = Authority::new("of services");
+    let clients = Authority::new("of clients");
+    let old = [&rustls::version::TLS12];
+    let port = front_of(&double, &services, &clients, &old).await;
+    let files = folder(&services, &clients);
+    let url = format!("https://localhost:{port}");
+    let (what, help) = misconfigured(&client(&url, &double, files.path())).await;
+    assert!(what.contains(&format!("localhost:{port}")), "{what}");
+    assert!(help.starts_with("enable TLS 1.3 there"), "{help}");
+    assert!(double.asked().is_empty());
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use key_client::{
-    DayTokenAnswer, KeyClientError, TokenBytes, TokenClient, TokenIssuerConfig, TokenIssuerState,
+    DayTokenAnswer, DifferingKey, KeyClientError, TokenBytes, TokenClient, TokenIssuerConfig,
+    TokenIssuerState,
 };
 use oprf::{Token, TokenKey, TokenUse, request_bytes};
 
@@ -133,7 +134,11 @@ async fn a_look_tells_the_ceiling_and_keys_that_differ_in_key_or_use() {
     double.then(Behaviour::Status(200, String::new(), list));
     let state = of_batches(&double).look().await.unwrap();
     let expected = TokenIssuerState {
-        differing: vec!["day"],
+        differing: vec![DifferingKey {
+            setting: "day",
+            key: DAY_KEY,
+            theirs: Some("batch"),
+        }],
         daily_ceiling: 4096,
         used_today: 96,
         day_token_given: true,

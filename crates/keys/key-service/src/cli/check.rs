@@ -7,9 +7,11 @@ use client_door::DoorError;
 use program::audit_log::{describe, failure};
 use program::files::can_be_made;
 use program::{CheckLayout, Failure, Findings};
+use settings::path_error_text;
 use telemetry::{Disk, DiskState};
 
 use super::config_file::LoadedConfig;
+use crate::numbers::Numbers;
 use crate::{ClientConfig, Keys, open_door};
 
 pub(super) async fn check(loaded: &LoadedConfig) -> Result<(), Failure> {
@@ -32,6 +34,7 @@ fn check_keys(loaded: &LoadedConfig, found: &mut Findings) {
         }
         Err(error) => found.failed("keys", error.into()),
     }
+    check_numbers(loaded, found);
     let counted = if loaded.config.token_keys.is_empty() {
         "elements"
     } else {
@@ -47,6 +50,22 @@ fn check_keys(loaded: &LoadedConfig, found: &mut Findings) {
             "clients",
             format!("{name}: {daily_ceiling} {counted} a day"),
         );
+    }
+}
+
+/// Compares the keys with those that their numbers have named.
+fn check_numbers(loaded: &LoadedConfig, found: &mut Findings) {
+    let Ok(keys) = Keys::read(&loaded.config, &loaded.base) else {
+        return;
+    };
+    let state = loaded.base.join(&loaded.config.service.state);
+    if !state.is_dir() {
+        return;
+    }
+    match Numbers::read(&state).map(|numbers| numbers.compare(&keys)) {
+        Ok(Ok(())) => {}
+        Ok(Err(replaced)) => found.failed("keys", replaced.into()),
+        Err(error) => found.failed("state", Failure::by(error.may_pass(), error)),
     }
 }
 
@@ -70,7 +89,11 @@ fn check_folders(loaded: &LoadedConfig, found: &mut Findings) {
                 continue;
             }
             Err(error) => {
-                let text = format!("{} cannot be looked at: {}", folder.display(), error.kind());
+                let text = format!(
+                    "{} cannot be looked at: {}",
+                    folder.display(),
+                    path_error_text(error.kind())
+                );
                 found.failed(part, Failure::Change(text));
                 continue;
             }

@@ -16,7 +16,7 @@ pub(super) fn open(path: &Path) -> Result<LoadedConfig, Failure> {
 }
 
 /// Reads the configuration and checks what its types cannot say.
-fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
+pub(super) fn load(path: &Path) -> Result<LoadedConfig, SettingsError> {
     let loaded = LoadedConfig::read(path)?;
     match loaded.config.mistake() {
         Some((what, help)) => Err(settings::mistake(path, what, help)),

@@ -62,13 +62,7 @@ pub(super) fn init(arguments: &InitArguments) -> Result<(), Failure> {
             existing.display()
         )));
     }
-    files::create_private_folder(folder).map_err(|error| {
-        Failure::Change(format!(
-            "{} cannot be made: {}",
-            folder.display(),
-            error.kind()
-        ))
-    })?;
+    files::make_init_folder(folder)?;
     let mut public_keys = Vec::new();
     for key_file in &key_files {
         let key = if arguments.tokens {

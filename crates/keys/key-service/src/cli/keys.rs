@@ -9,6 +9,7 @@ use program::{Failure, files, quoted};
 use secrecy::SecretString;
 
 use super::config_file::LoadedConfig;
+use super::number::{KeyKind, check_number};
 use crate::keys::KeyError;
 use crate::{Keys, TokenUseName};
 
@@ -94,15 +95,21 @@ impl From<&ServiceKey> for FreshKey {
     }
 }
 
-pub(super) fn new(arguments: &NewArguments) -> Result<(), Failure> {
+/// Makes a key whose number no key of the configuration at `config` has or has had.
+pub(super) fn new(arguments: &NewArguments, config: &Path) -> Result<(), Failure> {
     let NewArguments {
         number,
         out,
         tokens,
     } = arguments;
-    let key = match tokens {
-        None => FreshKey::of_pseudonyms(),
-        Some(_) => FreshKey::of_tokens(),
+    let kind = match tokens {
+        None => KeyKind::Pseudonyms,
+        Some(_) => KeyKind::Tokens,
+    };
+    check_number(config, *number, kind)?;
+    let key = match kind {
+        KeyKind::Pseudonyms => FreshKey::of_pseudonyms(),
+        KeyKind::Tokens => FreshKey::of_tokens(),
     };
     files::write_secret(out, &key.text)?;
     print_entry(out, *number, *tokens, &key);

@@ -4,6 +4,7 @@ mod check;
 mod config_file;
 mod init;
 mod keys;
+mod number;
 mod rotate;
 mod run;
 
@@ -77,9 +78,9 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             run::run(&open()?, clock, signals.stop()?).await
         }
         Command::Keys(keys::KeysCommand::Show) => keys::show(&open()?),
-        Command::Keys(keys::KeysCommand::New(new)) => keys::new(&new),
-        Command::Rotate(rotate) => rotate::rotate(&rotate),
-        Command::Refresh(refresh) => rotate::refresh(&refresh),
+        Command::Keys(keys::KeysCommand::New(new)) => keys::new(&new, &arguments.config),
+        Command::Rotate(rotate) => rotate::rotate(&rotate, &arguments.config),
+        Command::Refresh(refresh) => rotate::refresh(&refresh, &arguments.config),
         Command::Audit(command) => audit(&command, || {
             let loaded = open()?;
             Ok(Some(loaded.base.join(&loaded.config.service.audit)))

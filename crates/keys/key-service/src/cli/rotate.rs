@@ -10,7 +10,10 @@ use program::{Failure, files};
 use secrecy::{ExposeSecret as _, SecretString};
 use settings::read_private_file;
 
+use super::config_file::load;
 use super::keys::{FreshKey, print_entry};
+use super::number::{KeyKind, check_number};
+use crate::Keys;
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("place").required(true).args(["out", "print"])))]
@@ -29,7 +32,7 @@ pub(super) struct RotateArguments {
     print: bool,
 }
 
-pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
+pub(super) fn rotate(arguments: &RotateArguments, config: &Path) -> Result<(), Failure> {
     let old = read_secret(&arguments.old, ServiceKey::from_text)?;
     let new = read_secret(&arguments.new, ServiceKey::from_text)?;
     if old.public_key() == new.public_key() {
@@ -57,7 +60,38 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         old.public_key().fingerprint(),
         new.public_key().fingerprint()
     ));
+    note_unknown_keys(config, &old, &new);
     Ok(())
+}
+
+/// Notes which of the two keys the configuration has no entry for, and what follows.
+fn note_unknown_keys(config: &Path, old: &ServiceKey, new: &ServiceKey) {
+    let keys = load(config).map_err(|error| error.to_string());
+    let keys = keys.and_then(|loaded| {
+        let keys = Keys::read(&loaded.config, &loaded.base);
+        keys.map_err(|error| error.to_string())
+    });
+    let Ok(keys) = keys else {
+        return;
+    };
+    let is_entered = |key: &ServiceKey| {
+        let public_key = key.public_key().to_string();
+        keys.public()
+            .any(|entered| entered.public_key == public_key)
+    };
+    let file = config.display();
+    if !is_entered(old) {
+        print_note(&format!(
+            "the key of --old is in no entry of {file}: is it this service's? A factor from \
+             another key makes pseudonyms of nobody"
+        ));
+    }
+    if !is_entered(new) {
+        print_note(&format!(
+            "the key of --new is in no entry of {file} yet: enter it there, as `key-service keys \
+             new` has printed, and start the service again before clients ask for it"
+        ));
+    }
 }
 
 #[derive(Debug, Args)]
@@ -77,7 +111,8 @@ pub(super) struct RefreshArguments {
 }
 
 /// Writes the key that takes another service's factor back.
-pub(super) fn refresh(arguments: &RefreshArguments) -> Result<(), Failure> {
+pub(super) fn refresh(arguments: &RefreshArguments, config: &Path) -> Result<(), Failure> {
+    check_number(config, arguments.number, KeyKind::Pseudonyms)?;
     let factor = read_secret(&arguments.factor, Factor::from_text)?;
     let key = read_secret(&arguments.old, ServiceKey::from_text)?.divided_by(&factor);
     let out = &arguments.out;

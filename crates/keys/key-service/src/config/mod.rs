@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use client_door::{Fingerprint, SettingNames, TlsConfig, open_address_mistake};
 use oprf::{MAX_ELEMENTS, TokenUse};
 use serde::{Deserialize, Serialize};
-use settings::SecretSource;
+use settings::{SecretSource, is_config_folder};
 use telemetry::{ListenConfig, LogConfig, shared_address_mistake};
 
 /// Most keys in use at once: an old and a new one while they are rotated, and some to spare.
@@ -162,6 +162,12 @@ impl Config {
     }
 
     fn folders_mistake(&self) -> Option<(String, String)> {
+        if is_config_folder(&self.service.audit) {
+            return mistake(
+                "service.audit is the folder of the configuration file",
+                "give the audit log a folder of its own, such as \"audit\"",
+            );
+        }
         if self
             .service
             .state

@@ -172,3 +172,14 @@ fn a_service_has_keys_of_one_kind() {
     let unknown_use = issuer.replace("use = \"day\"", "use = \"week\"");
     assert!(settings::parse::<Config>(&unknown_use, Path::new("x")).is_err());
 }
+
+#[test]
+fn the_audit_log_is_not_kept_beside_the_configuration() {
+    let mut config = parse(EXAMPLE);
+    config.service.audit = ".".into();
+    let said = said(&config);
+    assert!(
+        said.contains("service.audit is the folder of the configuration"),
+        "{said}"
+    );
+}

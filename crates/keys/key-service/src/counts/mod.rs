@@ -8,9 +8,15 @@ use std::time::Duration;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use state_folder::{StateError, StateFolder};
+use state_folder::{StateError, StateFolder, Words};
 
 use crate::config::ClientConfig;
+
+/// Words about the folder of the counts.
+pub(crate) const STATE_WORDS: Words = Words {
+    setting: "service.state",
+    loss: "gives a client the ceiling of this day anew",
+};
 
 /// Elements that are reserved at once: what a client loses of its day at most in a crash.
 pub const BLOCK: u64 = 1024;

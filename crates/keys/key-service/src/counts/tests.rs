@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::*;
-use crate::service::STATE_WORDS;
 
 const NOON: &str = "2026-11-30T12:00:00Z";
 const NEXT: &str = "2026-12-01T00:00:00Z";

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Recorder;
 use crate::config::ClientConfig;
 use crate::error::OpenError;
-use crate::keys::{Keys, PublicFacts};
+use crate::keys::Keys;
 use state_folder::StateFolder;
 
 /// File of what was recorded last, in the folder of the counts.
@@ -44,18 +44,10 @@ impl Recorded {
         Self {
             keys: keys
                 .public()
-                .map(|key| (key.number, recorded_key(&key)))
+                .map(|key| (key.number, key.recorded()))
                 .collect(),
             clients: clients.iter().map(client).collect(),
         }
-    }
-}
-
-/// A key as it is recorded: its fingerprint, and of a key of tokens their use.
-fn recorded_key(key: &PublicFacts) -> String {
-    match key.key_use {
-        "pseudonyms" => key.fingerprint.clone(),
-        token_use => format!("{} ({token_use} tokens)", key.fingerprint),
     }
 }
 

@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn what_is_put_back_is_added_to_what_came_meanwhile() {
         let at = |text: &str| -> DateTime<Utc> { text.parse().unwrap() };
-        let (start, later) = (at("2026-11-30T12:00:00Z"), at("2026-11-30T13:00:00Z"));
+        let start = at("2026-11-30T12:00:00Z");
+        let later = at("2026-11-30T13:00:00Z");
         let mut tallies = Tallies::new(2, start);
         tallies.of(Some(1)).evaluated(16);
         tallies.of(None).refused(Refusal::UnknownClient);

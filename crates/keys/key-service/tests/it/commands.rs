@@ -112,6 +112,29 @@ fn a_key_that_is_none_is_not_repeated() {
 }
 
 #[test]
+fn a_key_that_is_empty_is_told_with_its_place() {
+    for empty in ["", "\n", " \r\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), &["init", "."]);
+        take_free_port(folder.path(), CONFIG);
+        std::fs::write(folder.path().join("key-1.key"), empty).unwrap();
+        for command in ["check", "run"] {
+            let (code, out, err) = run(folder.path(), &[command]);
+            assert_eq!(code, Some(78), "{out}{err}");
+            let told = format!("{out}{err}");
+            assert!(told.contains("key-1.key is empty"), "{told}");
+        }
+        change(folder.path(), |text| {
+            text.replace("{ file = \"key-1.key\" }", "{ env = \"EMPTY_KEY\" }")
+        });
+        let (code, out, err) = run(folder.path(), &["check"]);
+        assert_eq!(code, Some(78), "{out}{err}");
+        let told = "the secret in the environment variable EMPTY_KEY is empty";
+        assert!(format!("{out}{err}").contains(told), "{out}{err}");
+    }
+}
+
+#[test]
 fn a_new_key_is_a_private_file_whose_entry_can_be_pasted() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), &["init", "."]);
@@ -124,13 +147,105 @@ fn a_new_key_is_a_private_file_whose_entry_can_be_pasted() {
     let (code, shown, err) = run(folder.path(), &["keys", "show"]);
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(shown.lines().count(), 3, "{shown}");
-    let (code, _, err) = run(folder.path(), &new);
+    let again = ["keys", "new", "--number", "3", "--out", "key-2.key"];
+    let (code, _, err) = run(folder.path(), &again);
     assert!(code == Some(78) && err.contains("exists already"), "{err}");
     let (code, ..) = run(
         folder.path(),
         &["keys", "new", "--number", "0", "--out", "x"],
     );
     assert_eq!(code, Some(2));
+}
+
+#[test]
+fn a_number_is_compared_with_the_configuration_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = |more: &[&str]| {
+        let new = [
+            &["keys", "new", "--out", "another.key", "--number"][..],
+            more,
+        ];
+        run(folder.path(), &new.concat())
+    };
+    let (code, _, err) = new(&["1"]);
+    assert_eq!(code, Some(0));
+    assert!(err.contains("there is no key-service.toml"), "{err}");
+    std::fs::remove_file(folder.path().join("another.key")).unwrap();
+    run(folder.path(), &["init", "."]);
+    for (more, said) in [
+        (
+            &["1"][..],
+            "[[keys]] of key-service.toml has it for the key in key-1.key",
+        ),
+        (&["1"], "give --number 2"),
+        (&["2", "--tokens", "day"], "leave --tokens out"),
+    ] {
+        let (code, out, err) = new(more);
+        assert_eq!(code, Some(78), "{out}{err}");
+        assert!(err.contains(said), "{said}: {err}");
+        assert!(!folder.path().join("another.key").exists());
+    }
+    assert_eq!(new(&["2"]).0, Some(0));
+    let rotate = [
+        "rotate",
+        "--old",
+        "key-1.key",
+        "--new",
+        "another.key",
+        "--out",
+        "factor",
+    ];
+    let (code, _, err) = run(folder.path(), &rotate);
+    assert_eq!(code, Some(0));
+    assert!(
+        err.contains("--new is in no entry") && !err.contains("--old"),
+        "{err}"
+    );
+    let refresh = [
+        "refresh",
+        "--old",
+        "key-1.key",
+        "--factor",
+        "factor",
+        "--out",
+        "x",
+    ];
+    let (code, _, err) = run(folder.path(), &[&refresh[..], &["--number", "1"]].concat());
+    assert!(code == Some(78) && err.contains("give --number 2"), "{err}");
+    assert_eq!(
+        run(folder.path(), &[&refresh[..], &["--number", "2"]].concat()).0,
+        Some(0)
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_was_replaced_under_its_number_is_told_and_not_used() {
+    let installed = Installed::new();
+    let folder = installed.folder.path();
+    let mut service = installed.start().await;
+    service.kill().await.unwrap();
+    let (code, report, _) = run(folder, &["check"]);
+    assert_eq!(code, Some(0), "{report}");
+    let key = ServiceKey::from_text(&secret(&folder.join("key-1.key"))).unwrap();
+    let kept = std::fs::read(folder.join("key-1.key")).unwrap();
+    let other = ServiceKey::generate().to_text();
+    std::fs::write(folder.join("key-1.key"), other.expose_secret()).unwrap();
+    let (code, report, _) = run(folder, &["check"]);
+    assert_eq!(code, Some(78), "{report}");
+    let before = format!(
+        "this number has named the key {}",
+        key.public_key().fingerprint()
+    );
+    assert!(report.contains(&before), "{report}");
+    let (code, _, err) = run(folder, &["run"]);
+    assert!(code == Some(78) && err.contains(&before), "{err}");
+
+    // A number that is out of the configuration stays taken.
+    std::fs::write(folder.join("key-1.key"), kept).unwrap();
+    change(folder, |text| text.replacen("number = 1", "number = 7", 1));
+    let new = ["keys", "new", "--number", "1", "--out", "x.key"];
+    let (code, _, err) = run(folder, &new);
+    assert!(code == Some(78) && err.contains("give --number 8"), "{err}");
 }
 
 #[test]
@@ -226,8 +341,23 @@ async fn the_audit_log_is_checked_beside_a_running_service_and_against_a_kept_he
     let copy = folder.join("audit").display().to_string();
     let arguments = ["audit", "verify", "--head", &head, "--folder", &copy];
     assert_eq!(run(elsewhere.path(), &arguments).0, Some(0));
-    let missing = ["audit", "verify", "--folder", "nowhere"];
-    assert_eq!(run(elsewhere.path(), &missing).0, Some(78));
+    std::fs::write(elsewhere.path().join("file"), "").unwrap();
+    std::fs::create_dir(elsewhere.path().join("empty")).unwrap();
+    for (wrong, told) in [
+        (
+            "nowhere",
+            "nowhere cannot be read or written: there is no such file or folder",
+        ),
+        (
+            "file",
+            "file cannot be read or written: a file stands where a folder",
+        ),
+        ("empty", "empty holds no audit log"),
+    ] {
+        let verify = ["audit", "verify", "--folder", wrong];
+        let (code, _, err) = run(elsewhere.path(), &verify);
+        assert!(code == Some(78) && err.contains(told), "{err}");
+    }
 
     let files = std::fs::read_dir(folder.join("audit")).unwrap();
     let mut paths = files.map(|entry| entry.unwrap().path());

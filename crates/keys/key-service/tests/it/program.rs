@@ -15,11 +15,13 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, St
         .current_dir(folder)
         .env_remove("RUST_LOG")
         .env_remove("KEY_SERVICE_CONFIG")
+        .env("EMPTY_KEY", "")
         .args(arguments)
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    let out = text(&output.stdout);
+    let err = text(&output.stderr);
     (output.status.code(), out, err)
 }
 

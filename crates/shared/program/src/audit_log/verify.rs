@@ -45,6 +45,13 @@ pub fn audit(
         AuditError::Damaged { .. } => Failure::look(error),
         error => failure(&error),
     })?;
+    if verified.lines == 0 && verified.torn_bytes == 0 {
+        return Err(Failure::Change(format!(
+            "{} holds no audit log: there is no line in any file of the name audit-YYYY-MM.jsonl; \
+             name the folder of a log with --folder",
+            folder.display()
+        )));
+    }
     print_line(describe(&verified));
     print_line(format!("head: {}", verified.head));
     Ok(())

@@ -87,13 +87,7 @@ pub(super) fn init(arguments: &InitArguments, now: DateTime<Utc>) -> Result<(), 
             existing.display()
         )));
     }
-    files::create_private_folder(folder).map_err(|error| {
-        Failure::Change(format!(
-            "{} cannot be made: {}",
-            folder.display(),
-            error.kind()
-        ))
-    })?;
+    files::make_init_folder(folder)?;
     let private = PrivateKey::generate();
     let second_layer = SecondLayerKey::generate();
     let receipt = ReceiptSigner::generate();

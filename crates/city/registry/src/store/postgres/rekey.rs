@@ -12,7 +12,7 @@ use crate::store::rekey::statements::rekey_statements;
 
 /// Whole tables are read and written; the writers that wait for it give up by their own limits, and
 /// try again.
-const NO_LIMITS: [&str; 2] = [
+const PREPARATIONS: [&str; 2] = [
     "SET LOCAL statement_timeout = 0",
     "SET LOCAL lock_timeout = 0",
 ];
@@ -24,7 +24,7 @@ const MOVE_FACTS: &str = "UPDATE fact SET name_set = m.new
 
 rekey_statements!(
     PostgresTransaction<'_>, transaction,
-    take_time: NO_LIMITS,
+    preparations: PREPARATIONS,
     rekeyed: REKEYED, array,
     add_rekeyed: add_rekeyed,
     move_facts: move_facts,

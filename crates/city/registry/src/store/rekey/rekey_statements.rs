@@ -22,8 +22,9 @@ pub(in crate::store) struct RekeyingRow {
 /// Statements about names that follow a new key.
 #[async_trait]
 pub(in crate::store) trait RekeyStatements: Send {
-    /// Takes off the limits of time that other statements have.
-    async fn take_time(&mut self) -> Result<(), Error>;
+    /// Prepares the connection for statements over whole tables: they need time and memory that
+    /// others may not have.
+    async fn prepare_for_whole_tables(&mut self) -> Result<(), Error>;
 
     /// Change of the names of an epoch; `None` where there is none.
     async fn rekeying(&mut self, from: Epoch) -> Result<Option<RekeyingRow>, Error>;

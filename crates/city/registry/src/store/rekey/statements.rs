@@ -79,15 +79,15 @@ pub(in crate::store) const FORGET: &str = "DELETE FROM rekeyed_name";
 macro_rules! rekey_statements {
     (
         $transaction:ty, $connection:tt,
-        take_time: $take_time:expr,
+        preparations: $preparations:expr,
         rekeyed: $rekeyed:expr, $digests:path,
         add_rekeyed: $add_rekeyed:path,
         move_facts: $move_facts:path $(,)?
     ) => {
         #[async_trait]
         impl $crate::store::rekey::RekeyStatements for $transaction {
-            async fn take_time(&mut self) -> Result<(), Error> {
-                for sql in $take_time {
+            async fn prepare_for_whole_tables(&mut self) -> Result<(), Error> {
+                for sql in $preparations {
                     sqlx::query(sql).execute(&mut *self.$connection).await?;
                 }
                 Ok(())

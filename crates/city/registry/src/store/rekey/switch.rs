@@ -48,7 +48,7 @@ pub(in crate::store) async fn switch(
     rules: &LinkRules,
     now: DateTime<Utc>,
 ) -> Result<(), Abort> {
-    transaction.take_time().await?;
+    transaction.prepare_for_whole_tables().await?;
     transaction.lock_writers(true).await?;
     let stored = transaction.rekeying(rekeying.from()).await?;
     if stored.is_none_or(|row| row.is_finished) {

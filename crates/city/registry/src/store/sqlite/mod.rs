@@ -491,7 +491,7 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
         what: format!(
             "the database file {} cannot be opened: {}",
             path.display(),
-            error.kind()
+            settings::path_error_text(error.kind())
         ),
         help: "check that its folder exists and belongs to this program's user",
     })

@@ -10,8 +10,10 @@ use super::transaction::SqliteTransaction;
 use crate::store::person_statements::NameValue;
 use crate::store::rekey::statements::rekey_statements;
 
-/// SQLite has no limits of time for statements.
-const NO_LIMITS: [&str; 0] = [];
+/// Pages that the connection keeps in memory from then on, 64 MiB of them. New names come in random
+/// order, so that with SQLite's 2 MiB the same pages are read and written over and over. There are no
+/// limits of time.
+const PREPARATIONS: [&str; 1] = ["PRAGMA cache_size = -65536"];
 const ADD_REKEYED: &str = "INSERT INTO rekeyed_name (value, rekeyed)
     SELECT unhex(j.value ->> 0), unhex(j.value ->> 1) FROM json_each($1) AS j WHERE true
     ON CONFLICT (value) DO NOTHING";
@@ -24,7 +26,7 @@ const MOVE_FACTS: &str = "UPDATE fact SET name_set = m.new FROM (
 
 rekey_statements!(
     SqliteTransaction, 0,
-    take_time: NO_LIMITS,
+    preparations: PREPARATIONS,
     rekeyed: REKEYED, hex_list,
     add_rekeyed: add_rekeyed,
     move_facts: move_facts,

@@ -5,6 +5,9 @@
 //! No revision is counted up past one that the queue has not taken, or whose answer is forgotten: a
 //! restored state could overtake the lost one without ever giving out the one that both have.
 //!
+//! A state that has read rows and given nothing out, since all are refused or withheld, has a first
+//! revision as well: a state that was lost may have sent them.
+//!
 //! It is the same record for all states of a gateway: a state that was made anew while the old one
 //! was away meets the old one's beacon, and the old one, put back, meets the new one's.
 //!
@@ -137,7 +140,9 @@ impl Beacons {
         }
         // With batches that leave, a token in hand is taken or none: these are not to wait for an
         // issuer that does not answer. Whoever seals the next batches tells of it.
-        if occasion != BeaconOccasion::BatchesLeave && self.sealing.tokens_ready(1).await.is_err() {
+        if occasion != BeaconOccasion::BatchesLeave
+            && self.sealing.tokens_ready(1, None).await.is_err()
+        {
             return Ok(false);
         }
         let mut guard = self.versions.gate().lock_for_records().await;
@@ -196,8 +201,7 @@ impl Beacons {
         }
         let is_new = row.needs_revision(generation);
         Ok(match occasion {
-            // Where no version was ever given out, there is nothing to compare.
-            BeaconOccasion::Start | BeaconOccasion::SignOfLife => row.gives_out_at > 0,
+            BeaconOccasion::Start | BeaconOccasion::SignOfLife => row.has_something(),
             BeaconOccasion::BatchesLeave => {
                 is_new && (row.is_of_before(generation) || row.pause_has_passed(to_ms(now)))
             }

@@ -14,6 +14,8 @@ use crate::limits::{BEACON_PAUSE_MS, OTHER_GATEWAY_MS};
 pub(super) struct BeaconRow {
     /// Stamp of the state: rises with every commit that gives out versions.
     pub(super) gives_out_at: i64,
+    /// True if rows were read, whatever became of them: a state that was lost may have sent them.
+    has_records: bool,
     /// Latest revision; of count 0 if none was given out.
     pub(super) revision: Revision,
     /// Content of that revision.
@@ -51,9 +53,16 @@ impl BeaconRow {
         revision < self.revision || (revision == self.revision && !self.is_untried)
     }
 
-    /// Returns whether versions were given out since the latest revision.
+    /// Returns whether there is something to compare with the registry.
+    pub(super) const fn has_something(&self) -> bool {
+        self.gives_out_at > 0 || self.has_records
+    }
+
+    /// Returns whether versions were given out since the latest revision, or rows were read and
+    /// nothing was ever given out: nothing else asks then whether this state is the latest.
     const fn is_behind(&self, generation: u32) -> bool {
-        self.gives_out_at > self.stamp || self.is_of_before(generation)
+        let is_first = self.revision.count == 0 && self.has_records;
+        is_first || self.gives_out_at > self.stamp || self.is_of_before(generation)
     }
 
     /// Returns whether the latest revision is of an earlier generation, which has to be known
@@ -80,7 +89,8 @@ impl BeaconRow {
 /// Reads the row.
 pub(super) async fn read(executor: impl SqliteExecutor<'_>) -> Result<BeaconRow, OutboxError> {
     let row = sqlx::query(
-        "SELECT m.stamp AS gives_out_at, b.*, q.* FROM meta AS m JOIN beacon AS b \
+        "SELECT m.stamp AS gives_out_at, EXISTS (SELECT 1 FROM record_block) AS has_records, \
+         b.*, q.* FROM meta AS m JOIN beacon AS b \
          ON b.id = m.id CROSS JOIN (SELECT coalesce(max(sends = 0), 0) AS is_unsent, \
          coalesce(max(sends = 0 AND attempts = 0), 0) AS is_untried, \
          count(*) FILTER (WHERE sends > 0) AS waiting \
@@ -96,6 +106,7 @@ fn from_row(row: &SqliteRow) -> Result<BeaconRow, OutboxError> {
     let content: Vec<u8> = row.try_get("content")?;
     Ok(BeaconRow {
         gives_out_at: row.try_get("gives_out_at")?,
+        has_records: row.try_get("has_records")?,
         revision: Revision {
             generation: row.try_get("generation")?,
             count: row.try_get("count")?,

@@ -207,6 +207,20 @@ async fn restored_state_is_noticed_though_its_rows_are_as_it_knows_them() {
 }
 
 #[tokio::test]
+async fn lost_state_is_noticed_though_nothing_leaves_of_the_new_one() {
+    let place = Place::new();
+    let state = State::new(&place);
+    let mut registry = Registry::default();
+    state.run(&mut registry, &rows(0..3), 0).await;
+    for suffix in ["", ".generation"] {
+        std::fs::remove_file(format!("{}{suffix}", state.path.display())).unwrap();
+    }
+    let no_facts: Vec<_> = (0..3).map(|record| withdrawn(record, true)).collect();
+    assert!(state.run(&mut registry, &no_facts, 100).await.raised);
+    assert!((0..3).all(|record| !registry.asserts(record)));
+}
+
+#[tokio::test]
 async fn copy_from_after_a_raise_that_comes_back_within_the_day_is_noticed_too() {
     let place = Place::new();
     let state = State::new(&place);
@@ -362,7 +376,7 @@ async fn raise_of_somebody_else_long_after_ones_own_is_no_other_gateway() {
 }
 
 #[tokio::test]
-async fn beacon_goes_out_only_where_versions_were_given_out_and_receipts_come() {
+async fn beacon_goes_out_only_where_rows_were_read_and_receipts_come() {
     let place = Place::new();
     let state = State::new(&place);
     let outbox = state.try_open(0).await.unwrap();

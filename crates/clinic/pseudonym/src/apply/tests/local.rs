@@ -5,6 +5,7 @@ use draft::LocalSubject;
 use super::*;
 use crate::held::HeldIdentifiers;
 use crate::subject::MAX_LOCAL_NAMES;
+use crate::suites::Suites;
 
 const RECORD_KEY: &str = "record ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8";
 
@@ -115,4 +116,66 @@ fn two_snils_contradict_each_other_under_local_names_too() {
         panic!("accepted")
     };
     assert_eq!(rejection.reason, RejectionReason::IdentifierConflict);
+}
+
+const MOVING: Suites = Suites {
+    suite: Suite::Voprf,
+    moving_from: Some(Suite::Hmac),
+};
+
+fn moving(keys: &str) -> Pseudonymiser {
+    let policy = Policy::new(&PolicyConfig::default()).unwrap();
+    Pseudonymiser::new(&ring(keys), MOVING, "mis", policy).unwrap()
+}
+
+#[test]
+fn while_a_city_moves_the_old_names_leave_beside_the_evaluated_ones() {
+    let old = draft(plain().apply(snils_shot(), today())).0;
+    let new = local(strong(&ring(ONE_EPOCH)).apply(snils_shot(), today()));
+    let mut held = HeldIdentifiers::default();
+    let outcome = moving(ONE_EPOCH).apply_and_hold(snils_shot(), today(), &mut held);
+    let (both, _) = draft(outcome);
+    let DraftBody::Unevaluated { person, beside, .. } = &both.body else {
+        panic!("nothing to evaluate")
+    };
+    let DraftBody::Ready(Body::Asserted { subject, .. }) = &old.body else {
+        panic!("a fact")
+    };
+    assert_eq!((person, beside.as_ref()), (&new.0, Some(subject)));
+    assert_eq!(held.len(), 1);
+    assert_eq!(both.record, old.record);
+    // The beginning and the end of the move each send the record again, and a way back does.
+    assert_ne!(both.content, old.content);
+    assert_ne!(both.content, new.1.content);
+    let again = draft(moving(ONE_EPOCH).apply(snils_shot(), today())).0;
+    assert_eq!(again.content, both.content);
+}
+
+#[test]
+fn a_person_with_the_most_identifiers_fits_into_an_event_under_both_suites() {
+    let kinds = [
+        (
+            IdentifierKind::Oms,
+            ["7700000000000004", "7700000000000012"],
+        ),
+        (IdentifierKind::PassportRu, ["4509 123456", "4509 123457"]),
+        (IdentifierKind::PassportForeign, ["C01X00T47", "C01X00T48"]),
+        (IdentifierKind::NationalId, ["NR1234561", "NR1234562"]),
+        (IdentifierKind::ResidencePermit, ["RP1234561", "RP1234562"]),
+    ];
+    let all = kinds.into_iter().flat_map(|(kind, values)| {
+        values.map(|value| Identifier {
+            country: Some("FR".into()),
+            ..id(kind, value)
+        })
+    });
+    let outcome = moving(ONE_EPOCH).apply(record(all.collect(), shot()), today());
+    let (made, warnings) = draft(outcome);
+    let DraftBody::Unevaluated { person, beside, .. } = &made.body else {
+        panic!("nothing to evaluate")
+    };
+    let beside = beside.as_ref().map_or(0, |names| names.pseudonyms().len());
+    assert_eq!((person.names().len(), beside), (8, 8));
+    assert_eq!(warnings.identifiers_dropped, 2);
+    assert_eq!(person.names().len() + beside, contract::Subject::MAX);
 }

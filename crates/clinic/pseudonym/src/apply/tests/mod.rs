@@ -137,6 +137,7 @@ fn facts_leave_as_they_are() {
         Draft {
             body: DraftBody::Ready(Body::Asserted { fact, .. }),
             only_if_sent: false,
+            class: None,
             ..
         } => fact,
         other => panic!("{other:?}"),

@@ -3,7 +3,7 @@
 
 use key_client::{KeyClient, KeyClientError, KeyServicesConfig, ServiceState};
 use program::{CheckLayout, CheckRow, Failure, Findings, Severity};
-use pseudonym::SharedKeys;
+use pseudonym::{SharedKeys, Suite};
 use settings::SecretSource;
 
 use crate::cli::config_file::LoadedConfig;
@@ -17,9 +17,31 @@ pub(super) async fn check_keys(loaded: &LoadedConfig, found: &mut Findings) {
     match loaded.config.keys.named() {
         Ok(NamedKeys::Shared(source, _)) => check_shared(loaded, source, found),
         Ok(NamedKeys::Services(services)) => check_services(loaded, services, found).await,
+        Ok(NamedKeys::Both {
+            services,
+            shared,
+            moving_from,
+        }) => {
+            tell_move(moving_from, found);
+            check_shared(loaded, shared, found);
+            check_services(loaded, services, found).await;
+        }
         // Not reached: such a file is refused when it is read.
         Err(mistake) => found.failed("keys", Failure::change(mistake)),
     }
+}
+
+/// Tells by which names the registry is asked while the city moves, and what comes next.
+fn tell_move(from: Suite, found: &Findings) {
+    let from = from.as_str();
+    found.good(
+        "keys",
+        format!(
+            "the city moves: the registry is asked by the names of suite voprf and of suite \
+             {from}. Once `city-registry show --stats` counts no fact under {from} alone, take \
+             moving_from and shared out of [keys]"
+        ),
+    );
 }
 
 fn check_shared(loaded: &LoadedConfig, source: &SecretSource, found: &Findings) {

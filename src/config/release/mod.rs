@@ -1,7 +1,10 @@
 //! The `[release]` section: what leaves of each kind of fact, in which padded sizes, and when.
 
-use contract::PaddedSizes;
-use pseudonym::{DatePrecision, FactRelease, KindRelease, RecoveryField, VaccinationField};
+use contract::{FactKind, PaddedSizes, Precision};
+use pseudonym::{
+    CoarsenAfterDays, DatePrecision, FactRelease, KindRelease, RecoveryField, SmallestClasses,
+    VaccinationField,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -16,6 +19,12 @@ const BATCHES_PER_SLOT: std::ops::RangeInclusive<u32> = 2..=32;
 
 /// Batches that leave in a slot, where nothing is configured.
 const DEFAULT_BATCHES_PER_SLOT: u32 = 8;
+
+/// Numbers of persons that the smallest class may be asked to have.
+const SMALLEST_CLASS: std::ops::RangeInclusive<u8> = 2..=100;
+
+/// Most days after which facts of small classes leave with a coarser date.
+const MOST_COARSEN_AFTER_DAYS: u16 = 365;
 
 /// Least size, in KiB, that the largest of the sizes in use must have: a probe needs so much.
 const LEAST_LARGEST_KIB: u16 = 256;
@@ -82,6 +91,15 @@ pub struct VaccinationReleaseConfig {
     pub dates: Option<DatePrecision>,
     /// Optional fields that leave; the others stay.
     pub fields: Option<Vec<VaccinationField>>,
+    /// Least number of different persons of this clinic of whom facts that leave alike are known
+    /// before any of them leaves, 2 to 100; without it one is enough. Facts of smaller classes are
+    /// withheld.
+    #[schemars(range(min = 2, max = 100))]
+    pub smallest_class: Option<u8>,
+    /// Days after which facts of classes that stay small leave with a coarser date, 0 to 365; without it
+    /// they go on waiting.
+    #[schemars(range(max = 365))]
+    pub coarsen_after_days: Option<u16>,
 }
 
 /// The `[release.test]` section.
@@ -90,6 +108,15 @@ pub struct VaccinationReleaseConfig {
 pub struct TestReleaseConfig {
     /// Most exact form of the dates that leave.
     pub dates: Option<DatePrecision>,
+    /// Least number of different persons of this clinic of whom facts that leave alike are known
+    /// before any of them leaves, 2 to 100; without it one is enough. Facts of smaller classes are
+    /// withheld.
+    #[schemars(range(min = 2, max = 100))]
+    pub smallest_class: Option<u8>,
+    /// Days after which facts of classes that stay small leave with a coarser date, 0 to 365; without it
+    /// they go on waiting.
+    #[schemars(range(max = 365))]
+    pub coarsen_after_days: Option<u16>,
 }
 
 /// The `[release.recovery]` section.
@@ -100,6 +127,15 @@ pub struct RecoveryReleaseConfig {
     pub dates: Option<DatePrecision>,
     /// Optional fields that leave; the others stay.
     pub fields: Option<Vec<RecoveryField>>,
+    /// Least number of different persons of this clinic of whom facts that leave alike are known
+    /// before any of them leaves, 2 to 100; without it one is enough. Facts of smaller classes are
+    /// withheld.
+    #[schemars(range(min = 2, max = 100))]
+    pub smallest_class: Option<u8>,
+    /// Days after which facts of classes that stay small leave with a coarser date, 0 to 365; without it
+    /// they go on waiting.
+    #[schemars(range(max = 365))]
+    pub coarsen_after_days: Option<u16>,
 }
 
 /// A setting of the section that cannot be right.
@@ -120,6 +156,18 @@ pub enum ReleaseMistake {
     /// Number of batches out of its range.
     #[error("release.batches_per_slot must be 2 to 32")]
     Batches,
+    /// Number of persons of a class out of its range.
+    #[error("release.{0}.smallest_class must be 2 to 100")]
+    SmallestClass(&'static str),
+    /// Days to wait for a class out of their range.
+    #[error("release.{0}.coarsen_after_days must be 0 to 365")]
+    CoarsenAfter(&'static str),
+    /// Days to wait for a class where none is asked for.
+    #[error("release.{0}.coarsen_after_days has no effect without release.{0}.smallest_class")]
+    NoClass(&'static str),
+    /// Days to wait for a class where no date is coarser than those that leave anyway.
+    #[error("release.{0}.coarsen_after_days has no effect: dates leave to the year already")]
+    NothingCoarser(&'static str),
     /// A setting of slots where there are none.
     #[error("release.{0} has no effect without release.slot_seconds")]
     NoSlots(&'static str),
@@ -136,6 +184,16 @@ impl ReleaseMistake {
             Self::Slot => "900 is a good value; 0 lets batches leave at once",
             Self::Jitter => "a third of slot_seconds is a good value",
             Self::Batches => "8 is a good value; a first load takes the longer the fewer they are",
+            Self::SmallestClass(_) => {
+                "5 is a good value; without the line a class may be of one person"
+            }
+            Self::CoarsenAfter(_) => {
+                "7 is a good value; without the line they wait for their class"
+            }
+            Self::NothingCoarser(_) => {
+                "take the line out, or let dates leave to the day or the month"
+            }
+            Self::NoClass(_) => "write smallest_class, such as 5, or take the line out",
             Self::NoSlots(_) => "write slot_seconds, such as 900, or take the line out",
         }
     }
@@ -165,7 +223,45 @@ impl ReleaseConfig {
                     fields.iter().copied().collect()
                 }),
             },
+            smallest_classes: SmallestClasses {
+                vaccination: self.vaccination.smallest_class,
+                test: self.test.smallest_class,
+                recovery: self.recovery.smallest_class,
+            },
+            coarsen_after_days: CoarsenAfterDays {
+                vaccination: self.vaccination.coarsen_after_days,
+                test: self.test.coarsen_after_days,
+                recovery: self.recovery.coarsen_after_days,
+            },
         }
+    }
+
+    /// Checks the least numbers of persons of classes.
+    ///
+    /// # Errors
+    /// [`ReleaseMistake::SmallestClass`], [`ReleaseMistake::CoarsenAfter`],
+    /// [`ReleaseMistake::NoClass`] and [`ReleaseMistake::NothingCoarser`].
+    pub fn check_classes(&self) -> Result<(), ReleaseMistake> {
+        let facts = self.facts();
+        for kind in FactKind::ALL {
+            let persons = facts.smallest_class(kind);
+            let days = facts.coarsen_after_days(kind);
+            let is_coarsest = facts.precision(kind) == Precision::Year;
+            let kind = kind.as_str();
+            if persons.is_some_and(|persons| !SMALLEST_CLASS.contains(&persons)) {
+                return Err(ReleaseMistake::SmallestClass(kind));
+            }
+            if days.is_some_and(|days| days > MOST_COARSEN_AFTER_DAYS) {
+                return Err(ReleaseMistake::CoarsenAfter(kind));
+            }
+            if days.is_some() && persons.is_none() {
+                return Err(ReleaseMistake::NoClass(kind));
+            }
+            if days.is_some() && is_coarsest {
+                return Err(ReleaseMistake::NothingCoarser(kind));
+            }
+        }
+        Ok(())
     }
 
     /// Sizes that batches are padded to.
@@ -239,150 +335,9 @@ fn strict_facts() -> FactRelease {
             dates: DatePrecision::Month,
             fields: [].into(),
         },
+        ..FactRelease::default()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> ReleaseConfig {
-        toml::from_str(text).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    #[test]
-    fn without_the_section_everything_leaves_in_every_size_at_once() {
-        for text in ["", "preset = \"embedded\"\n"] {
-            let release = read(text);
-            assert_eq!(release.facts(), FactRelease::default());
-            assert_eq!(release.padded_sizes(), Ok(PaddedSizes::ALL));
-            assert_eq!(release.slots(), Ok(None));
-        }
-    }
-
-    #[test]
-    fn strict_is_what_its_description_says_and_can_be_overridden() {
-        let strict = read("preset = \"strict\"\n");
-        assert_eq!(strict.facts(), strict_facts());
-        let kib: Vec<usize> = strict.padded_sizes().unwrap().iter().collect();
-        assert_eq!(kib, [64 << 10, 256 << 10]);
-        let slots = SlotRules {
-            slot_seconds: 900,
-            jitter_seconds: 300,
-            batches: 8,
-            dummies: false,
-        };
-        assert_eq!(strict.slots(), Ok(Some(slots)));
-
-        let other = read(
-            "preset = \"strict\"\nslot_seconds = 0\n[vaccination]\ndates = \"month\"\nfields = \
-             [\"dose-number\"]\n[recovery]\nfields = [\"began-on\"]\n",
-        );
-        let facts = other.facts();
-        assert_eq!(facts.vaccination.dates, DatePrecision::Month);
-        assert_eq!(
-            facts.vaccination.fields,
-            [VaccinationField::DoseNumber].into()
-        );
-        assert_eq!(facts.recovery.dates, DatePrecision::Month, "as the preset");
-        assert_eq!(facts.recovery.fields, [RecoveryField::BeganOn].into());
-        assert_eq!(other.slots(), Ok(None));
-    }
-
-    #[test]
-    fn examples_of_the_section_are_strict_and_can_be_read() {
-        let strong = include_str!("../../config/strong/clinic-gateway.toml");
-        let strong: toml::Table = strong.parse().expect("a configuration");
-        let strong = toml::to_string(&strong["release"]).expect("a section");
-        assert_eq!(read(&strong).facts(), strict_facts());
-
-        let example = include_str!("../../config/clinic-gateway.toml");
-        let (_, example) = example.split_once("\n# [release]\n").expect("the example");
-        let (example, _) = example.split_once("\n\n").expect("its end");
-        let example: Vec<&str> = example.lines().map(|line| &line[2..]).collect();
-        let example = example.join("\n").replace("[release.", "[");
-        let example = read(&example);
-        assert_eq!(example.facts(), strict_facts());
-        let strict = read("preset = \"strict\"\n");
-        assert_eq!(example.slots(), strict.slots());
-        assert_eq!(example.padded_sizes(), strict.padded_sizes());
-    }
-
-    #[test]
-    fn dummies_are_written_and_need_slots() {
-        let dummies = |text: &str| {
-            let slots = read(text).slots()?;
-            Ok(slots.is_some_and(|slots| slots.dummies))
-        };
-        assert_eq!(dummies("preset = \"strict\"\n"), Ok(false));
-        let with_preset = dummies("preset = \"strict\"\ndummies = true\n");
-        assert_eq!(with_preset, Ok(true));
-        assert_eq!(dummies("slot_seconds = 60\ndummies = true\n"), Ok(true));
-        assert_eq!(dummies("dummies = false\n"), Ok(false));
-        for without_slots in ["dummies = true\n", "slot_seconds = 0\ndummies = true\n"] {
-            let refused = dummies(without_slots);
-            assert_eq!(refused, Err(ReleaseMistake::NoSlots("dummies")));
-        }
-    }
-
-    #[test]
-    fn limits_hold_at_their_edges() {
-        let slots = |text: &str| read(text).slots();
-        for good in [
-            "slot_seconds = 10\njitter_seconds = 5\nbatches_per_slot = 2\n",
-            "slot_seconds = 86400\njitter_seconds = 43200\nbatches_per_slot = 32\n",
-        ] {
-            assert!(slots(good).is_ok_and(|slots| slots.is_some()), "{good}");
-        }
-        for (wrong, mistake) in [
-            ("slot_seconds = 9\n", ReleaseMistake::Slot),
-            ("slot_seconds = 86401\n", ReleaseMistake::Slot),
-            (
-                "slot_seconds = 10\njitter_seconds = 6\n",
-                ReleaseMistake::Jitter,
-            ),
-            (
-                "slot_seconds = 10\nbatches_per_slot = 1\n",
-                ReleaseMistake::Batches,
-            ),
-            (
-                "slot_seconds = 10\nbatches_per_slot = 33\n",
-                ReleaseMistake::Batches,
-            ),
-            (
-                "jitter_seconds = 5\n",
-                ReleaseMistake::NoSlots("jitter_seconds"),
-            ),
-            (
-                "batches_per_slot = 5\n",
-                ReleaseMistake::NoSlots("batches_per_slot"),
-            ),
-        ] {
-            assert_eq!(slots(wrong), Err(mistake), "{wrong}");
-        }
-        let sizes = |text: &str| read(text).padded_sizes().map(|_| ());
-        assert_eq!(sizes("padding_kib = [256]\n"), Ok(()));
-        assert_eq!(sizes("padding_kib = [1024, 4]\n"), Ok(()));
-        assert_eq!(sizes("padding_kib = []\n"), Err(ReleaseMistake::Padding));
-        assert_eq!(
-            sizes("padding_kib = [5, 256]\n"),
-            Err(ReleaseMistake::Padding)
-        );
-        let small = sizes("padding_kib = [4, 16, 64]\n");
-        assert_eq!(small, Err(ReleaseMistake::PaddingTooSmall));
-    }
-
-    #[test]
-    fn names_that_are_not_known_are_refused() {
-        for wrong in [
-            "preset = \"loose\"\n",
-            "slots = 5\n",
-            "[vaccination]\nfields = [\"lot\"]\n",
-            "[vaccination]\ndates = \"week\"\n",
-            "[test]\nfields = []\n",
-            "[tests]\ndates = \"day\"\n",
-        ] {
-            assert!(toml::from_str::<ReleaseConfig>(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;
