@@ -19,7 +19,7 @@ use crate::gateway::{self, StartError};
 pub(super) struct WithheldArguments {
     /// Only of this source.
     source: Option<String>,
-    /// How many, the oldest first.
+    /// Number of records to list, the oldest first.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     /// Print JSON.

@@ -96,8 +96,8 @@ pub struct VaccinationReleaseConfig {
     /// withheld.
     #[schemars(range(min = 2, max = 100))]
     pub smallest_class: Option<u8>,
-    /// Days after which facts of classes that stay small leave with a coarser date, 0 to 365; without it
-    /// they go on waiting.
+    /// Days after which facts of classes that stay small leave with a coarser date, 0 to 365; without
+    /// it they go on waiting.
     #[schemars(range(max = 365))]
     pub coarsen_after_days: Option<u16>,
 }
@@ -113,8 +113,8 @@ pub struct TestReleaseConfig {
     /// withheld.
     #[schemars(range(min = 2, max = 100))]
     pub smallest_class: Option<u8>,
-    /// Days after which facts of classes that stay small leave with a coarser date, 0 to 365; without it
-    /// they go on waiting.
+    /// Days after which facts of classes that stay small leave with a coarser date, 0 to 365; without
+    /// it they go on waiting.
     #[schemars(range(max = 365))]
     pub coarsen_after_days: Option<u16>,
 }
@@ -132,8 +132,8 @@ pub struct RecoveryReleaseConfig {
     /// withheld.
     #[schemars(range(min = 2, max = 100))]
     pub smallest_class: Option<u8>,
-    /// Days after which facts of classes that stay small leave with a coarser date, 0 to 365; without it
-    /// they go on waiting.
+    /// Days after which facts of classes that stay small leave with a coarser date, 0 to 365; without
+    /// it they go on waiting.
     #[schemars(range(max = 365))]
     pub coarsen_after_days: Option<u16>,
 }

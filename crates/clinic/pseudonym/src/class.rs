@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::apply::Pseudonymiser;
 use crate::canonical::Canonical;
-use crate::identifier::{NormalForm, normalise, scheme};
+use crate::identifier::{NormalForm, identifier_text, normalise};
+use crate::release::generalised;
 
 /// Precisions that a fact may be coarsened to, each coarser than the one before.
 const COARSER: [Precision; 2] = [Precision::Month, Precision::Year];
@@ -23,39 +24,6 @@ pub fn coarser_facts(fact: &Fact) -> impl Iterator<Item = Fact> {
         last = coarser.clone();
         Some(coarser)
     })
-}
-
-/// The fact with dates no more exact than this.
-fn generalised(fact: &Fact, most: Precision) -> Fact {
-    match *fact {
-        Fact::Vaccination {
-            vaccine,
-            dose_number,
-            series_doses,
-            occurred_on,
-        } => Fact::Vaccination {
-            vaccine,
-            dose_number,
-            series_doses,
-            occurred_on: occurred_on.generalised_to(most),
-        },
-        Fact::Test {
-            test,
-            result,
-            occurred_on,
-        } => Fact::Test {
-            test,
-            result,
-            occurred_on: occurred_on.generalised_to(most),
-        },
-        Fact::Recovery {
-            began_on,
-            occurred_on,
-        } => Fact::Recovery {
-            began_on: began_on.map(|date| date.generalised_to(most)),
-            occurred_on: occurred_on.generalised_to(most),
-        },
-    }
 }
 
 impl Pseudonymiser {
@@ -106,9 +74,7 @@ impl Pseudonymiser {
             if normalise(identifier, rules, &mut normal_form).is_err() {
                 continue;
             }
-            let scheme = scheme(identifier.kind).as_str().as_bytes();
-            let text = [scheme, &[0], normal_form.as_bytes()].concat();
-            identifiers.push(Zeroizing::new(text));
+            identifiers.push(identifier_text(identifier.kind, normal_form.as_bytes()));
         }
         identifiers
     }

@@ -229,40 +229,61 @@ impl FactRelease {
 
     /// Returns what leaves of a fact.
     pub(crate) fn released(&self, fact: &Fact) -> Fact {
-        let most = self.precision(fact.kind());
-        match *fact {
+        let mut released = generalised(fact, self.precision(fact.kind()));
+        match &mut released {
             Fact::Vaccination {
-                vaccine,
                 dose_number,
                 series_doses,
-                occurred_on,
-            } => Fact::Vaccination {
-                vaccine,
-                dose_number: dose_number
-                    .filter(|_| self.releases_dose(VaccinationField::DoseNumber)),
-                series_doses: series_doses
-                    .filter(|_| self.releases_dose(VaccinationField::SeriesDoses)),
-                occurred_on: occurred_on.generalised_to(most),
-            },
-            Fact::Test {
-                test,
-                result,
-                occurred_on,
-            } => Fact::Test {
-                test,
-                result,
-                occurred_on: occurred_on.generalised_to(most),
-            },
-            Fact::Recovery {
-                began_on,
-                occurred_on,
-            } => Fact::Recovery {
-                began_on: began_on
-                    .filter(|_| self.releases_beginning())
-                    .map(|date| date.generalised_to(most)),
-                occurred_on: occurred_on.generalised_to(most),
-            },
+                ..
+            } => {
+                if !self.releases_dose(VaccinationField::DoseNumber) {
+                    *dose_number = None;
+                }
+                if !self.releases_dose(VaccinationField::SeriesDoses) {
+                    *series_doses = None;
+                }
+            }
+            Fact::Test { .. } => {}
+            Fact::Recovery { began_on, .. } => {
+                if !self.releases_beginning() {
+                    *began_on = None;
+                }
+            }
         }
+        released
+    }
+}
+
+/// The fact with dates no more exact than this.
+pub(crate) fn generalised(fact: &Fact, most: Precision) -> Fact {
+    match *fact {
+        Fact::Vaccination {
+            vaccine,
+            dose_number,
+            series_doses,
+            occurred_on,
+        } => Fact::Vaccination {
+            vaccine,
+            dose_number,
+            series_doses,
+            occurred_on: occurred_on.generalised_to(most),
+        },
+        Fact::Test {
+            test,
+            result,
+            occurred_on,
+        } => Fact::Test {
+            test,
+            result,
+            occurred_on: occurred_on.generalised_to(most),
+        },
+        Fact::Recovery {
+            began_on,
+            occurred_on,
+        } => Fact::Recovery {
+            began_on: began_on.map(|date| date.generalised_to(most)),
+            occurred_on: occurred_on.generalised_to(most),
+        },
     }
 }
 

@@ -23,7 +23,7 @@ const ELEMENT_LENGTH: [u8; 2] = length(ELEMENT_BYTES);
 pub(crate) struct Encoded {
     /// The element.
     pub(crate) point: RistrettoPoint,
-    /// Its encoding.
+    /// Encoding of the element.
     pub(crate) bytes: [u8; ELEMENT_BYTES],
 }
 

@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use super::due::ClassRecords;
 use super::opening::{ClassSize, add_to};
 use super::read::{class_from, members, open_classes, person_from};
-use super::store::open;
+use super::store::{open, person_bytes};
 use crate::file::{OutboxError, digest_from, json, to_ms};
 
 /// A withheld record that has waited long enough.
@@ -26,7 +26,7 @@ struct Waited {
 /// A record that leaves with a coarser date.
 struct Coarsened {
     record: RecordDigest,
-    /// How many times coarser the date is.
+    /// Number of steps by which the date is coarser than that of the row.
     times: usize,
     member: ClassMember,
 }
@@ -151,12 +151,11 @@ async fn write(
     let rows: Vec<_> = coarsened
         .iter()
         .map(|one| {
-            let person: Vec<u8> = one.member.person.iter().flat_map(|it| it.0).collect();
             (
                 one.record.to_hex(),
                 hex::encode(one.member.class.0),
                 one.times,
-                hex::encode(person),
+                hex::encode(person_bytes(&one.member)),
             )
         })
         .collect();

@@ -78,7 +78,7 @@ impl ClassRecords {
         due.collect()
     }
 
-    /// Those of the records that are withheld, or due.
+    /// Finds, among the records, those that are withheld, or due.
     ///
     /// # Errors
     /// The disk's failures.

@@ -198,8 +198,8 @@ fn standing_content(known: Option<&KnownRecord>) -> Option<ContentDigest> {
     standing.and_then(|known| known.state.content)
 }
 
-/// How many times coarser the date is of a record that left so after it was withheld, or is due to;
-/// `None` of others, and where the row says something else by now.
+/// Number of steps by which the date is coarser of a record that left so after it was withheld, or is
+/// due to; `None` of others, and where the row says something else by now.
 fn coarsened(
     class: &FactClass,
     standing: Option<ContentDigest>,
@@ -212,8 +212,8 @@ fn coarsened(
     as_written.or_else(|| stands_coarser(class, standing))
 }
 
-/// How many times coarser the date is in what stands; `None` where it is not, or where something else
-/// stands.
+/// Number of steps by which the date is coarser in what stands; `None` where it is not, or where
+/// something else stands.
 fn stands_coarser(class: &FactClass, standing: Option<ContentDigest>) -> Option<usize> {
     let standing = standing?;
     let mut coarser = (1..).zip(&class.coarser);

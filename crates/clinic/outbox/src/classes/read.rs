@@ -12,7 +12,8 @@ use crate::file::{OutboxError, digest_from, each_digest, json, side_by_side};
 /// A record that stands at the registry from before, or that left with a coarser date or is due to,
 /// as it is stored.
 pub(super) struct Written {
-    /// How many times coarser the date is; 0 for one that stands from before.
+    /// Number of steps by which the date is coarser than that of the row; 0 for a record that stands
+    /// from before.
     pub(super) times: usize,
     class: ClassDigest,
 }
@@ -24,7 +25,8 @@ impl Written {
     }
 }
 
-/// Those of the records that stand from before, that left with a coarser date or are due to.
+/// Finds, among the records, those that stand from before, that left with a coarser date or are due
+/// to.
 pub(super) async fn written(
     pool: &SqlitePool,
     records: impl Iterator<Item = &RecordDigest>,
@@ -52,7 +54,7 @@ pub(super) struct WrittenMember {
     pub(super) member: ClassMember,
 }
 
-/// Those of the classes that are open.
+/// Finds, among the classes, those that are open.
 pub(super) async fn open_classes(
     pool: &SqlitePool,
     classes: impl Iterator<Item = &ClassDigest>,
@@ -90,7 +92,8 @@ pub(super) async fn members(
     members.collect()
 }
 
-fn in_hex<'a>(classes: impl Iterator<Item = &'a ClassDigest>) -> String {
+/// Classes as a list in hexadecimal, which statements take for a set.
+pub(super) fn in_hex<'a>(classes: impl Iterator<Item = &'a ClassDigest>) -> String {
     let digests: Vec<String> = classes.map(|class| hex::encode(class.0)).collect();
     json(&digests)
 }

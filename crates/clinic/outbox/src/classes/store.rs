@@ -8,6 +8,7 @@ use draft::{ClassMember, FactClass};
 use record_secrets::{ClassDigest, RecordSecrets};
 use sqlx::sqlite::SqliteConnection;
 
+use super::read::in_hex;
 use crate::file::{OutboxError, each_digest, json, side_by_side, to_ms};
 use crate::records::RecordName;
 
@@ -31,7 +32,7 @@ impl MemberState {
         }
     }
 
-    /// How many times coarser than that of the row the date is of the fact that counts.
+    /// Number of steps by which the date of the fact that counts is coarser than that of the row.
     const fn times_coarser(self) -> usize {
         match self {
             Self::Withheld | Self::Standing => 0,
@@ -70,7 +71,8 @@ impl NewMember {
     }
 }
 
-fn person_bytes(member: &ClassMember) -> Vec<u8> {
+/// Digests of the person, as a column has them.
+pub(super) fn person_bytes(member: &ClassMember) -> Vec<u8> {
     member.person.iter().flat_map(|digest| digest.0).collect()
 }
 
@@ -213,8 +215,7 @@ pub(super) async fn open(
     if opened.is_empty() {
         return Ok(());
     }
-    let digests: Vec<String> = opened.iter().map(|class| hex::encode(class.0)).collect();
-    let digests = json(&digests);
+    let digests = in_hex(opened.iter());
     for statement in [
         "INSERT INTO open_class (digest) SELECT unhex(value) FROM json_each(?1) WHERE true \
          ON CONFLICT DO NOTHING",

@@ -84,7 +84,7 @@ impl Outbox {
         self.subjects.classes.coarsen(feed, since).await
     }
 
-    /// Those of the records that are withheld, since facts of too few persons leave alike.
+    /// Finds, among the records, those that are withheld, since facts of too few persons leave alike.
     ///
     /// # Errors
     /// The disk's failures.

@@ -93,8 +93,8 @@ impl PageCommit {
     }
 }
 
-/// Counts of a committed page. `sent + unchanged + no_fact + parked + withheld` is the number of its drafts,
-/// and with `refused` it is `read`; what is sent is new, corrected, withdrawn,
+/// Counts of a committed page. `sent + unchanged + no_fact + parked + withheld` is the number of its
+/// drafts, and with `refused` it is `read`; what is sent is new, corrected, withdrawn,
 /// sent before or not, or resent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Committed {

@@ -141,8 +141,9 @@ impl RemovedSources {
     }
 }
 
-/// Forgets dead letters, notes of refused corrections, withheld records and cursor, so that a feed that comes back is
-/// read from its beginning; not the letters of records that could not be withdrawn.
+/// Forgets dead letters, notes of refused corrections, withheld records and cursor, so that a feed
+/// that comes back is read from its beginning; not the letters of records that could not be
+/// withdrawn.
 async fn forget_feed(connection: &mut SqliteConnection, feed_id: i64) -> Result<(), OutboxError> {
     for statement in [
         "DELETE FROM dead_letter WHERE feed_id = ?1 AND reason <> 'versions-exhausted'",

@@ -18,6 +18,7 @@ mod spelled;
 use connector_kit::{Identifier, IdentifierKind};
 use contract::Scheme;
 use secrecy::ExposeSecret;
+use zeroize::Zeroizing;
 
 use country::Issuer;
 pub(crate) use country::{Countries, CountryMeaning, alpha3};
@@ -25,6 +26,12 @@ pub(crate) use document::Limits;
 pub(crate) use normal::NormalForm;
 
 use crate::rejection::RejectionReason;
+
+/// Scheme and number of an identifier, of which digests of persons are made that stay at the clinic.
+pub(crate) fn identifier_text(kind: IdentifierKind, number: &[u8]) -> Zeroizing<Vec<u8>> {
+    let scheme = scheme(kind).as_str().as_bytes();
+    Zeroizing::new([scheme, &[0], number].concat())
+}
 
 /// Configured rules for identifiers.
 pub(crate) struct IdentifierRules {

@@ -10,7 +10,7 @@ use super::seen::SeenValue;
 use super::value::{UnknownValue, ValueTable};
 use crate::apply::Pseudonymiser;
 use crate::held::HeldIdentifiers;
-use crate::identifier::{IdentifierFault, NormalForm, normalise, scheme};
+use crate::identifier::{IdentifierFault, NormalForm, identifier_text, normalise};
 use crate::rejection::RejectionReason;
 
 /// Most codes of a field that contradict each other and are named.
@@ -124,9 +124,7 @@ impl Pseudonymiser {
                 }
                 Err(_) => return None,
             };
-            let scheme = scheme(identifier.kind).as_str().as_bytes();
-            let text = [scheme, &[0], number].concat();
-            let text = zeroize::Zeroizing::new(text);
+            let text = identifier_text(identifier.kind, number);
             Some(self.secrets().values().person(value, &text))
         });
         digests.collect()

@@ -66,8 +66,8 @@ fn contents_rest_on_the_record_key_and_on_no_pseudonym_key() {
     );
 }
 
-#[test]
-fn the_limit_on_local_names_holds_at_its_edge() {
+/// Ten identifiers of a person, two of each of five kinds.
+fn ten_identifiers() -> Vec<Identifier> {
     let kinds = [
         (
             IdentifierKind::Oms,
@@ -84,7 +84,12 @@ fn the_limit_on_local_names_holds_at_its_edge() {
             ..id(kind, value)
         })
     };
-    let all: Vec<_> = kinds.into_iter().flat_map(of_kind).collect();
+    kinds.into_iter().flat_map(of_kind).collect()
+}
+
+#[test]
+fn the_limit_on_local_names_holds_at_its_edge() {
+    let all = ten_identifiers();
     for (offered, kept, dropped) in [(7, 7, 0), (8, 8, 0), (9, 8, 1), (10, 8, 2)] {
         let people = all.iter().take(offered).map(|one| Identifier {
             kind: one.kind,
@@ -153,23 +158,7 @@ fn while_a_city_moves_the_old_names_leave_beside_the_evaluated_ones() {
 
 #[test]
 fn a_person_with_the_most_identifiers_fits_into_an_event_under_both_suites() {
-    let kinds = [
-        (
-            IdentifierKind::Oms,
-            ["7700000000000004", "7700000000000012"],
-        ),
-        (IdentifierKind::PassportRu, ["4509 123456", "4509 123457"]),
-        (IdentifierKind::PassportForeign, ["C01X00T47", "C01X00T48"]),
-        (IdentifierKind::NationalId, ["NR1234561", "NR1234562"]),
-        (IdentifierKind::ResidencePermit, ["RP1234561", "RP1234562"]),
-    ];
-    let all = kinds.into_iter().flat_map(|(kind, values)| {
-        values.map(|value| Identifier {
-            country: Some("FR".into()),
-            ..id(kind, value)
-        })
-    });
-    let outcome = moving(ONE_EPOCH).apply(record(all.collect(), shot()), today());
+    let outcome = moving(ONE_EPOCH).apply(record(ten_identifiers(), shot()), today());
     let (made, warnings) = draft(outcome);
     let DraftBody::Unevaluated { person, beside, .. } = &made.body else {
         panic!("nothing to evaluate")
